@@ -1,0 +1,92 @@
+"""
+What a valid configuration is once it is read: defaults filled in, names normalised, times and sizes as values.
+
+Nothing here checks anything; `parse` is the only maker of a `Config`. Nothing below `runtime` sees it whole:
+`core.desired` takes from it what must be held and served.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import enum
+from typing import TYPE_CHECKING
+
+from gatelodge.model import KeyKind, NginxSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatelodge.model import CertificateAuthority, Listener, Mistake, Name, Route
+
+STATE_DIRECTORY = "/var/lib/gatelodge"
+ADMIN_SOCKET = "/run/gatelodge/admin.sock"
+
+
+class Tls(enum.StrEnum):
+    """
+    Who makes a site's certificate, or that it has none.
+    """
+
+    ACME = "acme"
+    LOCAL = "local"
+    OFF = "off"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AcmeSection:
+    """
+    `[acme]`: the account and what specs inherit. `webroot` None means the state directory's own.
+    """
+
+    agree_tos: bool
+    ca: str
+    email: str | None = None
+    key: KeyKind = KeyKind.ECDSA_P256
+    profile: str | None = None
+    webroot: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSection:
+    """
+    `[certificates.NAME]`: a certificate asked for by itself. None means: as in `[acme]`.
+    """
+
+    names: tuple[Name, ...]
+    ca: str | None = None
+    key: KeyKind | None = None
+    profile: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSection:
+    """
+    One entry of `[sites]`. `hosts` begins with the entry's key; `routes` always has one for `/`, unless none was given.
+    """
+
+    hosts: tuple[Name, ...]
+    listeners: tuple[Listener, ...]
+    routes: tuple[Route, ...]
+    tls: Tls = Tls.ACME
+    certificate: str | None = None
+    key: KeyKind | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """
+    A whole configuration. `authorities` holds the built-in CAs and those of `[acme.cas]`; `resolver` is `HOST:PORT`
+    addresses, empty for the machine's own; `warnings` are what `check` tells besides.
+    """
+
+    state_directory: str = STATE_DIRECTORY
+    check_every: dt.timedelta = dt.timedelta(hours=12)
+    acme: AcmeSection | None = None
+    authorities: Mapping[str, CertificateAuthority] = dataclasses.field(default_factory=dict)
+    certificates: Mapping[str, CertificateSection] = dataclasses.field(default_factory=dict)
+    sites: Mapping[str, SiteSection] = dataclasses.field(default_factory=dict)
+    nginx: NginxSettings = dataclasses.field(default_factory=NginxSettings)
+    resolver: tuple[str, ...] = ()
+    admin_socket: str = ADMIN_SOCKET
+    warnings: tuple[Mistake, ...] = ()

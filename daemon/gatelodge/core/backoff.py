@@ -1,0 +1,57 @@
+"""
+Decides how long to wait after a failure: literal tables, one for each class of failure.
+
+A refusal by the CA costs its rate limits (Let's Encrypt: 5 failed authorizations per identifier and hour, one back every 12
+minutes, https://letsencrypt.org/docs/rate-limits/), so those waits follow its own advice: 1 minute, 10, 100, then once a day
+(https://letsencrypt.org/docs/integration-guide/). What never reached the CA costs it nothing and is tried more often.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gatelodge.errors import Problem
+
+_MINUTE = dt.timedelta(minutes=1)
+
+#: After a refusal. Elapsed: 1 min, 11 min, 1 h 51 min, then daily.
+REFUSED = (1 * _MINUTE, 10 * _MINUTE, 100 * _MINUTE, 1440 * _MINUTE)
+
+#: After trouble on the way. Elapsed: 1, 3, 8, 18, 38 min, 1 h 8 min, 2 h 8 min, then every hour.
+TRANSIENT = tuple(minutes * _MINUTE for minutes in (1, 2, 5, 10, 20, 30, 60))
+
+#: After nginx refused a tree or a site, or did not start. A person is usually there and mends it, so the first waits are short.
+NGINX = tuple(dt.timedelta(seconds=seconds) for seconds in (1, 5, 15, 60, 300, 900))
+
+#: Orders that a dying daemon left behind, by how often one was begun: the first is taken up at once, so that a restart
+#: costs nobody time; a crash loop slows down.
+BEGUN = (dt.timedelta(0), dt.timedelta(0), *REFUSED)
+
+#: Added at random to every wait, as a share of it, so that many failures do not come back together.
+JITTER = 0.2
+
+#: Problems that no CA was asked about, or that its own trouble caused.
+TRANSIENT_TYPES = frozenset({"unreachable", "selfCheck", "timeout", "internal", "serverInternal", "badNonce", "state"})
+
+
+def delay(failures: int, problem: Problem, *, spread: float) -> dt.timedelta:
+    """
+    Return how long to wait before the next try.
+
+    Args:
+        failures: how many tries failed in a row, at least 1.
+        problem: why the last one failed; its `retry_after` is the least wait (RFC 8555 §6.6).
+        spread: a random number from 0 up to 1.
+    """
+    table = TRANSIENT if problem.type in TRANSIENT_TYPES else REFUSED
+    return max(wait(table, failures, spread=spread), problem.retry_after or dt.timedelta(0))
+
+
+def wait(table: tuple[dt.timedelta, ...], failures: int, *, spread: float) -> dt.timedelta:
+    """
+    Look up the wait after so many failures (at least 1), and add its jitter.
+    """
+    base = table[min(failures, len(table)) - 1]
+    return base * (1 + JITTER * spread)

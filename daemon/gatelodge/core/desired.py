@@ -1,0 +1,166 @@
+"""
+Decides what must be held and served, from a `Config`: which certificate serves which site, and which specs that takes.
+
+It never looks at what is held, and never refuses: a `Config` is valid already.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from gatelodge.config.shape import Tls
+from gatelodge.model import (
+    INTERNAL_HOST,
+    AcmeIssuer,
+    CertificateSpec,
+    KeyKind,
+    LocalIssuer,
+    SelfSigned,
+    Site,
+    covers,
+    file_name,
+    is_ip,
+    is_wildcard,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatelodge.config.shape import Config, SiteSection
+    from gatelodge.model import CertificateAuthority, IssuerRef, Name, NginxSettings
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """
+    What the configuration asks for.
+
+    `certificates` holds a spec for every NAME that sites name, and one for `INTERNAL_HOST`, which nginx's default servers and
+    the proof use. `webroot` is where http-01 tokens lie.
+    """
+
+    certificates: Mapping[str, CertificateSpec]
+    sites: tuple[Site, ...]
+    nginx: NginxSettings
+    state_directory: str
+    webroot: str
+    authorities: Mapping[str, CertificateAuthority] = dataclasses.field(default_factory=dict)
+    resolver: tuple[str, ...] = ()
+    check_every: dt.timedelta = dt.timedelta(hours=12)
+
+
+def desired(config: Config) -> Desired:
+    """
+    Say what a configuration asks for.
+
+    A site is served by the certificate it names, else by the most specific explicit spec that covers all its hosts, else by one
+    of its own. Sites with IP hosts that share a listener share one certificate, since visitors of an IP send no name to choose
+    by (RFC 6066 §3).
+    """
+    specs = {name: _explicit(name, config) for name in config.certificates}
+    explicit = tuple(specs.values())
+    sites = []
+    for sections in _together(tuple(config.sites.values())):
+        chosen = _named(sections, specs) or _covering(sections, explicit)
+        if chosen is None and sections[0].tls is not Tls.OFF:
+            chosen = _own(sections, config)
+            specs[chosen.name] = chosen
+        sites += [
+            Site(
+                hosts=section.hosts,
+                listeners=section.listeners,
+                routes=section.routes,
+                certificate=chosen.name if chosen and section.tls is not Tls.OFF else None,
+            )
+            for section in sections
+        ]
+    specs[INTERNAL_HOST] = CertificateSpec(name=INTERNAL_HOST, names=(INTERNAL_HOST,), issuer=SelfSigned())
+    order = {host: position for position, host in enumerate(config.sites)}
+    return Desired(
+        certificates=specs,
+        sites=tuple(sorted(sites, key=lambda site: order.get(site.name, len(order)))),
+        nginx=config.nginx,
+        state_directory=config.state_directory,
+        webroot=(config.acme.webroot if config.acme else None) or f"{config.state_directory}/webroot",
+        authorities=config.authorities,
+        resolver=config.resolver,
+        check_every=config.check_every,
+    )
+
+
+def _explicit(name: str, config: Config) -> CertificateSpec:
+    section = config.certificates[name]
+    return CertificateSpec(
+        name=name,
+        names=section.names,
+        issuer=_acme(config, section.ca),
+        key=section.key or (config.acme.key if config.acme else KeyKind.ECDSA_P256),
+        profile=section.profile or _profile(config, section.ca),
+    )
+
+
+def _own(sections: tuple[SiteSection, ...], config: Config) -> CertificateSpec:
+    first = sections[0]
+    local = first.tls is Tls.LOCAL
+    default_key = config.acme.key if config.acme and not local else KeyKind.ECDSA_P256
+    return CertificateSpec(
+        name=file_name(first.hosts[0]),
+        names=tuple(dict.fromkeys(host for section in sections for host in section.hosts)),
+        issuer=LocalIssuer() if local else _acme(config, None),
+        key=first.key or default_key,
+        profile=None if local else _profile(config, None),
+    )
+
+
+def _acme(config: Config, ca: str | None) -> IssuerRef:
+    if ca is None:
+        if config.acme is None:
+            raise AssertionError("parse lets no ACME certificate through without [acme]")
+        ca = config.acme.ca
+    return AcmeIssuer(ca=ca)
+
+
+def _profile(config: Config, ca: str | None) -> str | None:
+    name = ca or (config.acme.ca if config.acme else "")
+    authority = config.authorities.get(name)
+    return (config.acme.profile if config.acme else None) or (authority.profile if authority else None)
+
+
+def _named(sections: tuple[SiteSection, ...], specs: Mapping[str, CertificateSpec]) -> CertificateSpec | None:
+    name = next((section.certificate for section in sections if section.certificate), None)
+    return specs[name] if name else None
+
+
+def _covering(sections: tuple[SiteSection, ...], explicit: tuple[CertificateSpec, ...]) -> CertificateSpec | None:
+    if sections[0].tls is not Tls.ACME:
+        return None
+    hosts = [host for section in sections for host in section.hosts]
+    fit = [spec for spec in explicit if all(any(covers(name, host) for name in spec.names) for host in hosts)]
+    return min(fit, key=lambda spec: _generality(spec.names, hosts[0]), default=None)
+
+
+def _generality(names: tuple[Name, ...], host: Name) -> tuple[bool, int]:
+    return (host not in names, sum(is_wildcard(name) for name in names) * 1000 + len(names))
+
+
+def _together(sections: tuple[SiteSection, ...]) -> list[tuple[SiteSection, ...]]:
+    """
+    Put the sites together that must share a certificate: those with IP hosts on a common listener. Others stay alone.
+    """
+    alone = [(section,) for section in sections if not _presents_ip(section)]
+    groups: list[tuple[SiteSection, ...]] = []
+    for section in filter(_presents_ip, sections):
+        sharing = [group for group in groups if any(_share_a_listener(section, other) for other in group)]
+        groups = [group for group in groups if group not in sharing]
+        groups.append((*(member for group in sharing for member in group), section))
+    return alone + groups
+
+
+def _presents_ip(section: SiteSection) -> bool:
+    return section.tls is not Tls.OFF and not section.certificate and any(map(is_ip, section.hosts))
+
+
+def _share_a_listener(one: SiteSection, other: SiteSection) -> bool:
+    return one.tls is other.tls and bool(set(one.listeners) & set(other.listeners))

@@ -1,0 +1,171 @@
+"""
+What is: certificates held, what nginx runs, which jobs run, what failed and when, what people asked for.
+
+A snapshot, taken by `runtime.observe`. It holds no handle; nothing here looks anything up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from gatelodge.model import SELF_SIGNED
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+    from gatelodge.core.tree import Capabilities, Generation, Quarantine, Refusal
+    from gatelodge.errors import Problem
+    from gatelodge.model import CertificateSpec, KeyKind, Name
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """
+    The newest intact version of a certificate: what was asked for and what came.
+
+    `directory` is the absolute path that holds its files; `fingerprint` the leaf's SHA-256, `serial` its number, both
+    lower-case hex.
+    """
+
+    name: str
+    version: int
+    names: tuple[Name, ...]
+    issuer: str
+    key: KeyKind
+    profile: str | None
+    serial: str
+    fingerprint: str
+    not_before: dt.datetime
+    not_after: dt.datetime
+    stored_at: dt.datetime
+    directory: str
+
+    @property
+    def placeholder(self) -> bool:
+        """
+        True for a self-signed certificate that only stands in for another.
+        """
+        return self.issuer == SELF_SIGNED
+
+    def satisfies(self, spec: CertificateSpec) -> bool:
+        """
+        Tell whether this is the certificate that the spec asks for, whatever its age.
+        """
+        return (
+            self.issuer == str(spec.issuer)
+            and frozenset(self.names) == frozenset(spec.names)
+            and self.key == spec.key
+            and self.profile == spec.profile
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """
+    How often in a row a certificate could not be had, why the last time, and when to try again.
+
+    `digest` is the spec's: a changed spec is tried at once.
+    """
+
+    certificate: str
+    digest: str
+    failures: int
+    problem: Problem
+    at: dt.datetime
+    retry_at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """
+    An order that was begun and not closed: by a daemon that died, or by a job that runs. `begun` counts how often.
+    """
+
+    certificate: str
+    digest: str
+    begun: int
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """
+    Work that runs now. At most one job has a given key.
+    """
+
+    key: str
+    digest: str
+    since: dt.datetime
+    step: str = "starting"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Nginx:
+    """
+    nginx as it is found. `missing` says why there is none to run; then `capabilities` is None.
+
+    `running` is the generation that the running master was last given, 0 when it runs an unknown one, None when it does not
+    run. `reloaded_at` is the last reload by us, `start_at` the earliest time for the next start after a failed one, and
+    `draining` counts workers that finish old connections.
+    """
+
+    capabilities: Capabilities | None = None
+    missing: str | None = None
+    running: int | None = None
+    pid: int | None = None
+    current: Generation | None = None
+    generations: tuple[Generation, ...] = ()
+    reloaded_at: dt.datetime | None = None
+    start_at: dt.datetime | None = None
+    draining: int = 0
+    refusal: Refusal | None = None
+
+    @property
+    def last_proven(self) -> Generation | None:
+        """
+        The newest tree that nginx was seen to serve.
+        """
+        return max((g for g in self.generations if g.proven), key=lambda g: g.number, default=None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """
+    What people asked for since the last pass: certificates to renew now, a reload, or one pass to the end (`once`), in which a
+    reload waits for every issuance.
+    """
+
+    renew: frozenset[str] = frozenset()
+    reload: bool = False
+    once: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """
+    Why the clock is not believed, and when to look again.
+    """
+
+    reason: str
+    until: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """
+    Everything at one moment. `versions` lists the intact versions on disk for each certificate, `damaged` those held ones whose
+    newest version is not intact.
+    """
+
+    held: Mapping[str, Held] = dataclasses.field(default_factory=dict)
+    versions: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    damaged: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    attempts: Mapping[str, Attempt] = dataclasses.field(default_factory=dict)
+    in_flight: Mapping[str, InFlight] = dataclasses.field(default_factory=dict)
+    jobs: Mapping[str, Job] = dataclasses.field(default_factory=dict)
+    nginx: Nginx = dataclasses.field(default_factory=Nginx)
+    quarantines: Mapping[str, Quarantine] = dataclasses.field(default_factory=dict)
+    requests: Requests = dataclasses.field(default_factory=Requests)
+    doubt: Doubt | None = None

@@ -1,0 +1,124 @@
+"""
+The values that speak of nginx trees: what an nginx can do, a tree that was rendered, one that lies on disk, a site kept back.
+
+They hold text and numbers only. Rendering them is `nginx.render`'s work, writing and proving them an adapter's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+    from gatelodge.model import Listener, Name
+
+#: Stands for the generation's number in `Rendered.entry` until it is known. Control characters are refused in every value
+#: that comes from a person, so it cannot occur by accident.
+GENERATION = "\x00generation\x00"
+
+#: A version of a certificate: NAME and number.
+VersionRef: TypeAlias = tuple[str, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """
+    What the nginx that was found can do, and the machine it listens on.
+
+    `modules` are the names of `nginx -V`'s `--with-…` arguments without `--with-`; `dynamic` the paths of dynamic modules
+    that exist by the same names. `user` is what its workers run as when its master is root, None when it is not.
+    """
+
+    binary: str
+    version: tuple[int, int, int]
+    modules: frozenset[str] = frozenset()
+    dynamic: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ipv6: bool = False
+    user: str | None = None
+
+    def at_least(self, *version: int) -> bool:
+        """
+        Tell whether this nginx is of the given version or newer.
+        """
+        return self.version >= version
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """
+    A certificate as a visitor meets it: which listener, which name he sends (None for an IP host, which sends none), and the
+    SHA-256 fingerprint (lower-case hex) of the leaf he must be shown.
+    """
+
+    listener: Listener
+    server_name: Name | None
+    certificate: str
+    fingerprint: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """
+    A whole tree as text.
+
+    `entry` is nginx.conf, with `GENERATION` where the number goes; `prelude` what all sites stand on; `sites` one text for
+    each site by its file name, in order; `fresh` the digest of each site's own text, before a quarantine replaced it;
+    `references` every version that the text names; `listeners` what it opens; `served` what the proof reads back;
+    `digest` is the same for the same text, whatever the number.
+    """
+
+    digest: str
+    entry: str
+    prelude: str
+    sites: Mapping[str, str]
+    fresh: Mapping[str, str]
+    references: frozenset[VersionRef]
+    listeners: frozenset[Listener]
+    served: tuple[Served, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """
+    A tree on disk. `proven` once nginx was seen to serve it.
+    """
+
+    number: int
+    digest: str
+    proven: bool
+    created_at: dt.datetime
+    references: frozenset[VersionRef]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """
+    A site that nginx refused, by the digest of the text it refused.
+
+    While the site's own text has this digest and `retry_at` has not come, the tree holds `kept` (its last proven text)
+    instead, or a 503 when there is none.
+    """
+
+    site: str
+    digest: str
+    error: str
+    since: dt.datetime
+    retry_at: dt.datetime
+    failures: int = 1
+    kept: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """
+    A tree that could not be applied for a reason that no site is guilty of. The same tree is not tried before `retry_at`.
+    """
+
+    digest: str
+    error: str
+    since: dt.datetime
+    retry_at: dt.datetime
+    failures: int = 1

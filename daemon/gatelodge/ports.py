@@ -1,0 +1,366 @@
+"""
+The world as the rest of Gatelodge sees it: one Protocol for each thing that can be swapped.
+
+A port's docstrings are the contract: what is atomic, what may be called again, what happens on cancellation. `tests/contracts`
+holds one suite for each port and runs it on every implementation and on its fake. Every coroutine here honours cancellation:
+it cleans up what it began and raises `CancelledError` on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from gatelodge.core.observed import Held
+    from gatelodge.core.observed import Nginx as NginxObserved
+    from gatelodge.core.tree import Rendered, VersionRef
+    from gatelodge.model import CertificateSpec, JsonObject, KeyKind, Name
+
+
+class Clock(Protocol):
+    """
+    Time. Everything that waits, waits through this.
+    """
+
+    def now(self) -> dt.datetime:
+        """
+        Return the wall clock's time, aware, in UTC.
+        """
+        ...
+
+    def monotonic(self) -> float:
+        """
+        Return seconds that never go back, for deadlines.
+        """
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """
+        Return after so many seconds.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResponse:
+    """
+    An answer. Header names are lower case; of several with one name all are kept, in order.
+    """
+
+    status: int
+    headers: Mapping[str, tuple[str, ...]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """
+        Return the first header of that name (given in lower case).
+        """
+        values = self.headers.get(name)
+        return values[0] if values else None
+
+
+class Http(Protocol):
+    """
+    An HTTP client with one idea of whom to trust: the machine's roots, or the private root it was made with.
+    """
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 30,
+    ) -> HttpResponse:
+        """
+        Send a request and read the whole answer. Redirects are answers. Bodies over 10 MiB are refused.
+
+        Args:
+            timeout: seconds for everything together.
+
+        Raises:
+            HttpUnreachable: nothing was sent.
+            HttpDisconnected: something was sent, but no whole answer came.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """
+    A new certificate with its private key, as PEM. `chain` is the leaf followed by its intermediates.
+    """
+
+    chain: str
+    private_key: str
+
+
+class Store(Protocol):
+    """
+    Certificates, in immutable versions.
+
+    Versions of a certificate are numbered from 1 upwards, and a number is never used again. A version is intact when its files
+    are there, the key fits the leaf, and the names and dates written down are those of the leaf.
+    """
+
+    async def put(self, spec: CertificateSpec, issued: Issued) -> Held:
+        """
+        Store a new version and make it the newest.
+
+        When this returns, the version survives a crash; when it raises or is cancelled, the store is as before. A placeholder
+        (issuer `SelfSigned`) is refused with ValueError while a certificate from anyone else is held under that name, unless
+        that is no longer intact.
+
+        Raises:
+            StateError: the store cannot be written.
+            ValueError: key and leaf do not fit, the leaf lacks a name of the spec, or see above.
+        """
+        ...
+
+    async def index(self) -> Index:
+        """
+        Return what is held. Cheap when nothing has changed: files are read again only when they look different.
+
+        Raises:
+            StateError: the store cannot be read.
+        """
+        ...
+
+    async def verify(self) -> None:
+        """
+        Forget what is known of the files, so that the next `index` reads them all.
+        """
+        ...
+
+    async def read(self, name: str, version: int) -> Issued:
+        """
+        Return a version's chain and key.
+
+        Raises:
+            KeyError: there is none.
+            StateError: it cannot be read.
+        """
+        ...
+
+    async def prune(self, versions: Iterable[VersionRef]) -> None:
+        """
+        Delete versions. The newest of a certificate is never deleted by this, asked for or not; unknown ones are skipped.
+        """
+        ...
+
+    async def delete(self, name: str) -> None:
+        """
+        Delete a certificate, all versions of it. Nothing happens when there is none.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """
+    What a store holds: the newest intact version of each certificate, the numbers of all intact versions, and for certificates
+    whose newest version is not intact, why.
+    """
+
+    held: Mapping[str, Held]
+    versions: Mapping[str, tuple[int, ...]]
+    damaged: Mapping[str, str]
+
+
+class Documents(Protocol):
+    """
+    Small JSON documents by kind and key: accounts, orders in flight, failed attempts, quarantined sites.
+
+    Kinds are fixed words of ours with `/` between parts (`journal/orders`); keys are any text without control characters.
+    Documents may hold secrets and are readable by the owner only.
+    """
+
+    async def get(self, kind: str, key: str) -> JsonObject | None:
+        """
+        Return a document, or None.
+
+        Raises:
+            StateError: it is there but cannot be read, or was written by a newer Gatelodge.
+        """
+        ...
+
+    async def put(self, kind: str, key: str, document: JsonObject) -> None:
+        """
+        Write a document. Atomic and durable: after a crash it is either the old one or the new one.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        ...
+
+    async def delete(self, kind: str, key: str) -> None:
+        """
+        Remove a document. Nothing happens when there is none.
+        """
+        ...
+
+    async def list(self, kind: str) -> Mapping[str, JsonObject]:
+        """
+        Return all documents of a kind by key. One that cannot be read is left out, and named to the log.
+        """
+        ...
+
+
+class Issuer(Protocol):
+    """
+    Makes certificates.
+    """
+
+    def issue(self, spec: CertificateSpec, *, progress: Callable[[str], None]) -> AbstractAsyncContextManager[Issued]:
+        """
+        Obtain a certificate for a spec.
+
+        Entering does the work; leaving without an exception closes whatever record was kept for taking it up again after a
+        crash, so store the certificate inside. A second call for a spec whose first one was cut short goes on where that was.
+
+        Raises:
+            IssuanceError: it cannot be had now; the problem says why and for how long.
+            StateError: a record could not be written; nothing was asked of the CA.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """
+    What a solver must make visible for one name (RFC 8555 §8): for http-01 `key_authorization` under `token`.
+    """
+
+    name: Name
+    token: str
+    key_authorization: str
+
+
+class Solver(Protocol):
+    """
+    Answers challenges of one type.
+    """
+
+    @property
+    def type(self) -> str:
+        """
+        The challenge type it answers, as ACME spells it: `http-01`.
+        """
+        ...
+
+    def published(self, challenges: Sequence[Challenge]) -> AbstractAsyncContextManager[None]:
+        """
+        Keep the answers to all challenges visible inside the context.
+
+        Entering returns once they are seen to be visible from here, so that the CA may be told. Leaving, for any reason, takes
+        exactly them away again, under a deadline of its own even when cancelled.
+
+        Raises:
+            IssuanceError: they could not be made visible, with type `selfCheck`; everything is taken away again.
+        """
+        ...
+
+
+class Nginx(Protocol):
+    """
+    The nginx behind which everything happens, and the trees it is given.
+
+    Never two calls that change it at once: the caller keeps to one job for nginx.
+    """
+
+    async def observe(self) -> NginxObserved:
+        """
+        Return what is there and what runs. Never raises for a missing or dead nginx: that is something observed.
+        """
+        ...
+
+    async def apply(self, rendered: Rendered) -> int:
+        """
+        Make nginx serve a tree: stage it under a new number, test, swap, start or reload, prove. Returns the number.
+
+        Durable and all or nothing: on any failure, cancellation included, what was proven before is current again and served.
+
+        Raises:
+            NginxMissing: there is no nginx.
+            NginxRefused: nginx said no; the staged tree is gone.
+            NginxUnproven: it did not come to serve the tree in time; the one before is back.
+            StateError: the tree could not be written.
+        """
+        ...
+
+    async def roll_back(self) -> None:
+        """
+        Make the last proven tree current, and reload a running nginx with it; without a proven one, nothing is current.
+
+        Raises: as `apply`.
+        """
+        ...
+
+    async def start(self) -> None:
+        """
+        Start nginx on the current tree. Returns once it listens. Nothing happens when it runs.
+
+        Raises:
+            NginxMissing: there is no nginx.
+            NginxRefused: it did not start.
+        """
+        ...
+
+    async def stop(self, *, grace: float) -> None:
+        """
+        Stop nginx gracefully (QUIT), after `grace` seconds at once (TERM). Nothing happens when it does not run.
+        """
+        ...
+
+    async def exited(self) -> None:
+        """
+        Return when a running nginx has ended. Waits while none runs.
+        """
+        ...
+
+    async def prune(self, generations: Iterable[int]) -> None:
+        """
+        Delete trees. The current and the last proven one are never deleted by this.
+        """
+        ...
+
+    async def site_text(self, site: str) -> str | None:
+        """
+        Return a site's text (by its file name) in the last proven tree, or None.
+        """
+        ...
+
+
+class Events(Protocol):
+    """
+    What happened, for people and programs: names and fields are an interface, listed in docs/events.md.
+    """
+
+    def emit(self, event: str, *, level: str = "info", **fields: object) -> None:
+        """
+        Write an event down. Never raises: a log that cannot be written must not stop a renewal.
+
+        Args:
+            event: a constant name, `certificate.renewed`.
+            level: `info`, `warning` or `error`.
+            fields: JSON values under fixed names; a dot in a name is written `__` here (`error__type`).
+        """
+        ...
+
+
+class Keys(Protocol):
+    """
+    Makes private keys.
+    """
+
+    async def new(self, kind: KeyKind) -> str:
+        """
+        Return a new private key as unencrypted PKCS#8 PEM. Does not block the loop, however slow the kind.
+        """
+        ...
