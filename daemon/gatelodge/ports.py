@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gatelodge.core.observed import Held
     from gatelodge.core.observed import Nginx as NginxObserved
     from gatelodge.core.tree import Rendered, VersionRef
-    from gatelodge.model import CertificateSpec, JsonObject, KeyKind, Name
+    from gatelodge.model import CertificateSpec, JsonObject, KeyKind, Name, Secret
 
 
 class Clock(Protocol):
@@ -98,7 +98,7 @@ class Issued:
     """
 
     chain: str
-    private_key: str
+    private_key: Secret
 
 
 class Store(Protocol):
@@ -227,6 +227,15 @@ class Issuer(Protocol):
         Raises:
             IssuanceError: it cannot be had now; the problem says why and for how long.
             StateError: a record could not be written; nothing was asked of the CA.
+        """
+        ...
+
+    async def abandon(self, name: str) -> None:
+        """
+        Give up what was begun for a certificate NAME that nobody asks for any more. Nothing happens when nothing was.
+
+        Raises:
+            IssuanceError: the CA could not be told; the record is kept, so that it can be tried again.
         """
         ...
 
@@ -359,7 +368,7 @@ class Keys(Protocol):
     Makes private keys.
     """
 
-    async def new(self, kind: KeyKind) -> str:
+    async def new(self, kind: KeyKind) -> Secret:
         """
         Return a new private key as unencrypted PKCS#8 PEM. Does not block the loop, however slow the kind.
         """

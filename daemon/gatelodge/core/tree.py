@@ -67,10 +67,12 @@ class Rendered:
     `entry` is nginx.conf, with `GENERATION` where the number goes; `prelude` what all sites stand on; `sites` one text for
     each site by its file name, in order; `fresh` the digest of each site's own text, before a quarantine replaced it;
     `references` every version that the text names; `listeners` what it opens; `served` what the proof reads back;
-    `digest` is the same for the same text, whatever the number.
+    `proof` is the URL origin (`http://127.0.0.1:80`) where nginx tells its generation; `digest` is the same for the same text,
+    whatever the number.
     """
 
     digest: str
+    proof: str
     entry: str
     prelude: str
     sites: Mapping[str, str]

@@ -75,7 +75,7 @@ async def running(
     issued = selfsigned.make([Name("localhost"), Name("127.0.0.1")])
     certificate, key, config = folder / "pebble.pem", folder / "pebble.key", folder / "pebble.json"
     certificate.write_text(issued.chain)
-    key.write_text(issued.private_key)
+    key.write_text(issued.private_key.reveal())
     settings: dict[str, object] = {
         "listenAddress": f"127.0.0.1:{api}",
         "managementListenAddress": f"127.0.0.1:{management}",

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from gatelodge.model import is_ip
+from gatelodge.model import Secret, is_ip
 from gatelodge.ports import Issued
 
 if TYPE_CHECKING:
@@ -49,9 +49,11 @@ def make(names: Sequence[Name]) -> Issued:
     )
     return Issued(
         chain=certificate.public_bytes(serialization.Encoding.PEM).decode(),
-        private_key=key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode(),
+        private_key=Secret(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ).decode()
+        ),
     )
 
 
