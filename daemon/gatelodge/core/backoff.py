@@ -11,6 +11,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from gatelodge.core import actions
+
 if TYPE_CHECKING:
     from gatelodge.errors import Problem
 
@@ -36,17 +38,23 @@ JITTER = 0.2
 TRANSIENT_TYPES = frozenset({"unreachable", "selfCheck", "timeout", "internal", "serverInternal", "badNonce", "state"})
 
 
-def delay(failures: int, problem: Problem, *, spread: float) -> dt.timedelta:
+def delay(tries: str, failures: int, problem: Problem, *, spread: float) -> dt.timedelta:
     """
     Return how long to wait before the next try.
 
     Args:
+        tries: what failed, as `actions.tries` names it.
         failures: how many tries failed in a row, at least 1.
         problem: why the last one failed; its `retry_after` is the least wait (RFC 8555 §6.6).
         spread: a random number from 0 up to 1.
     """
-    table = TRANSIENT if problem.type in TRANSIENT_TYPES else REFUSED
-    return max(wait(table, failures, spread=spread), problem.retry_after or dt.timedelta(0))
+    return max(wait(_table(tries, problem), failures, spread=spread), problem.retry_after or dt.timedelta(0))
+
+
+def _table(tries: str, problem: Problem) -> tuple[dt.timedelta, ...]:
+    if tries.startswith(actions.NGINX):
+        return NGINX
+    return TRANSIENT if problem.type in TRANSIENT_TYPES else REFUSED
 
 
 def wait(table: tuple[dt.timedelta, ...], failures: int, *, spread: float) -> dt.timedelta:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
-    from gatelodge.core.tree import Capabilities, Generation, Quarantine, Refusal
+    from gatelodge.core.tree import Capabilities, Generation, Quarantine
     from gatelodge.errors import Problem
     from gatelodge.model import CertificateSpec, KeyKind, Name
 
@@ -64,12 +64,12 @@ class Held:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """
-    How often in a row a certificate could not be had, why the last time, and when to try again.
+    How often in a row something failed, why the last time, and when to try again.
 
-    `digest` is the spec's: a changed spec is tried at once.
+    `tries` is what failed (`actions.tries`), `digest` what it worked on: when that changes, it is tried at once.
     """
 
-    certificate: str
+    tries: str
     digest: str
     failures: int
     problem: Problem
@@ -107,8 +107,7 @@ class Nginx:
     nginx as it is found. `missing` says why there is none to run; then `capabilities` is None.
 
     `running` is the generation that the running master was last given, 0 when it runs an unknown one, None when it does not
-    run. `reloaded_at` is the last reload by us, `start_at` the earliest time for the next start after a failed one, and
-    `draining` counts workers that finish old connections.
+    run. `reloaded_at` is the last reload by us; `draining` counts workers that finish old connections.
     """
 
     capabilities: Capabilities | None = None
@@ -118,9 +117,7 @@ class Nginx:
     current: Generation | None = None
     generations: tuple[Generation, ...] = ()
     reloaded_at: dt.datetime | None = None
-    start_at: dt.datetime | None = None
     draining: int = 0
-    refusal: Refusal | None = None
 
     @property
     def last_proven(self) -> Generation | None:
@@ -133,11 +130,12 @@ class Nginx:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
     """
-    What people asked for since the last pass: certificates to renew now, a reload, or one pass to the end (`once`), in which a
-    reload waits for every issuance.
+    What people asked for since the last pass: certificates to renew now or to delete, a reload, or one pass to the end (`once`),
+    in which a reload waits for every issuance.
     """
 
     renew: frozenset[str] = frozenset()
+    forget: frozenset[str] = frozenset()
     reload: bool = False
     once: bool = False
 

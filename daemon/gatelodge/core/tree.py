@@ -111,16 +111,3 @@ class Quarantine:
     retry_at: dt.datetime
     failures: int = 1
     kept: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """
-    A tree that could not be applied for a reason that no site is guilty of. The same tree is not tried before `retry_at`.
-    """
-
-    digest: str
-    error: str
-    since: dt.datetime
-    retry_at: dt.datetime
-    failures: int = 1

@@ -1,3 +1,3 @@
 """
-room
+Where the pure parts meet the world: look at it, plan, act, and again.
 """

@@ -1,0 +1,215 @@
+"""
+The steps from what is to what must be, as values: what `plan` yields, `act` carries out and `gatelodge plan` prints.
+
+The tables below say for each step which others it excludes (`key`), what it works on (`digest`), under which name its failures
+are counted (`tries`), and how it is told to a person (`describe`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING, TypeAlias, assert_never
+
+if TYPE_CHECKING:
+    from gatelodge.core.tree import Rendered, VersionRef
+    from gatelodge.model import CertificateSpec
+
+
+class Reason(enum.StrEnum):
+    """
+    Why a certificate is obtained.
+    """
+
+    MISSING = "none is held yet"
+    CHANGED = "the configuration asks for another"
+    DAMAGED = "its files are damaged"
+    DUE = "it is due for renewal"
+    REQUESTED = "somebody asked for it"
+    UNFINISHED = "an order for it was begun and not finished"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MakePlaceholder:
+    """
+    Hold a self-signed certificate, so that nothing waits for issuance.
+    """
+
+    spec: CertificateSpec
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Obtain:
+    """
+    Get a certificate from its issuer and store it.
+    """
+
+    spec: CertificateSpec
+    reason: Reason
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon:
+    """
+    Give up an order for a certificate that nobody asks for any more.
+    """
+
+    certificate: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """
+    Stop the running job of a key: its work is no longer asked for.
+    """
+
+    job: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RollBack:
+    """
+    Go back to the last proven tree: the current one, of this digest, was never seen to be served.
+    """
+
+    tree: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StartNginx:
+    """
+    Start nginx on the current, proven tree, of this digest.
+    """
+
+    tree: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyTree:
+    """
+    Make nginx serve a tree.
+    """
+
+    rendered: Rendered
+    why: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Prune:
+    """
+    Delete versions and trees that nothing names any more.
+    """
+
+    versions: tuple[VersionRef, ...]
+    generations: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteCertificate:
+    """
+    Delete a certificate that nobody asks for any more.
+    """
+
+    certificate: str
+
+
+Action: TypeAlias = (
+    MakePlaceholder | Obtain | Abandon | Cancel | RollBack | StartNginx | ApplyTree | Prune | DeleteCertificate
+)
+
+#: Exclude one another: nginx has one job at a time.
+NGINX = "nginx"
+
+#: The digest of a job that abandons an order: it differs from every spec's.
+ABANDONING = "abandon"
+
+
+def certificate_key(name: str) -> str:
+    """
+    Return the key of jobs that talk to an issuer about a certificate NAME.
+    """
+    return f"certificate:{name}"
+
+
+def key(action: Action) -> str:
+    """
+    Return what an action excludes others by: at most one job with a key runs.
+    """
+    match action:
+        case MakePlaceholder(spec=spec):
+            return f"placeholder:{spec.name}"
+        case Obtain(spec=spec):
+            return certificate_key(spec.name)
+        case Abandon(certificate=name):
+            return certificate_key(name)
+        case Cancel(job=job):
+            return job
+        case RollBack() | StartNginx() | ApplyTree():
+            return NGINX
+        case Prune():
+            return "prune"
+        case DeleteCertificate(certificate=name):
+            return f"delete:{name}"
+        case _:
+            assert_never(action)
+
+
+def digest(action: Action) -> str:
+    """
+    Return what an action works on: a running job with another digest is out of date.
+    """
+    match action:
+        case MakePlaceholder(spec=spec) | Obtain(spec=spec):
+            return spec.digest
+        case RollBack(tree=tree) | StartNginx(tree=tree):
+            return tree
+        case ApplyTree(rendered=rendered):
+            return rendered.digest
+        case Abandon():
+            return ABANDONING
+        case Cancel() | Prune() | DeleteCertificate():
+            return ""
+        case _:
+            assert_never(action)
+
+
+def tries(action: Action) -> str:
+    """
+    Return the name under which an action's failures are counted. It begins with the key.
+    """
+    match action:
+        case RollBack():
+            return f"{NGINX}/roll-back"
+        case StartNginx():
+            return f"{NGINX}/start"
+        case ApplyTree():
+            return f"{NGINX}/apply"
+        case _:
+            return key(action)
+
+
+def describe(action: Action) -> str:
+    """
+    Tell a person what an action does and why.
+    """
+    match action:
+        case MakePlaceholder(spec=spec):
+            return f"make a placeholder for {spec.name}"
+        case Obtain(spec=spec, reason=reason):
+            return f"get a certificate for {spec.name} ({', '.join(spec.names)}) from {spec.issuer}: {reason}"
+        case Abandon(certificate=name):
+            return f"give up the order for {name}, which is no longer asked for"
+        case Cancel(job=job):
+            return f"stop {job}, which is no longer asked for"
+        case RollBack():
+            return "go back to the last proven nginx configuration"
+        case StartNginx():
+            return "start nginx with its last proven configuration"
+        case ApplyTree(why=why):
+            return f"write, test and load an nginx configuration: {why}"
+        case Prune(versions=versions, generations=generations):
+            return f"delete old files: {len(versions)} certificate versions, {len(generations)} nginx configurations"
+        case DeleteCertificate(certificate=name):
+            return f"delete {name}, which nobody asks for"
+        case _:
+            assert_never(action)

@@ -1,0 +1,323 @@
+"""
+Decides the next steps from what is to what must be. The heart of the house: pure, reads no clock, safe to stop after any step.
+
+A plan holds what can be done now. Nothing is remembered between two plans: what a step changed is observed, and the next plan
+starts from there. What it must never do: destroy something before its replacement is stored, yield a second job for a key that
+runs, name a certificate in a tree that is not held, or let one name wait for another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from gatelodge.core import backoff
+from gatelodge.core.actions import (
+    ABANDONING,
+    NGINX,
+    Abandon,
+    Action,
+    ApplyTree,
+    Cancel,
+    DeleteCertificate,
+    MakePlaceholder,
+    Obtain,
+    Prune,
+    Reason,
+    RollBack,
+    StartNginx,
+    certificate_key,
+    digest,
+    key,
+    tries,
+)
+from gatelodge.core.renewal import KEEP_UNUSED, renew_at
+from gatelodge.model import AcmeIssuer, SelfSigned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gatelodge.core.desired import Desired
+    from gatelodge.core.observed import Held, Observed
+    from gatelodge.core.tree import Rendered, VersionRef
+    from gatelodge.model import CertificateSpec
+
+#: Certificates that arrive within this time of one another share a reload, while more are on their way.
+GATHER = dt.timedelta(seconds=5)
+
+#: How often a missing nginx is looked for.
+LOOK_FOR_NGINX = dt.timedelta(minutes=1)
+
+#: Proven trees that are kept: the current one, and the one before for a person to compare with.
+KEEP_GENERATIONS = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    What to do now, what will follow from it, and when to look again if nothing happens before.
+    """
+
+    actions: tuple[Action, ...]
+    follows: tuple[str, ...]
+    look_at: dt.datetime
+
+
+def plan(desired: Desired, observed: Observed, rendered: Rendered | None, now: dt.datetime) -> Plan:
+    """
+    Say what to do now.
+
+    Args:
+        rendered: the tree for `desired` and `observed`; None when there is no nginx to render for.
+        now: the time to judge by.
+    """
+    planner = _Planner(desired, observed, rendered, now)
+    actions = tuple(planner.actions())
+    return Plan(actions=actions, follows=tuple(_follows(actions)), look_at=planner.look_at)
+
+
+def _follows(actions: tuple[Action, ...]) -> Iterator[str]:
+    kinds = {type(action) for action in actions}
+    if Obtain in kinds:
+        yield "load the new certificates into nginx"
+    elif MakePlaceholder in kinds:
+        yield "write, test and load an nginx configuration, then get the certificates"
+    elif ApplyTree in kinds or StartNginx in kinds:
+        yield "get the certificates that are missing or due"
+
+
+class _Planner:
+    """
+    One pass. It gathers in `look_at` the earliest moment at which one of its answers would change by time alone.
+    """
+
+    def __init__(self, desired: Desired, observed: Observed, rendered: Rendered | None, now: dt.datetime) -> None:
+        self.desired = desired
+        self.observed = observed
+        self.rendered = rendered
+        self.now = now
+        self.look_at = now + desired.check_every
+
+    def actions(self) -> Iterator[Action]:
+        yield from self._superseded()
+        for action in (*self._certificates(), *self._leftovers(), *self._nginx(), *self._tidy()):
+            if key(action) not in self.observed.jobs and not self._held_back(action):
+                yield action
+
+    def _reached(self, moment: dt.datetime) -> bool:
+        """
+        Tell whether a moment has come; if not, it is one to look again at.
+        """
+        if moment <= self.now:
+            return True
+        self.look_at = min(self.look_at, moment)
+        return False
+
+    def _held_back(self, action: Action) -> bool:
+        """
+        Tell whether the same thing failed and its time to be tried again has not come.
+        """
+        if isinstance(action, Obtain) and action.reason is Reason.REQUESTED:
+            return False
+        attempt = self.observed.attempts.get(tries(action))
+        if attempt is None or attempt.digest != digest(action):
+            return False
+        # A failure that lies ahead was dated by a clock that was wrong: its wait counts from now.
+        ahead = max(attempt.at - self.now, dt.timedelta(0))
+        return not self._reached(attempt.retry_at - ahead)
+
+    # Certificates
+
+    def _certificates(self) -> Iterator[Action]:
+        for spec in self.desired.certificates.values():
+            held = self.observed.held.get(spec.name)
+            if held is None:
+                mend = Obtain(spec=spec, reason=Reason.DAMAGED)
+                yield mend if self._lost_while_serving(mend) and self._possible(spec) else MakePlaceholder(spec=spec)
+                continue
+            if isinstance(spec.issuer, SelfSigned):
+                continue
+            reason = self._reason(spec, held)
+            if reason is not None and self._possible(spec):
+                yield Obtain(spec=spec, reason=reason)
+
+    def _lost_while_serving(self, mend: Obtain) -> bool:
+        """
+        Tell whether only nginx's memory still holds a certificate, its files being damaged. A placeholder would take its place,
+        so one try is made to get a new one first.
+        """
+        name = mend.spec.name
+        return name in self.observed.damaged and self._serving() and tries(mend) not in self.observed.attempts
+
+    def _reason(self, spec: CertificateSpec, held: Held) -> Reason | None:
+        if spec.name in self.observed.requests.renew:
+            return Reason.REQUESTED
+        if spec.name in self.observed.damaged:
+            return Reason.DAMAGED
+        if held.placeholder:
+            return Reason.MISSING
+        if not held.satisfies(spec):
+            return Reason.CHANGED
+        if self._reached(renew_at(not_before=held.not_before, not_after=held.not_after)):
+            return Reason.DUE
+        return Reason.UNFINISHED if spec.name in self.observed.in_flight else None
+
+    def _possible(self, spec: CertificateSpec) -> bool:
+        """
+        Tell whether an issuer can be asked: the clock is believed, nginx shows the CA our tokens, and an order that a dying
+        daemon left behind is not taken up in a loop.
+        """
+        if self.observed.doubt is not None:
+            self._reached(self.observed.doubt.until)
+            return False
+        if not isinstance(spec.issuer, AcmeIssuer):
+            return True
+        if not self._serving():
+            return False
+        begun = self.observed.in_flight.get(spec.name)
+        if begun is None or begun.digest != spec.digest:
+            return True
+        return self._reached(min(begun.at, self.now) + backoff.wait(backoff.BEGUN, begun.begun, spread=0))
+
+    def _serving(self) -> bool:
+        nginx = self.observed.nginx
+        return nginx.running is not None and nginx.current is not None and nginx.current.proven
+
+    def _superseded(self) -> Iterator[Cancel]:
+        """
+        Stop issuance whose certificate left the configuration or is asked for differently. Other work is short and finishes.
+        """
+        wanted = {certificate_key(name): spec.digest for name, spec in self.desired.certificates.items()}
+        for job in self.observed.jobs.values():
+            if job.key.startswith(certificate_key("")) and job.digest not in (wanted.get(job.key), ABANDONING):
+                yield Cancel(job=job.key)
+
+    def _leftovers(self) -> Iterator[Action]:
+        wanted = self.desired.certificates
+        for name in self.observed.in_flight:
+            if name not in wanted:
+                yield Abandon(certificate=name)
+        for name in self._forgettable():
+            if certificate_key(name) not in self.observed.jobs and not self._named(name):
+                yield DeleteCertificate(certificate=name)
+
+    def _forgettable(self) -> list[str]:
+        """
+        List what may be deleted: nobody asks for it, and it is a placeholder, somebody said so, or it expired long ago.
+        """
+        return [
+            name
+            for name, held in self.observed.held.items()
+            if name not in self.desired.certificates
+            and (
+                held.placeholder
+                or name in self.observed.requests.forget
+                or (self.observed.doubt is None and self._reached(held.not_after + KEEP_UNUSED))
+            )
+        ]
+
+    def _named(self, certificate: str) -> bool:
+        return any(name == certificate for tree in self.observed.nginx.generations for name, _ in tree.references)
+
+    # nginx
+
+    def _nginx(self) -> Iterator[Action]:
+        rendered, nginx = self.rendered, self.observed.nginx
+        for quarantine in self.observed.quarantines.values():
+            self._reached(quarantine.retry_at)
+        if rendered is None:
+            self._reached(self.now + LOOK_FOR_NGINX)
+            return
+        current = nginx.current
+        if current is not None and not current.proven:
+            yield RollBack(tree=current.digest)
+            return
+        apply = ApplyTree(rendered=rendered, why=self._why())
+        ready = all(name in self.observed.held for name in self.desired.certificates)
+        if nginx.running is None:
+            start = StartNginx(tree=current.digest) if current and self._intact(current.references) else None
+            if start is not None and not (self._start_failed(start) and self._may_replace(start, apply, ready=ready)):
+                yield start
+            elif ready:
+                yield apply
+            return
+        served = current is not None and current.digest == rendered.digest and nginx.running == current.number
+        # A site without even a placeholder would be left out of the tree; one is made in a moment.
+        if (self.observed.requests.reload or not served) and ready and not self._too_early():
+            yield apply
+
+    def _intact(self, references: frozenset[VersionRef]) -> bool:
+        return all(version in self.observed.versions.get(name, ()) for name, version in references)
+
+    def _start_failed(self, start: StartNginx) -> bool:
+        attempt = self.observed.attempts.get(tries(start))
+        return attempt is not None and attempt.digest == start.tree
+
+    def _may_replace(self, start: StartNginx, apply: ApplyTree, *, ready: bool) -> bool:
+        """
+        Tell whether another tree should be tried where the current one did not start: somebody may have mended the TOML.
+        """
+        return ready and apply.rendered.digest != start.tree and not self._held_back(apply)
+
+    def _too_early(self) -> bool:
+        """
+        Tell whether a reload should wait: for certificates that are about to come, or for its distance from the last one.
+        """
+        nginx, requests = self.observed.nginx, self.observed.requests
+        if requests.reload:
+            return False
+        issuing = any(name.startswith(certificate_key("")) for name in self.observed.jobs)
+        if requests.once:
+            return issuing
+        waiting = [held.stored_at for held in self._unserved()] if issuing else []
+        if waiting and not self._reached(min(*waiting, self.now) + GATHER):
+            return True
+        if nginx.reloaded_at is None:
+            return False
+        return not self._reached(min(nginx.reloaded_at, self.now) + self.desired.nginx.reload_interval)
+
+    def _unserved(self) -> list[Held]:
+        """
+        List the certificates that the rendered tree names and the current one does not.
+        """
+        current = self.observed.nginx.current
+        served = current.references if current else frozenset()
+        wanted = self.rendered.references if self.rendered else frozenset()
+        new = {name for name, _ in wanted - served}
+        return [held for held in self.observed.held.values() if held.name in new and not held.placeholder]
+
+    def _why(self) -> str:
+        if self.observed.nginx.current is None:
+            return "there is none yet"
+        if self.observed.requests.reload:
+            return "somebody asked for a reload"
+        new = sorted(held.name for held in self._unserved())
+        return f"new certificates for {', '.join(new)}" if new else "the configuration changed"
+
+    # What nothing names any more
+
+    def _tidy(self) -> Iterator[Prune]:
+        """
+        Delete old files, but only while nginx serves exactly what is asked for.
+        """
+        nginx, rendered = self.observed.nginx, self.rendered
+        current = nginx.current
+        if NGINX in self.observed.jobs or rendered is None or current is None or not current.proven:
+            return
+        if nginx.running != current.number or current.digest != rendered.digest:
+            return
+        doomed = set(self._forgettable())
+        proven = sorted((tree for tree in nginx.generations if tree.proven), key=lambda tree: tree.number, reverse=True)
+        kept = [tree for tree in proven[:KEEP_GENERATIONS] if not any(name in doomed for name, _ in tree.references)]
+        numbers = {current.number, *(tree.number for tree in kept)}
+        named = {reference for tree in (current, *kept) for reference in tree.references} | rendered.references
+        generations = tuple(tree.number for tree in nginx.generations if tree.number not in numbers)
+        versions = tuple(
+            (name, version)
+            for name, held in self.observed.held.items()
+            for version in self.observed.versions.get(name, ())
+            if version < held.version and (name, version) not in named
+        )
+        if versions or generations:
+            yield Prune(versions=versions, generations=generations)
