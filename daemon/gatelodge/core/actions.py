@@ -55,6 +55,7 @@ class Abandon:
     """
 
     certificate: str
+    issuer: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,8 +24,11 @@ REFUSED = (1 * _MINUTE, 10 * _MINUTE, 100 * _MINUTE, 1440 * _MINUTE)
 #: After trouble on the way. Elapsed: 1, 3, 8, 18, 38 min, 1 h 8 min, 2 h 8 min, then every hour.
 TRANSIENT = tuple(minutes * _MINUTE for minutes in (1, 2, 5, 10, 20, 30, 60))
 
-#: After nginx refused a tree or a site, or did not start. A person is usually there and mends it, so the first waits are short.
+#: After nginx refused a tree, or did not start. A person is usually there and mends it, so the first waits are short.
 NGINX = tuple(dt.timedelta(seconds=seconds) for seconds in (1, 5, 15, 60, 300, 900))
+
+#: After nginx refused one site: its others go on, so there is time.
+QUARANTINE = tuple(minutes * _MINUTE for minutes in (5, 30, 240, 1440))
 
 #: Orders that a dying daemon left behind, by how often one was begun: the first is taken up at once, so that a restart
 #: costs nobody time; a crash loop slows down.

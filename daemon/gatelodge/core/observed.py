@@ -80,10 +80,12 @@ class Attempt:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class InFlight:
     """
-    An order that was begun and not closed: by a daemon that died, or by a job that runs. `begun` counts how often.
+    An order that was begun and not closed: by a daemon that died, or by a job that was cut short. `begun` counts how often;
+    `issuer` is the text of the issuer's reference.
     """
 
     certificate: str
+    issuer: str
     digest: str
     begun: int
     at: dt.datetime

@@ -195,9 +195,9 @@ class _Planner:
 
     def _leftovers(self) -> Iterator[Action]:
         wanted = self.desired.certificates
-        for name in self.observed.in_flight:
+        for name, begun in self.observed.in_flight.items():
             if name not in wanted:
-                yield Abandon(certificate=name)
+                yield Abandon(certificate=name, issuer=begun.issuer)
         for name in self._forgettable():
             if certificate_key(name) not in self.observed.jobs and not self._named(name):
                 yield DeleteCertificate(certificate=name)

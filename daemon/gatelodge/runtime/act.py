@@ -1,0 +1,219 @@
+"""
+Carries out actions: each becomes a job that calls adapters, writes down what failed, and tells what happened.
+
+It decides nothing: which action, and when again, is `core`'s. A job never raises for what the world does to it; what the world
+did becomes an event and an entry of the journal, and the next plan starts from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, assert_never
+
+from gatelodge.core.actions import (
+    Abandon,
+    Action,
+    ApplyTree,
+    Cancel,
+    DeleteCertificate,
+    MakePlaceholder,
+    Obtain,
+    Prune,
+    RollBack,
+    StartNginx,
+    describe,
+    digest,
+    key,
+    tries,
+)
+from gatelodge.errors import IssuanceError, NginxError, NginxRefused, NginxUnproven, Problem, StateError
+from gatelodge.model import KeyKind, SelfSigned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gatelodge.core.observed import Held, Observed
+    from gatelodge.core.tree import Rendered
+    from gatelodge.model import Name
+    from gatelodge.ports import Clock, Events, Issued, Store
+    from gatelodge.runtime.gate import Gate
+    from gatelodge.runtime.jobs import Jobs
+    from gatelodge.runtime.journal import Journal
+
+#: What can go wrong in the world, by exception, as a problem type.
+_TROUBLE: dict[type[Exception], str] = {
+    StateError: "state",
+    NginxRefused: "nginxRefused",
+    NginxUnproven: "nginxUnproven",
+    NginxError: "nginx",
+}
+
+
+_NGINX_FAILED = {"nginxRefused": "nginx.refused", "nginxUnproven": "nginx.unproven"}
+
+
+class Actor:
+    """
+    Starts jobs for actions.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        journal: Journal,
+        jobs: Jobs,
+        clock: Clock,
+        events: Events,
+        placeholder: Callable[[Sequence[Name]], Issued],
+    ) -> None:
+        """
+        Args:
+            placeholder: makes a self-signed certificate.
+        """
+        self._store = store
+        self._journal = journal
+        self._jobs = jobs
+        self._clock = clock
+        self._events = events
+        self._placeholder = placeholder
+
+    def act(self, action: Action, observed: Observed, gate: Gate) -> None:
+        """
+        Begin to carry out an action that was planned from `observed` for `gate`.
+        """
+        if isinstance(action, Cancel):
+            self._jobs.cancel(action.job)
+        else:
+            self._jobs.start(key(action), digest(action), lambda: self._carry_out(action, observed, gate))
+
+    async def _carry_out(self, action: Action, observed: Observed, gate: Gate) -> None:
+        self._jobs.step(key(action), describe(action))
+        try:
+            await self._do(action, observed, gate)
+        except IssuanceError as error:
+            await self._failed(action, error.problem)
+        except (StateError, NginxError) as error:
+            kind = next(kind for family, kind in _TROUBLE.items() if isinstance(error, family))
+            await self._failed(action, Problem(type=kind, detail=str(error)))
+        except Exception as error:  # noqa: BLE001 - the seam around one action: a bug in one must not stop the others
+            await self._failed(action, Problem(type="internal", detail=f"{type(error).__name__}: {error}"))
+        else:
+            await self._journal.succeeded(tries(action))
+
+    async def _do(self, action: Action, observed: Observed, gate: Gate) -> None:
+        match action:
+            case MakePlaceholder(spec=spec):
+                stand_in = dataclasses.replace(spec, issuer=SelfSigned(), key=KeyKind.ECDSA_P256, profile=None)
+                await self._store.put(stand_in, self._placeholder(spec.names))
+            case Obtain():
+                await self._obtain(action, observed.held.get(action.spec.name), gate)
+            case Abandon(certificate=name, issuer=issuer):
+                if issuer in gate.issuers:
+                    await gate.issuers[issuer].abandon(name)
+                await self._journal.close_order(name)
+            case RollBack():
+                await gate.nginx.roll_back()
+                self._events.emit("nginx.rolled_back", level="warning")
+            case StartNginx():
+                await gate.nginx.start()
+                self._events.emit("nginx.started")
+            case ApplyTree():
+                await self._apply(action, observed, gate)
+            case Prune(versions=versions, generations=generations):
+                await gate.nginx.prune(generations)
+                await self._store.prune(versions)
+            case DeleteCertificate(certificate=name):
+                await self._store.delete(name)
+                self._events.emit("certificate.deleted", certificate=name)
+            case Cancel():
+                raise AssertionError("a cancellation is no job")
+            case _:
+                assert_never(action)
+
+    async def _obtain(self, action: Obtain, before: Held | None, gate: Gate) -> None:
+        spec = action.spec
+        issuer = gate.issuers[str(spec.issuer)]
+        try:
+            async with issuer.issue(spec, progress=lambda step: self._jobs.step(key(action), step)) as issued:
+                held = await self._store.put(spec, issued)
+        finally:
+            await self._journal.look_for_order(spec.name)
+        self._events.emit(
+            "certificate.renewed" if before and not before.placeholder else "certificate.issued",
+            certificate=spec.name,
+            names=list(spec.names),
+            ca=str(spec.issuer),
+            reason=action.reason,
+            not_after=held.not_after.isoformat(),
+            serial=held.serial,
+        )
+
+    async def _apply(self, action: ApplyTree, observed: Observed, gate: Gate) -> None:
+        rendered = action.rendered
+        try:
+            number = await gate.nginx.apply(rendered)
+        except NginxRefused as error:
+            if not await self._quarantine(error, rendered, observed, gate):
+                raise
+            return
+        for site, kept_back in tuple(self._journal.quarantines.items()):
+            if site not in observed.quarantines or rendered.fresh.get(site) != kept_back.digest:
+                await self._journal.release(site)
+                self._events.emit("site.released", site=site)
+        self._events.emit(
+            "nginx.started" if observed.nginx.running is None else "nginx.reloaded",
+            generation=number,
+            sites=len(rendered.sites),
+            reason=action.why,
+        )
+
+    async def _quarantine(self, error: NginxRefused, rendered: Rendered, observed: Observed, gate: Gate) -> bool:
+        """
+        Keep back the sites that nginx blamed: each at its last proven text, or with a 503 when that is what was refused. Tell
+        whether anything was left to keep back.
+        """
+        kept_back = False
+        for site in sorted(error.guilty & rendered.fresh.keys()):
+            before = observed.quarantines.get(site)
+            again = before is not None and before.digest == rendered.fresh[site]
+            if before is not None and again and before.kept is None:
+                continue
+            kept = None if again else await gate.nginx.site_text(site)
+            if kept == rendered.sites[site]:
+                kept = None
+            found = await self._journal.quarantine(site, digest=rendered.fresh[site], error=error.output, kept=kept)
+            kept_back = True
+            self._events.emit(
+                "site.quarantined",
+                level="error",
+                site=site,
+                error__detail=error.output,
+                serving="its last good configuration" if kept else "503",
+                retry_at=found.retry_at.isoformat(),
+            )
+        return kept_back
+
+    async def _failed(self, action: Action, problem: Problem) -> None:
+        attempt = await self._journal.failed(tries(action), digest(action), problem)
+        match action:
+            case Obtain(spec=spec) | MakePlaceholder(spec=spec):
+                event, fields = "certificate.failed", {"certificate": spec.name, "names": list(spec.names)}
+            case Abandon(certificate=name) | DeleteCertificate(certificate=name):
+                event, fields = "certificate.failed", {"certificate": name}
+            case RollBack() | StartNginx() | ApplyTree():
+                event, fields = _NGINX_FAILED.get(problem.type, "nginx.failed"), {}
+            case Prune() | Cancel():
+                event, fields = "job.failed", {}
+            case _:
+                assert_never(action)
+        self._events.emit(
+            event,
+            level="error",
+            **fields,
+            doing=describe(action),
+            error__type=problem.type,
+            error__detail=str(problem),
+            failures=attempt.failures,
+            retry_at=attempt.retry_at.isoformat(),
+        )

@@ -1,0 +1,33 @@
+"""
+The parts of the daemon that a configuration makes: what is desired, the nginx it speaks of, the issuers it names.
+
+A new configuration means a new `Gate`; everything else of the daemon stays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from gatelodge.core.desired import Desired
+    from gatelodge.core.observed import Observed
+    from gatelodge.core.tree import Rendered
+    from gatelodge.ports import Issuer, Nginx
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """
+    `issuers` are by the text of their reference (`acme:letsencrypt`, `local`); `render` is pure; `dates` ask the CAs in use for
+    their time, in order.
+    """
+
+    desired: Desired
+    nginx: Nginx
+    issuers: Mapping[str, Issuer]
+    render: Callable[[Desired, Observed], Rendered]
+    dates: tuple[Callable[[], Awaitable[dt.datetime]], ...] = ()

@@ -1,0 +1,46 @@
+"""
+Takes the snapshot that a plan is made from. It looks, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatelodge.core.observed import Observed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatelodge.core.observed import Doubt, Job, Requests
+    from gatelodge.ports import Nginx, Store
+    from gatelodge.runtime.journal import Journal
+
+
+async def observe(
+    *,
+    store: Store,
+    nginx: Nginx,
+    journal: Journal,
+    jobs: Mapping[str, Job],
+    requests: Requests,
+    doubt: Doubt | None,
+) -> Observed:
+    """
+    Return what is.
+
+    Raises:
+        StateError: the state directory cannot be read.
+    """
+    index = await store.index()
+    return Observed(
+        held=index.held,
+        versions=index.versions,
+        damaged=index.damaged,
+        attempts=dict(journal.attempts),
+        in_flight=dict(journal.in_flight),
+        jobs=jobs,
+        nginx=await nginx.observe(),
+        quarantines=journal.active_quarantines(),
+        requests=requests,
+        doubt=doubt,
+    )

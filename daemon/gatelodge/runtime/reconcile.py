@@ -1,0 +1,276 @@
+"""
+The loop: look, plan, act, and again whenever anything happened.
+
+Level-triggered: what woke it does not matter, only what is found. It decides nothing itself; what it owns is the order of
+looking before acting, and when to look again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from gatelodge.core.actions import NGINX, Action, ApplyTree, DeleteCertificate, Obtain, certificate_key
+from gatelodge.core.observed import Requests
+from gatelodge.core.plan import Plan, plan
+from gatelodge.core.renewal import alarm
+from gatelodge.errors import StateError
+from gatelodge.runtime.act import Actor
+from gatelodge.runtime.jobs import Jobs
+from gatelodge.runtime.observe import observe
+from gatelodge.runtime.waiting import first
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gatelodge.core.observed import Observed
+    from gatelodge.core.tree import Rendered
+    from gatelodge.model import Name
+    from gatelodge.ports import Clock, Events, Issued, Store
+    from gatelodge.runtime.gate import Gate
+    from gatelodge.runtime.journal import Journal
+    from gatelodge.runtime.timekeeper import Timekeeper
+
+#: The wall clock is looked at this often, since a machine that slept wakes up later than it thinks. Seconds.
+_LONGEST_NAP = 60.0
+
+#: After a state directory that could not be read. Seconds.
+_STATE_RETRY = 10.0
+
+#: A pass is followed by a pause as long as it took, up to this: many small happenings share one pass. Seconds.
+_LONGEST_PAUSE = 1.0
+
+_CLOCK_JOB = "clock"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """
+    One look at everything: what is desired, what is, the tree for it, and what to do.
+    """
+
+    gate: Gate
+    observed: Observed
+    rendered: Rendered | None
+    plan: Plan
+
+    @property
+    def settled(self) -> bool:
+        """
+        True when nothing runs and nothing is to be done now.
+        """
+        return not self.plan.actions and not self.observed.jobs
+
+
+class Reconciler:
+    """
+    Brings what is to what is desired, and keeps it there.
+    """
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        store: Store,
+        journal: Journal,
+        timekeeper: Timekeeper,
+        clock: Clock,
+        events: Events,
+        placeholder: Callable[[Sequence[Name]], Issued],
+    ) -> None:
+        self.gate = gate
+        self.requests = Requests()
+        self.latest: Look | None = None
+        self._store = store
+        self._journal = journal
+        self._timekeeper = timekeeper
+        self._clock = clock
+        self._events = events
+        self._placeholder = placeholder
+        self._changed = asyncio.Event()
+        self._passed = asyncio.Condition()
+        self._jobs: Jobs | None = None
+        self._alarms: dict[tuple[str, int], int] = {}
+
+    def use(self, gate: Gate) -> None:
+        """
+        Go on with another configuration.
+        """
+        self.gate = gate
+        self.wake()
+
+    def wake(self) -> None:
+        """
+        Say that something happened.
+        """
+        self._changed.set()
+
+    def ask(
+        self,
+        *,
+        renew: frozenset[str] = frozenset(),
+        forget: frozenset[str] = frozenset(),
+        reload: bool = False,
+        once: bool = False,
+    ) -> None:
+        """
+        Add to what people asked for.
+        """
+        asked = self.requests
+        self.requests = Requests(
+            renew=asked.renew | renew,
+            forget=asked.forget | forget,
+            reload=asked.reload or reload,
+            once=asked.once or once,
+        )
+        self.wake()
+
+    async def look(self) -> Look:
+        """
+        Look at everything and plan, without doing anything.
+
+        Raises:
+            StateError: the state directory cannot be read.
+        """
+        gate = self.gate
+        observed = await observe(
+            store=self._store,
+            nginx=gate.nginx,
+            journal=self._journal,
+            # Taken before the store is read: a job that ends meanwhile still counts as running, so none is begun twice.
+            jobs=self._jobs.running if self._jobs else {},
+            requests=self.requests,
+            doubt=self._timekeeper.doubt,
+        )
+        rendered = gate.render(gate.desired, observed) if observed.nginx.capabilities else None
+        return Look(
+            gate=gate,
+            observed=observed,
+            rendered=rendered,
+            plan=plan(gate.desired, observed, rendered, self._clock.now()),
+        )
+
+    async def run(self, *, stop: asyncio.Event, until: Callable[[Look], bool] = lambda _: False) -> None:
+        """
+        Look, plan and act until told to stop, or until a look satisfies `until`. Jobs that still run are cancelled and awaited.
+        """
+        async with asyncio.TaskGroup() as group:
+            self._jobs = Jobs(group=group, clock=self._clock, ended=self.wake)
+            actor = Actor(
+                store=self._store,
+                journal=self._journal,
+                jobs=self._jobs,
+                clock=self._clock,
+                events=self._events,
+                placeholder=self._placeholder,
+            )
+            watcher = group.create_task(self._watch_nginx())
+            try:
+                while not stop.is_set():
+                    self._changed.clear()
+                    look = await self._pass(actor)
+                    if look is not None and until(look):
+                        break
+                    await self._nap(look, stop)
+            finally:
+                watcher.cancel()
+                self._jobs.cancel_all()
+        self._jobs = None
+
+    async def passed(self, condition: Callable[[Look], bool]) -> Look:
+        """
+        Return the first look from now on that satisfies a condition.
+        """
+        async with self._passed:
+            while True:
+                await self._passed.wait()
+                if self.latest is not None and condition(self.latest):
+                    return self.latest
+
+    async def _pass(self, actor: Actor) -> Look | None:
+        began = self._clock.monotonic()
+        if self._clock_to_be_compared() and self._jobs is not None:
+            self._jobs.start(_CLOCK_JOB, "", self._compare_clock)
+        try:
+            look = await self.look()
+        except StateError as error:
+            self._events.emit("state.failed", level="error", error__detail=str(error))
+            await self._clock.sleep(_STATE_RETRY)
+            self.wake()
+            return None
+        self._tell_alarms(look.observed)
+        for action in look.plan.actions:
+            self._answer(action)
+            actor.act(action, look.observed, look.gate)
+        self.latest = look
+        async with self._passed:
+            self._passed.notify_all()
+        await self._clock.sleep(min(self._clock.monotonic() - began, _LONGEST_PAUSE))
+        return look
+
+    def _answer(self, action: Action) -> None:
+        """
+        Take from what people asked for what is now being done.
+        """
+        asked = self.requests
+        if isinstance(action, Obtain):
+            self.requests = dataclasses.replace(asked, renew=asked.renew - {action.spec.name})
+        elif isinstance(action, ApplyTree):
+            self.requests = dataclasses.replace(asked, reload=False)
+        elif isinstance(action, DeleteCertificate):
+            self.requests = dataclasses.replace(asked, forget=asked.forget - {action.certificate})
+
+    def _clock_to_be_compared(self) -> bool:
+        return self._timekeeper.due and (self._jobs is None or _CLOCK_JOB not in self._jobs.running)
+
+    async def _compare_clock(self) -> None:
+        await self._timekeeper.compare(self.gate.dates, every=self.gate.desired.check_every)
+
+    async def _nap(self, look: Look | None, stop: asyncio.Event) -> None:
+        """
+        Wait until something happens or the plan's time to look again has come.
+        """
+        while look is not None and not (self._changed.is_set() or stop.is_set() or self._clock_to_be_compared()):
+            left = (look.plan.look_at - self._clock.now()).total_seconds()
+            if left <= 0:
+                return
+            await first(self._changed.wait(), stop.wait(), self._clock.sleep(min(left, _LONGEST_NAP)))
+
+    async def _watch_nginx(self) -> None:
+        """
+        Notice that nginx ended, whoever ended it.
+        """
+        while True:
+            await self.gate.nginx.exited()
+            if self._jobs is not None and NGINX not in self._jobs.running:
+                self._events.emit("nginx.exited", level="error")
+            self.wake()
+            await self._clock.sleep(1)
+
+    def _tell_alarms(self, observed: Observed) -> None:
+        """
+        Tell, once at each level, that a certificate nears its end and was not renewed.
+        """
+        if observed.doubt is not None:
+            return
+        now = self._clock.now()
+        for name, held in observed.held.items():
+            if held.placeholder or name not in self.gate.desired.certificates:
+                continue
+            level = alarm(not_before=held.not_before, not_after=held.not_after, now=now)
+            if level <= self._alarms.get((name, held.version), 0):
+                continue
+            self._alarms[name, held.version] = level
+            left = max(held.not_after - now, dt.timedelta(0))
+            attempt = observed.attempts.get(certificate_key(name))
+            self._events.emit(
+                "certificate.expiring",
+                level="error",
+                certificate=name,
+                names=list(held.names),
+                not_after=held.not_after.isoformat(),
+                days_left=round(left.total_seconds() / 86400, 1),
+                error__detail=str(attempt.problem) if attempt else None,
+            )

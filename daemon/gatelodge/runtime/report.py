@@ -1,0 +1,150 @@
+"""
+Says how things stand, for people and programs: the JSON of `status` and of the admin service. Pure.
+
+Field names are an interface. Nothing here is secret, and nothing is decided: it tells what `observed` and the plan say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gatelodge.core.actions import certificate_key, describe
+from gatelodge.core.renewal import renew_at
+from gatelodge.model import INTERNAL_HOST
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from gatelodge.core.desired import Desired
+    from gatelodge.core.observed import Attempt, Held, Observed
+    from gatelodge.model import Site
+    from gatelodge.runtime.reconcile import Look
+
+
+def report(look: Look, now: dt.datetime) -> dict[str, Any]:
+    """
+    Return how things stand as a JSON object.
+    """
+    observed, desired = look.observed, look.gate.desired
+    names = [name for name in desired.certificates if name != INTERNAL_HOST]
+    unused = [name for name in observed.held if name not in desired.certificates]
+    return {
+        "time": now.isoformat(),
+        "settled": look.settled,
+        "clock": observed.doubt.reason if observed.doubt else None,
+        "nginx": _nginx(observed),
+        "sites": [_site(site, desired, observed) for site in desired.sites],
+        "certificates": [_certificate(name, desired, observed, now) for name in (*names, *unused)],
+        "next": [describe(action) for action in look.plan.actions],
+        "look_at": look.plan.look_at.isoformat(),
+    }
+
+
+def healthy(document: dict[str, Any]) -> bool:
+    """
+    Tell whether a report shows everything that is asked for held and served.
+    """
+    return (
+        document["clock"] is None
+        and document["nginx"]["proven"]
+        and all(site["state"] in ("serving", "plain") for site in document["sites"])
+        and all(entry["state"] in ("valid", "unused") for entry in document["certificates"])
+    )
+
+
+def _nginx(observed: Observed) -> dict[str, Any]:
+    nginx = observed.nginx
+    failed = [attempt for tries, attempt in observed.attempts.items() if tries.startswith("nginx/")]
+    version = ".".join(map(str, nginx.capabilities.version)) if nginx.capabilities else None
+    return {
+        "running": nginx.running is not None,
+        "pid": nginx.pid,
+        "version": version,
+        "generation": nginx.current.number if nginx.current else None,
+        "proven": bool(
+            nginx.running and nginx.current and nginx.current.proven and nginx.running == nginx.current.number
+        ),
+        "draining_workers": nginx.draining,
+        "missing": nginx.missing,
+        "failure": _failure(failed[-1]) if failed else None,
+    }
+
+
+def _site(site: Site, desired: Desired, observed: Observed) -> dict[str, Any]:
+    quarantine = observed.quarantines.get(site.file_name)
+    held = observed.held.get(site.certificate) if site.certificate else None
+    if quarantine is not None:
+        state = "quarantined"
+    elif site.certificate is None:
+        state = "plain"
+    elif held is None or held.placeholder:
+        state = "placeholder"
+    else:
+        state = "serving"
+    return {
+        "site": site.name,
+        "hosts": list(site.hosts),
+        "urls": [url(site, desired)],
+        "certificate": site.certificate,
+        "upstreams": {route.path: str(route.upstream) for route in site.routes},
+        "state": state,
+        "error": quarantine.error if quarantine else None,
+        "retry_at": quarantine.retry_at.isoformat() if quarantine else None,
+    }
+
+
+def url(site: Site, desired: Desired) -> str:
+    """
+    Return what a visitor types to reach a site on its first listener.
+    """
+    port = site.listeners[0].port
+    public = {
+        desired.nginx.http_port: desired.nginx.public_http_port,
+        desired.nginx.https_port: desired.nginx.public_https_port,
+    }.get(port, port)
+    scheme, usual = ("https", 443) if site.certificate else ("http", 80)
+    host = f"[{site.name}]" if ":" in site.name else site.name
+    return f"{scheme}://{host}{'' if public == usual else f':{public}'}/"
+
+
+def _certificate(name: str, desired: Desired, observed: Observed, now: dt.datetime) -> dict[str, Any]:
+    spec, held = desired.certificates.get(name), observed.held.get(name)
+    attempt = observed.attempts.get(certificate_key(name))
+    job = observed.jobs.get(certificate_key(name))
+    real = held if held and not held.placeholder else None
+    return {
+        "certificate": name,
+        "names": list(spec.names if spec else held.names if held else ()),
+        "ca": str(spec.issuer) if spec else held.issuer if held else None,
+        "state": _state(held, now, used=spec is not None),
+        "not_before": real.not_before.isoformat() if real else None,
+        "not_after": real.not_after.isoformat() if real else None,
+        "renew_at": renew_at(not_before=real.not_before, not_after=real.not_after).isoformat()
+        if real and spec
+        else None,
+        "serial": real.serial if real else None,
+        "version": real.version if real else None,
+        "damaged": observed.damaged.get(name),
+        "doing": {"step": job.step, "since": job.since.isoformat()} if job else None,
+        "failure": _failure(attempt) if attempt else None,
+    }
+
+
+def _state(held: Held | None, now: dt.datetime, *, used: bool) -> str:
+    if not used:
+        return "unused"
+    if held is None:
+        return "missing"
+    if held.placeholder:
+        return "placeholder"
+    return "expired" if now >= held.not_after else "valid"
+
+
+def _failure(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "error.type": attempt.problem.type,
+        "error.detail": str(attempt.problem),
+        "at": attempt.at.isoformat(),
+        "retry_at": attempt.retry_at.isoformat(),
+        "failures": attempt.failures,
+    }

@@ -1,0 +1,114 @@
+"""
+Doubts the clock: a machine without one of its own starts in the past, and an hour of error makes certificates look fresh or
+dead.
+
+The CA's Date decides whenever it can be had. Within an hour of it the clock is believed, whatever is stored. Further off,
+issuance and expiry judgements pause and the CA is asked again every minute. Without a CA to ask, a time before the newest stored
+event is a warning, and pauses one hour at most.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from gatelodge.core.observed import Doubt
+from gatelodge.errors import GatelodgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from gatelodge.ports import Clock, Events
+
+TOLERANCE = dt.timedelta(hours=1)
+ASK_AGAIN = dt.timedelta(minutes=1)
+LONGEST_PAUSE_WITHOUT_CA = dt.timedelta(hours=1)
+
+
+def judge(*, now: dt.datetime, date: dt.datetime | None, newest_event: dt.datetime | None) -> str | None:
+    """
+    Say why the clock is doubted, or None.
+
+    Args:
+        date: the CA's time, None when it cannot be had.
+        newest_event: when the last event was written down.
+    """
+    if date is not None:
+        if abs(now - date) <= TOLERANCE:
+            return None
+        return f"this machine's clock says {_text(now)}, the CA's says {_text(date)}; set the clock (NTP)"
+    if newest_event is not None and now < newest_event:
+        return (
+            f"this machine's clock says {_text(now)}, but something was done here at {_text(newest_event)}; "
+            "set the clock (NTP)"
+        )
+    return None
+
+
+class Timekeeper:
+    """
+    Holds the present doubt. Before the first look it doubts for as long as that look takes.
+    """
+
+    def __init__(self, *, clock: Clock, events: Events, newest_event: dt.datetime | None) -> None:
+        self._clock = clock
+        self._events = events
+        self._newest_event = newest_event
+        self._paused_since: float | None = None
+        self._offset = self._wall_offset()
+        self.doubt: Doubt | None = Doubt(reason="the clock was not compared yet", until=clock.now() + ASK_AGAIN)
+        self._due_at = clock.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """
+        Tell whether the clock should be compared now: it never was, the time to ask again has come, or it was set.
+        """
+        jumped = abs(self._wall_offset() - self._offset) > TOLERANCE.total_seconds() / 2
+        return jumped or self._clock.monotonic() >= self._due_at
+
+    async def compare(self, dates: Sequence[Callable[[], Awaitable[dt.datetime]]], *, every: dt.timedelta) -> None:
+        """
+        Ask the first CA that answers for its time, and judge.
+
+        Args:
+            every: how long a believed clock is left alone.
+        """
+        date = await _first_answer(dates)
+        now = self._clock.now()
+        reason = judge(now=now, date=date, newest_event=self._newest_event)
+        if reason is not None and date is None and self._paused_long_enough():
+            reason = None
+        told = self.doubt.reason if self.doubt is not None and self._paused_since is not None else None
+        self._offset = self._wall_offset()
+        if reason is None:
+            if told is not None:
+                self._events.emit("clock.trusted")
+            self.doubt, self._paused_since = None, None
+            self._due_at = self._clock.monotonic() + every.total_seconds()
+            return
+        if told is None:
+            self._events.emit("clock.doubted", level="warning", reason=reason)
+            self._paused_since = self._clock.monotonic()
+        self.doubt = Doubt(reason=reason, until=now + ASK_AGAIN)
+        self._due_at = self._clock.monotonic() + ASK_AGAIN.total_seconds()
+
+    def _paused_long_enough(self) -> bool:
+        since = self._paused_since
+        return since is not None and self._clock.monotonic() - since >= LONGEST_PAUSE_WITHOUT_CA.total_seconds()
+
+    def _wall_offset(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
+
+
+async def _first_answer(dates: Sequence[Callable[[], Awaitable[dt.datetime]]]) -> dt.datetime | None:
+    for ask in dates:
+        try:
+            return await ask()
+        except GatelodgeError:
+            continue
+    return None
+
+
+def _text(moment: dt.datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
