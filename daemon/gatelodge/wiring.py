@@ -1,0 +1,232 @@
+"""
+The only module that knows concrete classes: it puts them together for a configuration.
+
+Nothing is decided here but who is who. What it opens it closes, in the opposite order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from gatelodge.config.read import read
+from gatelodge.core.desired import desired
+from gatelodge.errors import ConfigError
+from gatelodge.issuers import selfsigned
+from gatelodge.issuers.keys import NewKeys
+from gatelodge.issuers.local import Local
+from gatelodge.model import AcmeIssuer, LocalIssuer, Mistake
+from gatelodge.nginx import binary
+from gatelodge.nginx.managed import Managed
+from gatelodge.nginx.render import render
+from gatelodge.nginx.tree import Trees
+from gatelodge.runtime import events as event_log
+from gatelodge.runtime.gate import Gate
+from gatelodge.runtime.house import House
+from gatelodge.runtime.journal import Journal
+from gatelodge.runtime.reconcile import Reconciler
+from gatelodge.runtime.system import SystemClock, Web
+from gatelodge.runtime.timekeeper import Timekeeper
+from gatelodge.stores.directory import DirectoryStore
+from gatelodge.stores.documents import DirectoryDocuments
+from gatelodge.stores.lock import Lock
+from gatelodge.stores.state import prepare
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from gatelodge.config.shape import Config
+    from gatelodge.ports import Documents, Events, Issuer
+
+#: Where the admin socket lies when its own folder cannot be written.
+FALLBACK_SOCKET = "admin.sock"
+
+
+def load(file: Path) -> Config:
+    """
+    Read a configuration file.
+
+    Raises:
+        ConfigError: it cannot be read, or is wrong.
+    """
+    try:
+        text = file.read_bytes().decode()
+    except OSError as error:
+        mistake = Mistake(
+            path="",
+            problem=f"the file cannot be read: {error.strerror}",
+            remedy="name another with -c FILE, or write one; config.example.toml is a beginning",
+        )
+        raise ConfigError((mistake,), file=str(file)) from error
+    except UnicodeDecodeError as error:
+        mistake = Mistake(
+            path="", problem=f"the file is not UTF-8 (byte {error.start})", remedy="save it as UTF-8 text"
+        )
+        raise ConfigError((mistake,), file=str(file)) from error
+    return read(text, str(file))
+
+
+def admin_sockets(config: Config) -> tuple[str, ...]:
+    """
+    Return where the admin socket may be, in order.
+    """
+    return (config.admin_socket, f"{config.state_directory}/{FALLBACK_SOCKET}")
+
+
+@contextlib.contextmanager
+def claim(config: Config, *, verb: str) -> Iterator[tuple[str, ...]]:
+    """
+    Hold the state directory, made ready, inside the context. Yields notes on what had to be corrected there.
+
+    Raises:
+        StateLocked: another process holds it.
+        StateError: it cannot be used.
+    """
+    with Lock(directory=config.state_directory, clock=SystemClock(), command=f"gatelodge {verb}"):
+        _, group = binary.worker(config.nginx.user)
+        yield prepare(config.state_directory, workers_group=grp.getgrnam(group).gr_gid if group else None)
+
+
+@contextlib.asynccontextmanager
+async def open_house(
+    config: Config, file: Path, *, notes: tuple[str, ...] = (), looking: bool = False
+) -> AsyncIterator[House]:
+    """
+    Put the daemon together for a configuration.
+
+    Args:
+        notes: what `claim` had to correct.
+        looking: change nothing, not even the event log; the state directory need not be claimed.
+
+    Raises:
+        StateError: the state directory cannot be read.
+        ConfigError: a file that the configuration names cannot be used.
+    """
+    clock = SystemClock()
+    directory = config.state_directory
+    log: Events = event_log.Silence()
+    if not looking:
+        log = event_log.EventLog(directory=directory, clock=clock)
+        event_log.capture_libraries(log)
+    for note in notes:
+        log.emit("state.corrected", level="warning", error__detail=note)
+    documents = DirectoryDocuments(directory=directory)
+    journal = Journal(documents=documents, clock=clock, spread=random.random, events=log)
+    await journal.load()
+    last = event_log.newest(directory)
+    async with _Gates(clock=clock, documents=documents, events=log) as gates:
+        reconciler = Reconciler(
+            gate=gates.make(config),
+            store=DirectoryStore(directory=f"{directory}/certificates", clock=clock, read_only=looking),
+            journal=journal,
+            timekeeper=Timekeeper(clock=clock, events=log, newest_event=event_log.event_time(last) if last else None),
+            clock=clock,
+            events=log,
+            placeholder=selfsigned.make,
+        )
+        yield House(
+            config=config,
+            config_file=str(file),
+            clock=clock,
+            events=log,
+            reconciler=reconciler,
+            read=lambda: load(file),
+            make_gate=gates.make,
+        )
+
+
+async def local_root(config: Config, *, der: bool) -> bytes:
+    """
+    Return the local CA's root certificate, made now when there is none yet.
+
+    Raises:
+        StateError: it is damaged, or cannot be made.
+    """
+    local = Local(directory=f"{config.state_directory}/ca", clock=SystemClock(), keys=NewKeys())
+    held = contextlib.nullcontext() if await local.exists() else claim(config, verb="ca export")
+    with held:
+        return await local.root_der() if der else (await local.root_pem()).encode()
+
+
+def current_sites(config: Config) -> dict[str, str]:
+    """
+    Return the nginx text of each site, by file name, in the current tree.
+    """
+    trees = Trees(Path(config.state_directory) / "nginx")
+    number = trees.current()
+    return trees.site_texts(number) if number is not None else {}
+
+
+class _Gates:
+    """
+    Makes the parts that depend on the configuration. HTTP clients are shared between configurations and closed at the end, so
+    that work begun under an older one can finish.
+    """
+
+    def __init__(self, *, clock: SystemClock, documents: Documents, events: Events) -> None:
+        self._clock = clock
+        self._documents = documents
+        self._events = events
+        self._keys = NewKeys()
+        self._webs: dict[str | None, Web] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for web in self._webs.values():
+            await web.close()
+
+    def make(self, config: Config) -> Gate:
+        """
+        Return the parts for a configuration.
+
+        Raises:
+            ConfigError: a file that it names cannot be used.
+        """
+        wanted = desired(config)
+        local = Local(directory=f"{config.state_directory}/ca", clock=self._clock, keys=self._keys)
+        issuers: dict[str, Issuer] = {str(LocalIssuer()): local}
+        dates: list[Callable[[], Awaitable[dt.datetime]]] = []
+        needed = {spec.issuer.ca for spec in wanted.certificates.values() if isinstance(spec.issuer, AcmeIssuer)}
+        if needed:
+            # Heavy, and not needed by a gate of the LAN alone.
+            from gatelodge.issuers.acme import Acme  # noqa: PLC0415 - memory on a small machine
+            from gatelodge.solvers.http01 import Webroot  # noqa: PLC0415 - as above
+
+            webroot = Webroot(
+                directory=wanted.webroot,
+                http=self._web(None),
+                origin=f"http://{wanted.nginx.address}:{wanted.nginx.http_port}",
+                clock=self._clock,
+            )
+            for name in sorted(needed):
+                authority = wanted.authorities[name]
+                acme = Acme(
+                    authority=authority,
+                    http=self._web(authority.root),
+                    documents=self._documents,
+                    clock=self._clock,
+                    keys=self._keys,
+                    solvers=(webroot,),
+                    email=config.acme.email if config.acme else None,
+                    events=self._events,
+                )
+                issuers[str(AcmeIssuer(ca=name))] = acme
+                dates.append(acme.date)
+        return Gate(
+            desired=wanted,
+            nginx=Managed(state_directory=config.state_directory, settings=wanted.nginx, clock=self._clock),
+            issuers=issuers,
+            render=render,
+            dates=tuple(dates),
+        )
+
+    def _web(self, root: str | None) -> Web:
+        if root not in self._webs:
+            self._webs[root] = Web(root=root)
+        return self._webs[root]

@@ -118,7 +118,10 @@ class _Planner:
         """
         Tell whether the same thing failed and its time to be tried again has not come.
         """
-        if isinstance(action, Obtain) and action.reason is Reason.REQUESTED:
+        requests = self.observed.requests
+        if (isinstance(action, Obtain) and action.reason is Reason.REQUESTED) or (
+            isinstance(action, ApplyTree) and requests.reload
+        ):
             return False
         attempt = self.observed.attempts.get(tries(action))
         if attempt is None or attempt.digest != digest(action):

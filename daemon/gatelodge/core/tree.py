@@ -29,15 +29,21 @@ class Capabilities:
     What the nginx that was found can do, and the machine it listens on.
 
     `modules` are the names of `nginx -V`'s `--with-…` arguments without `--with-`; `dynamic` the paths of dynamic modules
-    that exist by the same names. `user` is what its workers run as when its master is root, None when it is not.
+    that exist by the same names, `without` those of its `--without-…` arguments. `user` and `group` are what its workers run
+    as when its master is root, None when it is not. `resolvers` are the machine's name servers as nginx writes addresses,
+    `ca_bundle` the path of its trusted roots, if it has them.
     """
 
     binary: str
     version: tuple[int, int, int]
     modules: frozenset[str] = frozenset()
     dynamic: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    without: frozenset[str] = frozenset()
     ipv6: bool = False
     user: str | None = None
+    group: str | None = None
+    resolvers: tuple[str, ...] = ()
+    ca_bundle: str | None = None
 
     def at_least(self, *version: int) -> bool:
         """

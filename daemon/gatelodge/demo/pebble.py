@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,11 @@ _START_SECONDS = 20
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Pebble:
     """
-    A running pebble: its directory URL, the PEM file to trust its HTTPS by, its management URL, the DNS test server's, and
-    the port on which it looks for http-01 tokens.
+    A running pebble: its process, its directory URL, the PEM file to trust its HTTPS by, its management URL, the DNS test
+    server's, and the port on which it looks for http-01 tokens.
     """
 
+    pid: int
     directory: str
     root: str
     management: str
@@ -96,10 +98,14 @@ async def running(
     ]  # fmt: skip
     server = [str(programs["pebble"]), "-config", str(config), "-dnsserver", f"127.0.0.1:{dns}"]
     variables = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", **(environment or {})}
-    async with _process(resolver, folder / "dns.log", variables), _process(server, folder / "pebble.log", variables):
+    async with (
+        _process(resolver, folder / "dns.log", variables),
+        _process(server, folder / "pebble.log", variables) as pid,
+    ):
         for port in (api, management, dns_management):
             await listening(port)
         yield Pebble(
+            pid=pid,
             directory=f"https://127.0.0.1:{api}/dir",
             root=str(certificate),
             management=f"https://127.0.0.1:{management}",
@@ -126,14 +132,15 @@ async def listening(port: int, *, host: str = "127.0.0.1") -> None:
 
 
 @contextlib.asynccontextmanager
-async def _process(command: list[str], log: Path, environment: dict[str, str]) -> AsyncIterator[None]:
+async def _process(command: list[str], log: Path, environment: dict[str, str]) -> AsyncIterator[int]:
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, env=environment
         )
     try:
-        yield
+        yield process.pid
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
+            process.send_signal(signal.SIGCONT)
         await process.wait()

@@ -99,7 +99,9 @@ class Actor:
         except Exception as error:  # noqa: BLE001 - the seam around one action: a bug in one must not stop the others
             await self._failed(action, Problem(type="internal", detail=f"{type(error).__name__}: {error}"))
         else:
-            await self._journal.succeeded(tries(action))
+            # Whatever nginx could not do before, it has now done better: its failures under all names are over.
+            for name in [name for name in self._journal.attempts if name.split("/")[0] == key(action)]:
+                await self._journal.succeeded(name)
 
     async def _do(self, action: Action, observed: Observed, gate: Gate) -> None:
         match action:
@@ -156,7 +158,7 @@ class Actor:
         except NginxRefused as error:
             if not await self._quarantine(error, rendered, observed, gate):
                 raise
-            return
+            return  # the next look renders a tree without the guilty
         for site, kept_back in tuple(self._journal.quarantines.items()):
             if site not in observed.quarantines or rendered.fresh.get(site) != kept_back.digest:
                 await self._journal.release(site)

@@ -86,6 +86,17 @@ def _ends_line(path: Path, size: int) -> bool:
         return file.read(1) == b"\n"
 
 
+class Silence:
+    """
+    Implements `ports.Events` for those who only look.
+    """
+
+    def emit(self, event: str, *, level: str = "info", **fields: object) -> None:
+        """
+        Do nothing.
+        """
+
+
 def read(directory: str) -> Iterator[dict[str, Any]]:
     """
     Yield all events that are kept, oldest first. Lines that are no events are passed over.

@@ -8,23 +8,29 @@ is taken up at the next start), then nginx gets QUIT and after 7 seconds TERM. S
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import gatelodge
 from gatelodge.errors import ConfigError, GatelodgeError, describe_mistake
+from gatelodge.runtime.waiting import first
 from gatelodge.runtime.watch import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from gatelodge.config.shape import Config
     from gatelodge.ports import Clock, Events
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.reconcile import Look, Reconciler
+
+_T = TypeVar("_T")
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 #: How long nginx may finish requests when the daemon stops. Seconds.
 STOP_GRACE = 7.0
@@ -49,42 +55,59 @@ class House:
         """
         Run until told to stop.
         """
-        stop, impatient = asyncio.Event(), asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def asked_to_stop() -> None:
-            (impatient if stop.is_set() else stop).set()
-            self.reconciler.wake()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, asked_to_stop)
-        loop.add_signal_handler(signal.SIGHUP, self.reload_config)
         self._tell_start()
-        try:
-            async with admin, asyncio.TaskGroup() as group:
-                watcher = group.create_task(watch(self.config_file, clock=self.clock, changed=self.reload_config))
-                await self.reconciler.run(stop=stop)
-                watcher.cancel()
-        finally:
-            if not leave_nginx:
-                await self.reconciler.gate.nginx.stop(grace=0 if impatient.is_set() else STOP_GRACE)
-            self.events.emit("daemon.stopped", nginx="left running" if leave_nginx else "stopped")
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                loop.remove_signal_handler(number)
+        with _signals(hang_up=self.reload_config) as stop:
+            try:
+                async with admin, asyncio.TaskGroup() as group:
+                    watcher = group.create_task(watch(self.config_file, clock=self.clock, changed=self.reload_config))
+                    await self.reconciler.run(stop=stop)
+                    watcher.cancel()
+            finally:
+                if not leave_nginx:
+                    await self.reconciler.gate.nginx.stop(grace=STOP_GRACE)
+                self.events.emit("daemon.stopped", nginx="left running" if leave_nginx else "stopped")
 
-    async def settle(self, *, leave_nginx: bool, stop: asyncio.Event) -> Look | None:
+    async def settle(self, *, leave_nginx: bool) -> Look | None:
         """
         Do everything that can be done now, once, and return the last look. An nginx that was started for it is stopped again.
         """
         nginx = self.reconciler.gate.nginx
         ran_before = (await nginx.observe()).running is not None
         self.reconciler.ask(once=True)
-        try:
-            await self.reconciler.run(stop=stop, until=lambda look: look.settled)
-        finally:
-            if not leave_nginx and not ran_before:
-                await nginx.stop(grace=STOP_GRACE)
+        with _signals(hang_up=lambda: None) as stop:
+            try:
+                await self.reconciler.run(stop=stop, until=lambda look: look.settled)
+            finally:
+                if not leave_nginx and not ran_before:
+                    await nginx.stop(grace=STOP_GRACE)
         return self.reconciler.latest
+
+    async def grant(self, wish: Callable[[Reconciler], Awaitable[_T]]) -> _T:
+        """
+        Do everything that can be done now, then what somebody wishes of the loop, and return the answer. An nginx that was
+        started for it is stopped again.
+
+        Raises:
+            KeyboardInterrupt: a signal came first.
+        """
+        nginx = self.reconciler.gate.nginx
+        ran_before = (await nginx.observe()).running is not None
+        self.reconciler.ask(once=True)
+        answers: list[_T] = []
+
+        async def wait_and_wish() -> None:
+            await self.reconciler.passed(lambda look: look.settled)
+            answers.append(await wish(self.reconciler))
+
+        with _signals(hang_up=lambda: None) as stop:
+            try:
+                await first(self.reconciler.run(stop=stop), wait_and_wish())
+            finally:
+                if not ran_before:
+                    await nginx.stop(grace=STOP_GRACE)
+        if not answers:
+            raise KeyboardInterrupt
+        return answers[0]
 
     def reload_config(self) -> None:
         """
@@ -127,3 +150,20 @@ class House:
             sites=len(self.config.sites),
             warnings=[describe_mistake(mistake, self.config_file) for mistake in self.config.warnings],
         )
+
+
+@contextlib.contextmanager
+def _signals(*, hang_up: Callable[[], None]) -> Iterator[asyncio.Event]:
+    """
+    Set the event that is yielded on SIGTERM and SIGINT, and call `hang_up` on SIGHUP, inside the context.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in _STOPPING:
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    try:
+        yield stop
+    finally:
+        for number in (*_STOPPING, signal.SIGHUP):
+            loop.remove_signal_handler(number)

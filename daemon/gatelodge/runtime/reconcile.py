@@ -144,6 +144,9 @@ class Reconciler:
             requests=self.requests,
             doubt=self._timekeeper.doubt,
         )
+        if observed.requests.reload:
+            # Somebody who asks for a reload has mended something: whoever was kept back is tried as he is.
+            observed = dataclasses.replace(observed, quarantines={})
         rendered = gate.render(gate.desired, observed) if observed.nginx.capabilities else None
         return Look(
             gate=gate,

@@ -72,17 +72,27 @@ class Web:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls, limit=100),
-            headers={"User-Agent": USER_AGENT},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self.close()
+
+    async def close(self) -> None:
+        """
+        Close all connections. A later request opens new ones.
+        """
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._tls, limit=100),
+                headers={"User-Agent": USER_AGENT},
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
 
     async def request(
         self,
@@ -96,12 +106,10 @@ class Web:
         """
         Send a request and read the whole answer, as `ports.Http` says.
         """
-        if self._session is None:
-            raise RuntimeError("Web is used inside its context")
         host = URL(url).host or url
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10))
         try:
-            async with self._session.request(
+            async with self._opened().request(
                 method, url, headers=headers, data=body, timeout=limits, allow_redirects=False
             ) as answer:
                 content = await answer.content.read(_MAX_BODY + 1)

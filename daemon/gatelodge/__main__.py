@@ -1,0 +1,7 @@
+"""
+`python -m gatelodge`: the command line.
+"""
+
+from gatelodge.cli import main
+
+main()

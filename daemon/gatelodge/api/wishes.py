@@ -1,0 +1,183 @@
+"""
+What people ask the running loop for, and how it is known that it was done.
+
+A wish is given to the loop and then watched from look to look; it decides nothing about how. It says no at once to what cannot
+be done, with the reason and what to do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from gatelodge.core.actions import NGINX, certificate_key, key
+from gatelodge.core.renewal import renew_at
+from gatelodge.model import INTERNAL_HOST, covers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gatelodge.core.desired import Desired
+    from gatelodge.core.observed import Held
+    from gatelodge.ports import Clock
+    from gatelodge.runtime.reconcile import Look, Reconciler
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """
+    Whether a wish came true, in words and in fields.
+    """
+
+    ok: bool
+    message: str
+    fields: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Wishes:
+    """
+    Asks a loop for things and waits until they are done.
+    """
+
+    def __init__(self, reconciler: Reconciler, clock: Clock) -> None:
+        self._reconciler = reconciler
+        self._clock = clock
+
+    async def once(self) -> Look:
+        """
+        Have everything looked at now, and return the first look that finds nothing left to do.
+        """
+        self._reconciler.wake()
+        return await self._reconciler.passed(lambda look: look.settled)
+
+    async def renew(self, wanted: str, *, force: bool) -> Answer:
+        """
+        Renew a certificate, by its NAME or one of its names. Without `force` only when it is due, missing or failed before.
+        """
+        before = await self._reconciler.look()
+        desired = before.gate.desired
+        name = find(wanted, desired)
+        if name is None:
+            return Answer(ok=False, message=_unknown(wanted, (n for n in desired.certificates if n != INTERNAL_HOST)))
+        held = before.observed.held.get(name)
+        if held is not None and not held.placeholder and not force and held.satisfies(desired.certificates[name]):
+            due = renew_at(not_before=held.not_before, not_after=held.not_after)
+            if due > self._clock.now() and certificate_key(name) not in before.observed.attempts:
+                return Answer(
+                    ok=False, message=f"{name} is not due before {due:%Y-%m-%d %H:%M} UTC; --force renews it now"
+                )
+        if (why := _impossible(before)) is not None:
+            return Answer(ok=False, message=f"{name} cannot be renewed now: {why}")
+        self._reconciler.ask(renew=frozenset({name}))
+        after = await self._reconciler.passed(lambda look: self._tried(name, look))
+        new = after.observed.held.get(name)
+        if new is None or (held is not None and new.version == held.version):
+            attempt = after.observed.attempts.get(certificate_key(name))
+            why = str(attempt.problem) if attempt else "it was cut short"
+            return Answer(ok=False, message=f"{name} was not renewed: {why}")
+        self._reconciler.ask(reload=True)
+        after = await self._reconciler.passed(self._answered)
+        return _renewed(new, served=_loaded(after))
+
+    async def forget(self, wanted: str) -> Answer:
+        """
+        Delete a certificate that the configuration does not ask for.
+        """
+        before = await self._reconciler.look()
+        if wanted in before.gate.desired.certificates:
+            return Answer(ok=False, message=f"{wanted} is asked for in the configuration; take it out there first")
+        if wanted not in before.observed.held:
+            return Answer(ok=False, message=_unknown(wanted, before.observed.held))
+        self._reconciler.ask(forget=frozenset({wanted}))
+        await self._reconciler.passed(lambda look: wanted not in look.observed.held)
+        return Answer(ok=True, message=f"{wanted} is deleted")
+
+    async def reload(self) -> Answer:
+        """
+        Write, test and load nginx's configuration now.
+        """
+        self._reconciler.ask(reload=True)
+        after = await self._reconciler.passed(self._answered)
+        if _loaded(after):
+            current = after.observed.nginx.current
+            number = current.number if current else None
+            return Answer(ok=True, message=f"nginx serves generation {number}", fields={"generation": number})
+        reasons = [str(a.problem) for tries, a in after.observed.attempts.items() if tries.startswith(NGINX)]
+        return Answer(ok=False, message="; ".join(reasons) or after.observed.nginx.missing or "nginx does not run")
+
+    def _answered(self, look: Look) -> bool:
+        """
+        Tell whether a reload that was asked for is over, one way or the other.
+        """
+        over = not (self._reconciler.requests.reload or look.observed.requests.reload or NGINX in look.observed.jobs)
+        return over and (_loaded(look) or _nginx_failed(look))
+
+    def _tried(self, name: str, look: Look) -> bool:
+        asked = name in self._reconciler.requests.renew or name in look.observed.requests.renew
+        begun = any(key(action) == certificate_key(name) for action in look.plan.actions)
+        return not asked and not begun and certificate_key(name) not in look.observed.jobs
+
+
+def find(wanted: str, desired: Desired) -> str | None:
+    """
+    Return the NAME of the certificate that a person means by its NAME or by a host it is for.
+    """
+    if wanted in desired.certificates:
+        return wanted
+    for site in desired.sites:
+        if site.certificate and wanted in site.hosts:
+            return site.certificate
+    return next(
+        (n for n, spec in desired.certificates.items() if any(covers(name, wanted) for name in spec.names)), None
+    )
+
+
+def _unknown(wanted: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(wanted, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names[:10])}" if names else "there are none"
+    return f"no certificate is called {wanted!r}; {hint}"
+
+
+def _impossible(look: Look) -> str | None:
+    observed = look.observed
+    if observed.doubt is not None:
+        return observed.doubt.reason
+    if observed.nginx.missing is not None:
+        return observed.nginx.missing
+    if observed.nginx.running is None:
+        return "nginx does not run, and the CA looks for its proof there"
+    return None
+
+
+def _loaded(look: Look) -> bool:
+    """
+    Tell whether nginx is seen to serve what is desired, with nothing asked for left to do to it.
+    """
+    nginx, rendered = look.observed.nginx, look.rendered
+    return (
+        rendered is not None
+        and nginx.current is not None
+        and nginx.current.proven
+        and nginx.running == nginx.current.number
+        and nginx.current.digest == rendered.digest
+    )
+
+
+def _nginx_failed(look: Look) -> bool:
+    return look.observed.nginx.missing is not None or any(tries.startswith(NGINX) for tries in look.observed.attempts)
+
+
+def _renewed(held: Held, *, served: bool) -> Answer:
+    until = f"{held.name} is renewed, good until {held.not_after:%Y-%m-%d %H:%M} UTC"
+    return Answer(
+        ok=True,
+        message=f"{until}, and served" if served else f"{until}; nginx does not serve it yet, see `gatelodge status`",
+        fields={
+            "certificate": held.name,
+            "serial": held.serial,
+            "not_after": held.not_after.isoformat(),
+            "served": served,
+        },
+    )

@@ -1,0 +1,122 @@
+"""
+`renew`, `forget`, `reload` and `ca`: what people ask for. A running daemon does it; without one this works alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gatelodge.api import client
+from gatelodge.cli.options import config_file, config_option, json_option
+from gatelodge.cli.tables import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gatelodge.api.wishes import Answer, Wishes
+    from gatelodge.config.shape import Config
+    from gatelodge.runtime.reconcile import Reconciler
+
+
+@click.command()
+@config_option
+@json_option
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Renew although it is not due: this costs the CA's rate limits.")
+def renew(*, name: str, force: bool, as_json: bool) -> None:
+    """
+    Renew the certificate NAME (or the one that serves the host NAME) now.
+    """
+
+    async def wish(wishes: Wishes) -> Answer:
+        return await wishes.renew(name, force=force)
+
+    _ask("/v1/renew", {"certificate": name, "force": force}, wish, as_json=as_json)
+
+
+@click.command()
+@config_option
+@json_option
+@click.argument("name")
+def forget(*, name: str, as_json: bool) -> None:
+    """
+    Delete the certificate NAME, which the configuration no longer asks for.
+    """
+
+    async def wish(wishes: Wishes) -> Answer:
+        return await wishes.forget(name)
+
+    _ask("/v1/forget", {"certificate": name}, wish, as_json=as_json)
+
+
+@click.command()
+@config_option
+@json_option
+def reload(*, as_json: bool) -> None:
+    """
+    Write, test and load nginx's configuration now.
+    """
+
+    async def wish(wishes: Wishes) -> Answer:
+        return await wishes.reload()
+
+    _ask("/v1/reload", {}, wish, as_json=as_json)
+
+
+def _ask(path: str, body: dict[str, object], wish: Callable[[Wishes], Awaitable[Answer]], *, as_json: bool) -> None:
+    from gatelodge import wiring
+
+    file = config_file()
+    config = wiring.load(file)
+    try:
+        _, document = client.call(wiring.admin_sockets(config), "POST", path, body)
+    except client.NotRunning:
+        answer = asyncio.run(_alone(config, file, path.rpartition("/")[2], wish))
+        document = {"ok": answer.ok, "message": answer.message, **answer.fields}
+    if as_json:
+        click.echo(dump(document))
+    else:
+        click.echo(document.get("message") or document.get("error") or "no answer", err=not document.get("ok"))
+    sys.exit(0 if document.get("ok") else 1)
+
+
+async def _alone(config: Config, file: Path, verb: str, wish: Callable[[Wishes], Awaitable[Answer]]) -> Answer:
+    from gatelodge import wiring
+    from gatelodge.api.wishes import Wishes
+
+    with wiring.claim(config, verb=verb) as notes:
+        async with wiring.open_house(config, file, notes=notes) as house:
+
+            async def granted(reconciler: Reconciler) -> Answer:
+                return await wish(Wishes(reconciler, house.clock))
+
+            return await house.grant(granted)
+
+
+@click.group()
+def ca() -> None:
+    """
+    The CA of this machine, for names of the LAN.
+    """
+
+
+@ca.command()
+@config_option
+@click.option("--der", is_flag=True, help="DER, as Windows and Android like it, instead of PEM.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
+def export(*, der: bool, output: Path | None) -> None:
+    """
+    Print the local CA's root certificate, to import where its certificates should be trusted.
+    """
+    from gatelodge import wiring
+
+    content = asyncio.run(wiring.local_root(wiring.load(config_file()), der=der))
+    if output is not None:
+        output.write_bytes(content)
+    else:
+        click.get_binary_stream("stdout").write(content)

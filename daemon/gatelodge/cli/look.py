@@ -1,0 +1,225 @@
+"""
+`check`, `plan`, `status`, `events` and `schema`: they look and change nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import difflib
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatelodge.api import client
+from gatelodge.cli import tables
+from gatelodge.cli.options import config_file, config_option, json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gatelodge.config.shape import Config
+    from gatelodge.runtime.reconcile import Look
+
+_FOLLOW_SECONDS = 0.3
+
+
+@click.command()
+@config_option
+@json_option
+def check(*, as_json: bool) -> None:
+    """
+    Print every mistake of the configuration: file, line, key, remedy.
+    """
+    from gatelodge import wiring
+    from gatelodge.errors import ConfigError, describe_mistake
+
+    file = config_file()
+    try:
+        mistakes = wiring.load(file).warnings
+    except ConfigError as error:
+        mistakes = error.mistakes
+    wrong = [mistake for mistake in mistakes if not mistake.warning]
+    if as_json:
+        rows = [
+            {
+                "file": str(file), "line": mistake.line, "key": mistake.path, "problem": mistake.problem,
+                "remedy": mistake.remedy, "level": "warning" if mistake.warning else "error",
+            }
+            for mistake in mistakes
+        ]  # fmt: skip
+        click.echo(tables.dump({"ok": not wrong, "mistakes": rows}))
+    else:
+        for mistake in mistakes:
+            click.echo(describe_mistake(mistake, str(file)), err=not mistake.warning)
+        if not wrong:
+            click.echo(f"{file}: good")
+    sys.exit(2 if wrong else 0)
+
+
+@click.command()
+@config_option
+@json_option
+def plan(*, as_json: bool) -> None:
+    """
+    Print what would be done and why, with the changes of the nginx files. Changes nothing.
+    """
+    from gatelodge import wiring
+    from gatelodge.core.actions import describe
+
+    config = wiring.load(config_file())
+    look = asyncio.run(_look(config))
+    changes = "".join(_changes(config, look))
+    if as_json:
+        document = {
+            "actions": [describe(action) for action in look.plan.actions],
+            "follows": list(look.plan.follows),
+            "look_at": look.plan.look_at.isoformat(),
+            "diff": changes,
+        }
+        click.echo(tables.dump(document))
+        return
+    if not look.plan.actions:
+        click.echo(f"Nothing to do before {tables.moment(look.plan.look_at.isoformat())}.")
+    for action in look.plan.actions:
+        click.echo(f"- {describe(action)}")
+    for text in look.plan.follows:
+        click.echo(f"- then: {text}")
+    if changes:
+        click.echo()
+        click.echo(changes, nl=False)
+
+
+async def _look(config: Config) -> Look:
+    from gatelodge import wiring
+
+    async with wiring.open_house(config, config_file(), looking=True) as house:
+        return await house.reconciler.look()
+
+
+def _changes(config: Config, look: Look) -> Iterator[str]:
+    from gatelodge import wiring
+
+    if look.rendered is None:
+        return
+    before = wiring.current_sites(config)
+    after = look.rendered.sites
+    for name in sorted({*before, *after}):
+        old, new = before.get(name, ""), after.get(name, "")
+        yield from difflib.unified_diff(
+            old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/sites/{name}.conf", f"b/sites/{name}.conf"
+        )
+
+
+@click.command()
+@config_option
+@json_option
+@click.option("--watch", is_flag=True, help="Show it again every two seconds.")
+def status(*, as_json: bool, watch: bool) -> None:
+    """
+    Show sites, certificates, next renewals and last failures.
+    """
+    from gatelodge import wiring
+
+    config = wiring.load(config_file())
+    while True:
+        document = _status(config)
+        text = tables.dump(document) if as_json else tables.status(document)
+        if watch:
+            click.clear()
+        click.echo(text)
+        if not watch:
+            return
+        time.sleep(2)
+
+
+def _status(config: Config) -> dict[str, Any]:
+    from gatelodge import wiring
+    from gatelodge.runtime.report import report
+    from gatelodge.runtime.system import SystemClock
+
+    try:
+        _, document = client.call(wiring.admin_sockets(config), "GET", "/v1/status", timeout=30)
+    except client.NotRunning:
+        document = {**report(asyncio.run(_look(config)), SystemClock().now()), "daemon": False}
+        document["clock"] = None
+    else:
+        document = {**document, "daemon": True}
+    return document
+
+
+@click.command()
+@config_option
+@json_option
+@click.option("-f", "--follow", is_flag=True, help="Go on showing new ones.")
+@click.option("--since", metavar="WHEN", help="Only newer ones: 2h, 1d, or a time as in 2026-01-31T12:00.")
+def events(*, as_json: bool, follow: bool, since: str | None) -> None:
+    """
+    Show what happened.
+    """
+    from gatelodge import wiring
+    from gatelodge.runtime.events import event_time
+
+    directory = wiring.load(config_file()).state_directory
+    after = _since(since) if since else None
+    for entry in _entries(directory, follow=follow):
+        at = event_time(entry)
+        if after is not None and (at is None or at < after):
+            continue
+        click.echo(json.dumps(entry, ensure_ascii=False) if as_json else tables.event(entry))
+
+
+def _entries(directory: str, *, follow: bool) -> Iterator[dict[str, Any]]:
+    from gatelodge.runtime.events import FILE, parse, read
+
+    seen = 0
+    for entry in read(directory):
+        seen = entry.get("id", seen)
+        yield entry
+    path, position, inode = Path(directory) / FILE, 0, -1
+    while follow:
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            found = path.stat()
+            # Another file took the name (rotation), or it was cut: begin at its start. `seen` keeps what was shown from coming again.
+            position = position if (found.st_ino, True) == (inode, found.st_size >= position) else 0
+            inode = found.st_ino
+            file.seek(position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                position += len(line)
+                new = parse(line.decode(errors="replace"))
+                if new is not None and new.get("id", 0) > seen:
+                    seen = new["id"]
+                    yield new
+        time.sleep(_FOLLOW_SECONDS)
+
+
+def _since(text: str) -> dt.datetime:
+    from gatelodge.runtime.system import SystemClock
+
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+    if match := re.fullmatch(r"(\d{1,9})([smhdw])", text):
+        return SystemClock().now() - dt.timedelta(seconds=int(match[1]) * units[match[2]])
+    try:
+        return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no time; write 2h, 1d or 2026-01-31T12:00", param_hint="--since"
+        ) from None
+
+
+@click.command()
+def schema() -> None:
+    """
+    Print the JSON Schema of the configuration, for editors.
+    """
+    from gatelodge.config.schema import schema as make
+
+    click.echo(json.dumps(make(), indent=2, ensure_ascii=False))

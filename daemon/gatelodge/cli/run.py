@@ -1,0 +1,86 @@
+"""
+`run` and `once`: the daemon, and one pass of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatelodge.api import client
+from gatelodge.cli import tables
+from gatelodge.cli.options import config_file, config_option, json_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gatelodge.config.shape import Config
+
+_leave_nginx = click.option("--leave-nginx", is_flag=True, help="Leave nginx running when this ends.")
+
+
+@click.command()
+@config_option
+@_leave_nginx
+def run(*, leave_nginx: bool) -> None:
+    """
+    Be the daemon.
+    """
+    from gatelodge import wiring
+
+    file = config_file()
+    asyncio.run(_run(wiring.load(file), file, leave_nginx=leave_nginx))
+
+
+async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
+    from gatelodge import wiring
+    from gatelodge.api.server import serving
+
+    with wiring.claim(config, verb="run") as notes:
+        async with wiring.open_house(config, file, notes=notes) as house:
+            admin = serving(
+                wiring.admin_sockets(config), reconciler=house.reconciler, clock=house.clock, events=house.events
+            )
+            await house.run(admin=admin, leave_nginx=leave_nginx)
+
+
+@click.command()
+@config_option
+@json_option
+@_leave_nginx
+def once(*, as_json: bool, leave_nginx: bool) -> None:
+    """
+    Do everything that can be done now, to the end, and exit: for cron and CI.
+
+    A running daemon is asked for it. Without one this works itself, and stops an nginx again that it started.
+    """
+    from gatelodge import wiring
+
+    file = config_file()
+    config = wiring.load(file)
+    try:
+        _, document = client.call(wiring.admin_sockets(config), "POST", "/v1/once", timeout=3600)
+    except client.NotRunning:
+        document = asyncio.run(_once(config, file, leave_nginx=leave_nginx))
+    if as_json:
+        click.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        click.echo(tables.status(document))
+    sys.exit(0 if document.get("ok") else 1)
+
+
+async def _once(config: Config, file: Path, *, leave_nginx: bool) -> dict[str, Any]:
+    from gatelodge import wiring
+    from gatelodge.runtime.report import healthy, report
+
+    with wiring.claim(config, verb="once") as notes:
+        async with wiring.open_house(config, file, notes=notes) as house:
+            look = await house.settle(leave_nginx=leave_nginx)
+            if look is None:
+                return {"ok": False}
+            document = report(look, house.clock.now())
+            return {"ok": healthy(document), **document}

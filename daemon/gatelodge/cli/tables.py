@@ -1,0 +1,158 @@
+"""
+Turns reports and events into text that reads well in a terminal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COLOURS = {
+    "serving": "green", "valid": "green", "plain": "green", "placeholder": "yellow", "unused": "bright_black",
+    "missing": "red", "expired": "red", "quarantined": "red", "error": "red", "warning": "yellow",
+}  # fmt: skip
+
+_URGENCY = ("expired", "missing", "quarantined", "placeholder", "valid", "serving", "plain", "unused")
+
+_DAY = 86400
+_HIDDEN_FIELDS = ("id", "time", "level", "event")
+
+
+def dump(document: dict[str, Any]) -> str:
+    """
+    Return JSON on one line.
+    """
+    return json.dumps(document, ensure_ascii=False)
+
+
+def moment(text: str | None) -> str:
+    """
+    Return a time as a person reads it: local, to the minute.
+    """
+    return dt.datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M") if text else ""
+
+
+def relative(text: str | None, now: str) -> str:
+    """
+    Return a time as a distance from now: "in 12 d", "3 h ago".
+    """
+    if not text:
+        return ""
+    seconds = (dt.datetime.fromisoformat(text) - dt.datetime.fromisoformat(now)).total_seconds()
+    size = abs(seconds)
+    number, unit = next(
+        (size / length, unit)
+        for length, unit in ((_DAY, "d"), (3600, "h"), (60, "min"), (1, "s"))
+        if size >= length or length == 1
+    )
+    return f"in {number:.0f} {unit}" if seconds >= 0 else f"{number:.0f} {unit} ago"
+
+
+def status(document: dict[str, Any]) -> str:
+    """
+    Return a report as text: nginx, sites, certificates, and what is wrong.
+    """
+    lines = [_nginx_line(document), ""]
+    now = document["time"]
+    sites = sorted(document["sites"], key=lambda site: _URGENCY.index(site["state"]))
+    if sites:
+        rows = [
+            (
+                site["urls"][0],
+                _coloured(site["state"]),
+                ", ".join(f"{path} → {to}" for path, to in site["upstreams"].items()),
+            )
+            for site in sites
+        ]
+        lines += [*_table(("SITE", "STATE", "UPSTREAMS"), rows), ""]
+    certificates = sorted(document["certificates"], key=lambda entry: _URGENCY.index(entry["state"]))
+    if certificates:
+        rows4 = [
+            (
+                entry["certificate"],
+                _coloured(entry["state"]),
+                entry["ca"] or "",
+                f"{moment(entry['not_after'])} ({relative(entry['not_after'], now)})" if entry["not_after"] else "",
+                relative(entry["renew_at"], now),
+            )
+            for entry in certificates
+        ]
+        lines += [*_table(("CERTIFICATE", "STATE", "FROM", "GOOD UNTIL", "RENEWS"), rows4), ""]
+    lines += _troubles(document)
+    return "\n".join(lines).rstrip()
+
+
+def event(entry: dict[str, Any]) -> str:
+    """
+    Return an event as one line.
+    """
+    fields = " ".join(
+        f"{name}={_value(value)}" for name, value in entry.items() if name not in _HIDDEN_FIELDS and value is not None
+    )
+    at = dt.datetime.fromisoformat(entry["time"]).astimezone().strftime("%Y-%m-%d %H:%M:%S") if "time" in entry else ""
+    level = str(entry.get("level", "info"))
+    mark = click.style(f"{level:<7}", fg=_COLOURS.get(level))
+    return f"{at} {mark} {click.style(str(entry['event']), bold=True)} {fields}".rstrip()
+
+
+def _nginx_line(document: dict[str, Any]) -> str:
+    nginx = document["nginx"]
+    daemon = "" if document.get("daemon", True) else click.style("The daemon does not run. ", fg="yellow")
+    if nginx["missing"]:
+        return daemon + click.style(nginx["missing"], fg="red")
+    if not nginx["running"]:
+        return daemon + click.style(f"nginx {nginx['version']} does not run.", fg="red")
+    draining = f", {nginx['draining_workers']} old workers finish" if nginx["draining_workers"] else ""
+    proof = "proven" if nginx["proven"] else click.style("not proven", fg="yellow")
+    return f"{daemon}nginx {nginx['version']} runs (pid {nginx['pid']}), generation {nginx['generation']} {proof}{draining}."
+
+
+def _troubles(document: dict[str, Any]) -> list[str]:
+    now = document["time"]
+    lines = []
+    if document["clock"]:
+        lines.append(f"! clock: {document['clock']}")
+    if failure := document["nginx"]["failure"]:
+        lines.append(f"! nginx: {failure['error.detail']} (next try {relative(failure['retry_at'], now)})")
+    lines += [
+        f"! {site['site']}: {site['error']} (next try {relative(site['retry_at'], now)})"
+        for site in document["sites"]
+        if site["error"]
+    ]
+    for entry in document["certificates"]:
+        if entry["damaged"]:
+            lines.append(f"! {entry['certificate']}: {entry['damaged']}")
+        if failure := entry["failure"]:
+            again = relative(failure["retry_at"], now)
+            lines.append(
+                f"! {entry['certificate']}: {failure['error.detail']} (failed {failure['failures']} times, next try {again})"
+            )
+        if doing := entry["doing"]:
+            lines.append(f"  {entry['certificate']}: {doing['step']} (since {relative(doing['since'], now)})")
+    return lines
+
+
+def _coloured(state: str) -> str:
+    return click.style(state, fg=_COLOURS.get(state))
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(click.unstyle(row[column])) for row in [head, *rows]) for column in range(len(head))]
+    return [
+        "  ".join(
+            cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in [head, *rows]
+    ]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str) and value and " " not in value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
