@@ -7,6 +7,7 @@ Nothing is decided here but who is who. What it opens it closes, in the opposite
 from __future__ import annotations
 
 import contextlib
+import grp
 import datetime as dt
 import random
 from pathlib import Path

@@ -13,7 +13,7 @@ import click
 
 import gatelodge
 from gatelodge.cli import ask, look, run
-from gatelodge.cli import demo as demo_verb
+from gatelodge.cli.demo import demo
 from gatelodge.cli.options import config_option
 from gatelodge.errors import ConfigError, GatelodgeError
 
@@ -42,7 +42,7 @@ def cli() -> None:
 
 for verb in (
     run.run, run.once, look.check, look.plan, look.status, look.events,
-    ask.renew, ask.forget, ask.reload, ask.ca, look.schema, demo_verb.demo,
+    ask.renew, ask.forget, ask.reload, ask.ca, look.schema, demo,
 ):  # fmt: skip
     cli.add_command(verb)
 

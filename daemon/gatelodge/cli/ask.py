@@ -119,4 +119,4 @@ def export(*, der: bool, output: Path | None) -> None:
     if output is not None:
         output.write_bytes(content)
     else:
-        click.get_binary_stream("stdout").write(content)
+        sys.stdout.buffer.write(content)
