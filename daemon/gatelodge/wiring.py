@@ -7,19 +7,17 @@ Nothing is decided here but who is who. What it opens it closes, in the opposite
 from __future__ import annotations
 
 import contextlib
-import grp
 import datetime as dt
+import grp
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from gatelodge.config.read import read
 from gatelodge.core.desired import desired
-from gatelodge.errors import ConfigError
 from gatelodge.issuers import selfsigned
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
-from gatelodge.model import AcmeIssuer, LocalIssuer, Mistake
+from gatelodge.model import AcmeIssuer, LocalIssuer
 from gatelodge.nginx import binary
 from gatelodge.nginx.managed import Managed
 from gatelodge.nginx.render import render
@@ -43,40 +41,6 @@ if TYPE_CHECKING:
     from gatelodge.config.shape import Config
     from gatelodge.ports import Documents, Events, Issuer
 
-#: Where the admin socket lies when its own folder cannot be written.
-FALLBACK_SOCKET = "admin.sock"
-
-
-def load(file: Path) -> Config:
-    """
-    Read a configuration file.
-
-    Raises:
-        ConfigError: it cannot be read, or is wrong.
-    """
-    try:
-        text = file.read_bytes().decode()
-    except OSError as error:
-        mistake = Mistake(
-            path="",
-            problem=f"the file cannot be read: {error.strerror}",
-            remedy="name another with -c FILE, or write one; config.example.toml is a beginning",
-        )
-        raise ConfigError((mistake,), file=str(file)) from error
-    except UnicodeDecodeError as error:
-        mistake = Mistake(
-            path="", problem=f"the file is not UTF-8 (byte {error.start})", remedy="save it as UTF-8 text"
-        )
-        raise ConfigError((mistake,), file=str(file)) from error
-    return read(text, str(file))
-
-
-def admin_sockets(config: Config) -> tuple[str, ...]:
-    """
-    Return where the admin socket may be, in order.
-    """
-    return (config.admin_socket, f"{config.state_directory}/{FALLBACK_SOCKET}")
-
 
 @contextlib.contextmanager
 def claim(config: Config, *, verb: str) -> Iterator[tuple[str, ...]]:
@@ -94,12 +58,13 @@ def claim(config: Config, *, verb: str) -> Iterator[tuple[str, ...]]:
 
 @contextlib.asynccontextmanager
 async def open_house(
-    config: Config, file: Path, *, notes: tuple[str, ...] = (), looking: bool = False
+    config: Config, file: Path, *, read: Callable[[Path], Config], notes: tuple[str, ...] = (), looking: bool = False
 ) -> AsyncIterator[House]:
     """
     Put the daemon together for a configuration.
 
     Args:
+        read: reads the configuration file again when it changed.
         notes: what `claim` had to correct.
         looking: change nothing, not even the event log; the state directory need not be claimed.
 
@@ -135,7 +100,7 @@ async def open_house(
             clock=clock,
             events=log,
             reconciler=reconciler,
-            read=lambda: load(file),
+            read=lambda: read(file),
             make_gate=gates.make,
         )
 

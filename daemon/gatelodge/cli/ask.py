@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gatelodge.api import client
-from gatelodge.cli.options import config_file, config_option, json_option
+from gatelodge.cli.options import admin_sockets, config_file, config_option, json_option, load
 from gatelodge.cli.tables import dump
 
 if TYPE_CHECKING:
@@ -69,12 +69,10 @@ def reload(*, as_json: bool) -> None:
 
 
 def _ask(path: str, body: dict[str, object], wish: Callable[[Wishes], Awaitable[Answer]], *, as_json: bool) -> None:
-    from gatelodge import wiring
-
     file = config_file()
-    config = wiring.load(file)
+    config = load(file)
     try:
-        _, document = client.call(wiring.admin_sockets(config), "POST", path, body)
+        _, document = client.call(admin_sockets(config), "POST", path, body)
     except client.NotRunning:
         answer = asyncio.run(_alone(config, file, path.rpartition("/")[2], wish))
         document = {"ok": answer.ok, "message": answer.message, **answer.fields}
@@ -90,7 +88,7 @@ async def _alone(config: Config, file: Path, verb: str, wish: Callable[[Wishes],
     from gatelodge.api.wishes import Wishes
 
     with wiring.claim(config, verb=verb) as notes:
-        async with wiring.open_house(config, file, notes=notes) as house:
+        async with wiring.open_house(config, file, read=load, notes=notes) as house:
 
             async def granted(reconciler: Reconciler) -> Answer:
                 return await wish(Wishes(reconciler, house.clock))
@@ -115,7 +113,7 @@ def export(*, der: bool, output: Path | None) -> None:
     """
     from gatelodge import wiring
 
-    content = asyncio.run(wiring.local_root(wiring.load(config_file()), der=der))
+    content = asyncio.run(wiring.local_root(load(config_file()), der=der))
     if output is not None:
         output.write_bytes(content)
     else:

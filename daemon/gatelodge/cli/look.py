@@ -19,7 +19,7 @@ import click
 
 from gatelodge.api import client
 from gatelodge.cli import tables
-from gatelodge.cli.options import config_file, config_option, json_option
+from gatelodge.cli.options import admin_sockets, config_file, config_option, json_option, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +37,11 @@ def check(*, as_json: bool) -> None:
     """
     Print every mistake of the configuration: file, line, key, remedy.
     """
-    from gatelodge import wiring
     from gatelodge.errors import ConfigError, describe_mistake
 
     file = config_file()
     try:
-        mistakes = wiring.load(file).warnings
+        mistakes = load(file).warnings
     except ConfigError as error:
         mistakes = error.mistakes
     wrong = [mistake for mistake in mistakes if not mistake.warning]
@@ -70,10 +69,9 @@ def plan(*, as_json: bool) -> None:
     """
     Print what would be done and why, with the changes of the nginx files. Changes nothing.
     """
-    from gatelodge import wiring
     from gatelodge.core.actions import describe
 
-    config = wiring.load(config_file())
+    config = load(config_file())
     look = asyncio.run(_look(config))
     changes = "".join(_changes(config, look))
     if as_json:
@@ -99,7 +97,7 @@ def plan(*, as_json: bool) -> None:
 async def _look(config: Config) -> Look:
     from gatelodge import wiring
 
-    async with wiring.open_house(config, config_file(), looking=True) as house:
+    async with wiring.open_house(config, config_file(), read=load, looking=True) as house:
         return await house.reconciler.look()
 
 
@@ -125,9 +123,7 @@ def status(*, as_json: bool, watch: bool) -> None:
     """
     Show sites, certificates, next renewals and last failures.
     """
-    from gatelodge import wiring
-
-    config = wiring.load(config_file())
+    config = load(config_file())
     while True:
         document = _status(config)
         text = tables.dump(document) if as_json else tables.status(document)
@@ -140,12 +136,11 @@ def status(*, as_json: bool, watch: bool) -> None:
 
 
 def _status(config: Config) -> dict[str, Any]:
-    from gatelodge import wiring
     from gatelodge.runtime.report import report
     from gatelodge.runtime.system import SystemClock
 
     try:
-        _, document = client.call(wiring.admin_sockets(config), "GET", "/v1/status", timeout=30)
+        _, document = client.call(admin_sockets(config), "GET", "/v1/status", timeout=30)
     except client.NotRunning:
         document = {**report(asyncio.run(_look(config)), SystemClock().now()), "daemon": False}
         document["clock"] = None
@@ -163,10 +158,9 @@ def events(*, as_json: bool, follow: bool, since: str | None) -> None:
     """
     Show what happened.
     """
-    from gatelodge import wiring
     from gatelodge.runtime.events import event_time
 
-    directory = wiring.load(config_file()).state_directory
+    directory = load(config_file()).state_directory
     after = _since(since) if since else None
     for entry in _entries(directory, follow=follow):
         at = event_time(entry)

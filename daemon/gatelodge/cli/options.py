@@ -1,5 +1,5 @@
 """
-Options that many verbs share, and where the configuration file is.
+Options that many verbs share, and the configuration they are about. Light: every verb imports this.
 """
 
 from __future__ import annotations
@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gatelodge.errors import ConfigError
+from gatelodge.model import Mistake
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from gatelodge.config.shape import Config
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 DEFAULT_CONFIG = "/etc/gatelodge/gatelodge.toml"
+
+#: Where the admin socket lies, in the state directory, when its own folder cannot be written.
+FALLBACK_SOCKET = "admin.sock"
 
 
 def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -50,3 +58,36 @@ def config_file() -> Path:
     """
     given = click.get_current_context().ensure_object(dict).get("config")
     return Path(given or os.environ.get("GATELODGE_CONFIG") or DEFAULT_CONFIG)
+
+
+def load(file: Path) -> Config:
+    """
+    Read a configuration file.
+
+    Raises:
+        ConfigError: it cannot be read, or is wrong.
+    """
+    try:
+        text = file.read_bytes().decode()
+    except OSError as error:
+        mistake = Mistake(
+            path="",
+            problem=f"the file cannot be read: {error.strerror}",
+            remedy="name another with -c FILE, or write one; config.example.toml is a beginning",
+        )
+        raise ConfigError((mistake,), file=str(file)) from error
+    except UnicodeDecodeError as error:
+        mistake = Mistake(
+            path="", problem=f"the file is not UTF-8 (byte {error.start})", remedy="save it as UTF-8 text"
+        )
+        raise ConfigError((mistake,), file=str(file)) from error
+    from gatelodge.config.read import read
+
+    return read(text, str(file))
+
+
+def admin_sockets(config: Config) -> tuple[str, ...]:
+    """
+    Return where the admin socket may be, in order.
+    """
+    return (config.admin_socket, f"{config.state_directory}/{FALLBACK_SOCKET}")

@@ -13,7 +13,7 @@ import click
 
 from gatelodge.api import client
 from gatelodge.cli import tables
-from gatelodge.cli.options import config_file, config_option, json_option
+from gatelodge.cli.options import admin_sockets, config_file, config_option, json_option, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,10 +30,8 @@ def run(*, leave_nginx: bool) -> None:
     """
     Be the daemon.
     """
-    from gatelodge import wiring
-
     file = config_file()
-    asyncio.run(_run(wiring.load(file), file, leave_nginx=leave_nginx))
+    asyncio.run(_run(load(file), file, leave_nginx=leave_nginx))
 
 
 async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
@@ -41,10 +39,8 @@ async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
     from gatelodge.api.server import serving
 
     with wiring.claim(config, verb="run") as notes:
-        async with wiring.open_house(config, file, notes=notes) as house:
-            admin = serving(
-                wiring.admin_sockets(config), reconciler=house.reconciler, clock=house.clock, events=house.events
-            )
+        async with wiring.open_house(config, file, read=load, notes=notes) as house:
+            admin = serving(admin_sockets(config), reconciler=house.reconciler, clock=house.clock, events=house.events)
             await house.run(admin=admin, leave_nginx=leave_nginx)
 
 
@@ -58,12 +54,10 @@ def once(*, as_json: bool, leave_nginx: bool) -> None:
 
     A running daemon is asked for it. Without one this works itself, and stops an nginx again that it started.
     """
-    from gatelodge import wiring
-
     file = config_file()
-    config = wiring.load(file)
+    config = load(file)
     try:
-        _, document = client.call(wiring.admin_sockets(config), "POST", "/v1/once", timeout=3600)
+        _, document = client.call(admin_sockets(config), "POST", "/v1/once", timeout=3600)
     except client.NotRunning:
         document = asyncio.run(_once(config, file, leave_nginx=leave_nginx))
     if as_json:
@@ -78,7 +72,7 @@ async def _once(config: Config, file: Path, *, leave_nginx: bool) -> dict[str, A
     from gatelodge.runtime.report import healthy, report
 
     with wiring.claim(config, verb="once") as notes:
-        async with wiring.open_house(config, file, notes=notes) as house:
+        async with wiring.open_house(config, file, read=load, notes=notes) as house:
             look = await house.settle(leave_nginx=leave_nginx)
             if look is None:
                 return {"ok": False}

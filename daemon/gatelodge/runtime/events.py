@@ -150,13 +150,21 @@ def _logger(stream: TextIO) -> Any:
     if stream.isatty():
         processors.append(structlog.dev.ConsoleRenderer(colors=human, timestamp_key="time", pad_event_to=0))
     else:
-        processors = [structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
+        processors = [_in_order, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
     return structlog.wrap_logger(
         structlog.WriteLogger(stream),
         processors=processors,
         wrapper_class=structlog.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _in_order(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """
+    Put what every event has first, as in the file.
+    """
+    head = {name: entry.pop(name) for name in ("id", "time", "level", "event") if name in entry}
+    return {**head, **entry}
 
 
 def _shape(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
