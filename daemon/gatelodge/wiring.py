@@ -80,7 +80,7 @@ async def open_house(
         event_log.capture_libraries(log)
     for note in notes:
         log.emit("state.corrected", level="warning", error__detail=note)
-    documents = DirectoryDocuments(directory=directory)
+    documents = DirectoryDocuments(directory=directory, events=log)
     journal = Journal(documents=documents, clock=clock, spread=random.random, events=log)
     await journal.load()
     last = event_log.newest(directory)
