@@ -168,7 +168,7 @@ def _known(documents: Mapping[str, JsonObject], read: Callable[[Mapping[str, Any
     """
     facts = {}
     for key, document in documents.items():
-        with contextlib.suppress(KeyError, TypeError, ValueError):
+        with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
             facts[key] = read(document)
     return facts
 

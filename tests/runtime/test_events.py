@@ -1,0 +1,207 @@
+"""
+The event log: whole lines, running numbers, rotation, and a log that fails without stopping anybody.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.clock import FakeClock
+
+from gatelodge.runtime import events
+from gatelodge.runtime.events import EventLog
+
+ROOT = Path(__file__).parents[2]
+
+
+def log_in(folder: Path, stream: io.StringIO | None = None) -> EventLog:
+    """
+    Return an event log in a folder.
+    """
+    return EventLog(directory=str(folder), clock=FakeClock(), stream=stream or io.StringIO())
+
+
+def test_an_event_is_one_json_line_in_the_file_and_on_stderr(tmp_path: Path) -> None:
+    """
+    Both places hold the same object, with the common fields first.
+    """
+    stream = io.StringIO()
+    log_in(tmp_path, stream).emit(
+        "certificate.failed", level="error", certificate="a.example", error__type="dns", names=["a.example"]
+    )
+
+    line = (tmp_path / "events.jsonl").read_text()
+
+    assert json.loads(line) == json.loads(stream.getvalue())
+    assert list(json.loads(line).items()) == [
+        ("id", 1),
+        ("time", "2026-01-01T00:00:00.000Z"),
+        ("level", "error"),
+        ("event", "certificate.failed"),
+        ("certificate", "a.example"),
+        ("error.type", "dns"),
+        ("names", ["a.example"]),
+    ]
+    assert stream.getvalue().startswith('{"id": 1, "time": ')
+
+
+def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
+    """
+    A reader who remembers an id never sees it again.
+    """
+    log_in(tmp_path).emit("one")
+    log_in(tmp_path).emit("two")
+
+    assert [entry["id"] for entry in events.read(str(tmp_path))] == [1, 2]
+
+
+def test_a_line_cut_short_by_a_crash_harms_no_other(tmp_path: Path) -> None:
+    """
+    The next event begins a line of its own.
+    """
+    log_in(tmp_path).emit("one")
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"id": 2, "ev')
+    log_in(tmp_path).emit("three")
+
+    assert [entry["event"] for entry in events.read(str(tmp_path))] == ["one", "three"]
+
+
+def test_old_files_are_rotated_and_few_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The log never fills the disk, and what is kept reads in order.
+    """
+    monkeypatch.setattr(events, "_ROTATE_BYTES", 300)
+    log = log_in(tmp_path)
+    for number in range(30):
+        log.emit("tick", number=number)
+
+    numbers = [entry["number"] for entry in events.read(str(tmp_path))]
+
+    assert {path.name for path in tmp_path.iterdir()} <= {"events.jsonl", "events.jsonl.1", "events.jsonl.2"}
+    assert 2 <= len(numbers) < 30
+    assert numbers == list(range(numbers[0], 30))
+    assert (events.newest(str(tmp_path)) or {})["number"] == 29
+
+
+def test_a_disk_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
+    """
+    The event is still shown, with what went wrong.
+    """
+    stream = io.StringIO()
+    log = log_in(tmp_path, stream)
+    (tmp_path / "events.jsonl").mkdir()
+    log.emit("certificate.renewed", certificate="a.example")
+
+    shown = json.loads(stream.getvalue())
+
+    assert shown["certificate"] == "a.example"
+    assert "Is a directory" in shown["log.error"]
+
+
+def test_a_closed_stderr_stops_nobody(tmp_path: Path) -> None:
+    """
+    Whoever read the log went away; the file goes on.
+    """
+    stream = io.StringIO()
+    log = log_in(tmp_path, stream)
+    stream.close()
+    log.emit("one")
+
+    assert [entry["event"] for entry in events.read(str(tmp_path))] == ["one"]
+
+
+def test_only_the_owner_reads_the_log(tmp_path: Path) -> None:
+    """
+    Names of sites are nobody else's business.
+    """
+    log_in(tmp_path).emit("one")
+
+    assert (tmp_path / "events.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_terminal_gets_readable_lines(tmp_path: Path) -> None:
+    """
+    On a terminal: local time, no JSON, no running number.
+    """
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    log_in(tmp_path, stream).emit("certificate.renewed", certificate="a.example")
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+
+    assert re.match(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[info +\] certificate.renewed +certificate=a.example$", shown.strip()
+    )
+
+
+def test_what_libraries_log_becomes_an_event(tmp_path: Path) -> None:
+    """
+    Nothing but events reaches stderr: shown in a process of its own, since logging is the whole process's.
+    """
+    program = (
+        "import logging, sys; from gatelodge.runtime.events import EventLog, capture_libraries;"
+        "from gatelodge.runtime.system import SystemClock;"
+        f"capture_libraries(EventLog(directory={str(tmp_path)!r}, clock=SystemClock()));"
+        "logging.getLogger('aiohttp.server').error('something %s', 'odd')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    shown = json.loads(done.stderr)
+
+    assert (shown["event"], shown["logger"], shown["error.detail"]) == (
+        "library.error",
+        "aiohttp.server",
+        "something odd",
+    )
+    assert logging.getLogger().level != logging.ERROR
+
+
+@pytest.mark.parametrize("line", ["", "nonsense", "[]", "{}", '{"event": 1}', "null"])
+def test_a_line_that_is_no_event_is_passed_over(line: str) -> None:
+    """
+    The file may have been touched by hand.
+    """
+    assert events.parse(line) is None
+
+
+def test_every_event_is_documented_with_its_fields() -> None:
+    """
+    Names and fields are an interface: what the code emits is what docs/events.md lists.
+    """
+    rows = re.findall(
+        r"^\| `([a-z._]+)` \|[^|]*\|[^|]*\| (.*) \|$", (ROOT / "docs" / "events.md").read_text(), re.MULTILINE
+    )
+    documented: dict[str, set[str]] = {}
+    previous: set[str] = set()
+    for name, fields in rows:
+        previous = previous if "as above" in fields else set(re.findall(r"`([a-z_.]+)`", fields))
+        documented[name] = previous
+
+    emitted: dict[str, set[str]] = {}
+    for path in (ROOT / "daemon").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "emit"
+                and node.args
+            ):
+                names = {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)}
+                fields = {word.arg.replace("__", ".") for word in node.keywords if word.arg and word.arg != "level"}
+                for name in names:
+                    emitted.setdefault(str(name), set()).update(fields)
+
+    for name, fields in emitted.items():
+        assert name in documented, f"docs/events.md does not list {name}"
+        assert fields <= documented[name], f"docs/events.md lacks fields of {name}: {fields - documented[name]}"
