@@ -180,7 +180,7 @@ def test_every_event_is_documented_with_its_fields() -> None:
     Names and fields are an interface: what the code emits is what docs/events.md lists.
     """
     rows = re.findall(
-        r"^\| `([a-z._]+)` \|[^|]*\|[^|]*\| (.*) \|$", (ROOT / "docs" / "events.md").read_text(), re.MULTILINE
+        r"^\| `([a-z._]+)` \|[^|]*\|[^|]*\|(.*)\|$", (ROOT / "docs" / "events.md").read_text(), re.MULTILINE
     )
     documented: dict[str, set[str]] = {}
     previous: set[str] = set()
@@ -197,7 +197,7 @@ def test_every_event_is_documented_with_its_fields() -> None:
                 and node.func.attr == "emit"
                 and node.args
             ):
-                names = {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)}
+                names = {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant) and each.value}
                 fields = {word.arg.replace("__", ".") for word in node.keywords if word.arg and word.arg != "level"}
                 for name in names:
                     emitted.setdefault(str(name), set()).update(fields)
