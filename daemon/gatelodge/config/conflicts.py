@@ -1,0 +1,202 @@
+"""
+Finds what sites and certificates cannot have together: one host twice, a port that is both TLS and plain, one NAME for two
+things. Each of these nginx would refuse, or worse, resolve by the order of its files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatelodge.config import names
+from gatelodge.config.keys import quoted
+from gatelodge.config.shape import Tls
+from gatelodge.config.suggest import nearest
+from gatelodge.model import Listener, covers, file_name, is_ip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gatelodge.config.draft import Draft
+    from gatelodge.config.keys import Path
+    from gatelodge.config.mistakes import Mistakes
+    from gatelodge.config.shape import SiteSection
+    from gatelodge.model import Name, Route
+
+
+def find(draft: Draft, found: Mistakes) -> None:
+    """
+    Note every conflict.
+    """
+    for check in (_no_host_twice, _one_protocol, _plain_port, _ip_hosts_agree, _named, _file_names, _upstreams):
+        check(draft, found)
+
+
+def _listening(draft: Draft, found: Mistakes) -> Iterator[tuple[SiteSection, Path]]:
+    """
+    Yield the sites of which it is known where they listen.
+    """
+    for site, path in draft.sites(found, "listen", "tls"):
+        port = "http_port" if site.tls is Tls.OFF else "https_port"
+        if draft.tables[site.hosts[0]].listen is not None or not found.unread(("nginx", port)):
+            yield site, path
+
+
+def _no_host_twice(draft: Draft, found: Mistakes) -> None:
+    """
+    Every host has one site on each listener. On the plain port a site with TLS has a redirect, and so a claim.
+    """
+    owners: dict[tuple[Listener, Name], SiteSection] = {}
+    plain = draft.config.nginx.http_port
+    redirects = (Listener(port=plain),) if plain and not found.unread(("nginx", "http_port")) else ()
+    for site, path in _listening(draft, found):
+        claimed = (*site.listeners, *(redirects if site.tls is not Tls.OFF else ()))
+        for host in site.hosts:
+            taken = [(each, owner) for each in claimed if (owner := owners.setdefault((each, host), site)) is not site]
+            if taken:
+                listener, owner = taken[0]
+                found.add(
+                    path,
+                    f"{host} on {listener} belongs to {owner.hosts[0]} already",
+                    "name a host in one site only, and what lies below it in its routes"
+                    + (f"; on {plain} every site with TLS has its redirect" if listener in redirects else ""),
+                )
+
+
+def _one_protocol(draft: Draft, found: Mistakes) -> None:
+    first: dict[Listener, SiteSection] = {}
+    for site, path in _listening(draft, found):
+        for listener in site.listeners:
+            other = first.setdefault(listener, site)
+            if (other.tls is Tls.OFF) is not (site.tls is Tls.OFF):
+                found.add(
+                    (*path, "listen"),
+                    f"{listener} is {'plain' if site.tls is Tls.OFF else 'TLS'} here and not so for {other.hosts[0]}",
+                    "let them listen on different ports, or give both the same kind of tls",
+                )
+
+
+def _plain_port(draft: Draft, found: Mistakes) -> None:
+    plain = draft.config.nginx.http_port
+    if not plain or found.unread(("nginx", "http_port"), ("nginx", "https_port")):
+        return
+    if plain == draft.config.nginx.https_port:
+        found.add(
+            ("nginx", "https_port"), f"{plain} is http_port too, and cannot be both", "give one of them another port"
+        )
+        return
+    for site, path in _listening(draft, found):
+        if site.tls is not Tls.OFF and any(listener.port == plain for listener in site.listeners):
+            found.add(
+                (*path, "listen"),
+                f"{plain} is nginx.http_port, the plain one",
+                'listen elsewhere, or write tls = "off" to serve it without TLS',
+            )
+
+
+def _ip_hosts_agree(draft: Draft, found: Mistakes) -> None:
+    """
+    Visitors of an IP send no name (RFC 6066 §3), so a listener has one certificate for all its IP hosts.
+    """
+    first: dict[Listener, SiteSection] = {}
+    for site, path in _listening(draft, found):
+        if (
+            site.tls is Tls.OFF
+            or not any(map(is_ip, site.hosts))
+            or found.unread((*path, "certificate"), (*path, "key"))
+        ):
+            continue
+        for listener in site.listeners:
+            other = first.setdefault(listener, site)
+            if (other.tls, other.certificate, other.key) != (site.tls, site.certificate, site.key):
+                found.add(
+                    path,
+                    f"its certificate differs from that of {other.hosts[0]}, and visitors of an address on {listener} "
+                    "cannot choose between two",
+                    "give both the same `tls`, `certificate` and `key`, or different ports",
+                )
+
+
+def _named(draft: Draft, found: Mistakes) -> None:
+    """
+    A certificate that a site names is there, and good for all its hosts.
+    """
+    known = draft.config.certificates
+    for site, path in draft.sites(found, "certificate", "tls"):
+        name = site.certificate
+        if name is None or site.tls is not Tls.ACME:
+            continue
+        key = draft.tables[site.hosts[0]].certificate or name
+        if found.unread(("certificates", key), draft.certificate_paths.get(name, ("certificates", name))):
+            continue
+        if name not in known:
+            meant = nearest(name, known)
+            found.add(
+                (*path, "certificate"),
+                f"there is no {quoted(key)} in [certificates]",
+                f"did you mean {quoted(meant)}?" if meant else "add it there, or leave this key out",
+            )
+            continue
+        bare = [host for host in site.hosts if not any(covers(pattern, host) for pattern in known[name].names)]
+        if bare:
+            found.add(
+                (*path, "certificate"),
+                f"{quoted(key)} is not for {', '.join(bare)}",
+                "add that to the names of the certificate, or leave this key out",
+            )
+
+
+def _file_names(draft: Draft, found: Mistakes) -> None:
+    """
+    What is stored or written under a NAME belongs to one thing only.
+    """
+    first: dict[str, str] = {}
+    for site, path in draft.sites(found):
+        name = file_name(site.hosts[0])
+        other = first.setdefault(name, site.hosts[0])
+        if other != site.hosts[0]:
+            found.add(path, f"its files would have the name of {other}'s, {name}", "put another of its hosts first")
+    for site, path in draft.sites(found, "tls", "certificate"):
+        name = file_name(site.hosts[0])
+        if name not in draft.config.certificates or site.tls is Tls.OFF or site.certificate:
+            continue
+        if found.unread((*draft.certificate_paths[name], "names")):
+            continue
+        if draft.has_own_certificate(site) or any(map(is_ip, site.hosts)):
+            found.add(
+                path,
+                f"its own certificate would have the NAME of another in [certificates], {name}",
+                f"rename that one, or add the site's hosts to it and write certificate = {quoted(name)} here",
+            )
+
+
+def _upstreams(draft: Draft, found: Mistakes) -> None:
+    """
+    Warn of upstreams that lead back to the gate, and of a name that nginx's resolver does not know.
+    """
+    own = {draft.config.nginx.http_port: ""}
+    own |= {listener.port: listener.address for site in draft.config.sites.values() for listener in site.listeners}
+    for site, path in draft.sites(found):
+        for route in site.routes:
+            where = _where(draft, site, path, route)
+            upstream = route.upstream
+            if names.is_loopback(upstream.host) and own.get(upstream.port) in {"", upstream.host}:
+                found.warn(
+                    where,
+                    f"{upstream} is the gate itself, which would ask itself for ever",
+                    "name the service's own port",
+                )
+            elif upstream.host == "localhost":
+                found.warn(
+                    where,
+                    "nginx looks names up in the DNS, which may not know localhost",
+                    f'write "{upstream.scheme}://127.0.0.1:{upstream.port}{upstream.path or ""}"',
+                )
+
+
+def _where(draft: Draft, site: SiteSection, path: Path, route: Route) -> Path:
+    """
+    Return the path of a route's upstream as it was written.
+    """
+    if route.path in draft.tables[site.hosts[0]].routes:
+        return (*path, "routes", route.path)
+    return (*path, "upstream")

@@ -1,0 +1,116 @@
+"""
+Finds what no CA could be asked for with this configuration: terms not agreed to, names that only one network knows, names that
+http-01 cannot prove, a port that the CA cannot reach.
+
+Each of these would otherwise be a refusal by the CA, again every day.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from gatelodge.config import names
+from gatelodge.config.shape import Tls
+from gatelodge.model import is_ip, is_wildcard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gatelodge.config.catalog import Catalog
+    from gatelodge.config.draft import Draft
+    from gatelodge.config.keys import Path
+    from gatelodge.config.mistakes import Mistakes
+    from gatelodge.model import CertificateAuthority, Name
+
+#: Where every CA looks for http-01 tokens (RFC 8555 §8.3).
+_HTTP_01_PORT = 80
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """
+    A certificate that an ACME CA will be asked for. `authority` is None when it is not known which.
+    """
+
+    path: Path
+    title: str
+    names: tuple[Name, ...]
+    authority: CertificateAuthority | None
+
+
+def find(draft: Draft, catalog: Catalog, found: Mistakes) -> None:
+    """
+    Note everything for which a CA would refuse, or could not be asked.
+    """
+    asked = tuple(_asked(draft, catalog, found))
+    if not asked:
+        return
+    _agreed(draft, asked[0], found)
+    _reached(draft, catalog, asked, found)
+    for each in asked:
+        _provable(each, catalog, found)
+
+
+def _asked(draft: Draft, catalog: Catalog, found: Mistakes) -> Iterator[_Asked]:
+    config = draft.config
+    default = config.acme.ca if config.acme else catalog.default
+    if found.unread(("acme", "ca")):
+        default = ""
+    for name, section in config.certificates.items():
+        path = draft.certificate_paths[name]
+        ca = "" if found.unread((*path, "ca")) else section.ca or default
+        yield _Asked(path=path, title=name, names=section.names, authority=config.authorities.get(ca))
+    if found.unread(("certificates",)):
+        return
+    for site, path in draft.sites(found, "tls", "certificate"):
+        if site.tls is Tls.ACME and draft.has_own_certificate(site):
+            authority = config.authorities.get(default)
+            yield _Asked(path=path, title=site.hosts[0], names=site.hosts, authority=authority)
+
+
+def _agreed(draft: Draft, first: _Asked, found: Mistakes) -> None:
+    acme = draft.config.acme
+    if (acme and acme.agree_tos) or found.unread(("acme", "agree_tos")):
+        return
+    ca = first.authority.name if first.authority else "a CA"
+    found.add(
+        ("acme", "agree_tos"),
+        f"{first.title} needs a certificate of {ca}, whose terms of service are not agreed to",
+        'write agree_tos = true under [acme], or tls = "local" for a site of your own network',
+    )
+
+
+def _reached(draft: Draft, catalog: Catalog, asked: tuple[_Asked, ...], found: Mistakes) -> None:
+    nginx = draft.config.nginx
+    if not found.unread(("nginx", "http_port")) and nginx.http_port == 0:
+        found.add(
+            ("nginx", "http_port"),
+            f"0 opens no plain port, and the CA proves {asked[0].title} by http-01 through one",
+            "write http_port = 80, or the port to which port 80 is forwarded",
+        )
+        return
+    public = next((each for each in asked if each.authority and catalog.is_public(each.authority)), None)
+    unread = found.unread(("nginx", "http_port"), ("nginx", "public_http_port"))
+    if public and public.authority and not unread and nginx.public_http_port != _HTTP_01_PORT:
+        found.warn(
+            ("nginx", "public_http_port"),
+            f"{public.authority.name} proves {public.title} by port 80 alone, and visitors come by {nginx.public_http_port}",
+            f"forward port 80 to {nginx.http_port} too, and write public_http_port = 80 when visitors may use it",
+        )
+
+
+def _provable(asked: _Asked, catalog: Catalog, found: Mistakes) -> None:
+    for name in asked.names:
+        if is_wildcard(name):
+            found.add(
+                asked.path,
+                f"{name} cannot be proven by http-01, which knows no wildcards (RFC 8555 §8.3)",
+                'write the names out, or tls = "local" for a site of your own network',
+            )
+        elif asked.authority and catalog.is_public(asked.authority) and names.is_private(name):
+            found.add(
+                asked.path,
+                f"{asked.authority.name} certifies no private {'address' if is_ip(name) else 'name'}, and {name} is one",
+                'leave it to a site with tls = "local", which this machine certifies by itself',
+            )

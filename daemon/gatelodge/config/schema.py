@@ -1,0 +1,69 @@
+"""
+Makes the JSON Schema of the TOML out of the very tables by which it is read, so that editors complete and explain its keys.
+
+It tells what each key may hold. What fits together is `check`'s to say.
+"""
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+from gatelodge.config.leaves import Leaf, OneOrMore, Shorthand
+from gatelodge.config.tables import Document
+
+
+def schema() -> dict[str, object]:
+    """
+    Return the schema of the whole document (https://json-schema.org/draft/2020-12).
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "gatelodge.toml",
+        **_table(Document),
+    }
+
+
+def _of(annotation: Any) -> dict[str, object]:
+    """
+    Describe one annotation of a table.
+    """
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    for mark in getattr(annotation, "__metadata__", ()):
+        return _marked(arguments[0], mark)
+    if origin in {typing.Union, types.UnionType}:
+        return _of(next(argument for argument in arguments if argument is not type(None)))
+    if origin is tuple:
+        return {"type": "array", "items": _of(arguments[0])}
+    if origin is dict:
+        key = {} if arguments[0] is str else {"propertyNames": _of(arguments[0])}
+        return {"type": "object", **key, "additionalProperties": _of(arguments[1])}
+    return _table(annotation)
+
+
+def _marked(inner: Any, mark: Any) -> dict[str, object]:
+    if isinstance(mark, Leaf):
+        return dict(mark.schema)
+    if isinstance(mark, OneOrMore):
+        listed = _of(inner)
+        return {"anyOf": [listed["items"], listed]}
+    if isinstance(mark, Shorthand):
+        return {"anyOf": [_of(_hints(inner)[mark.key]), _of(inner)]}
+    raise AssertionError("every mark of a table is described here")
+
+
+def _table(table: Any) -> dict[str, object]:
+    hints = _hints(table)
+    return {
+        "type": "object",
+        "description": " ".join((table.__doc__ or "").split()),
+        "properties": {
+            field.name: _of(hints[field.name]) | {"description": field.metadata["description"]}
+            for field in dataclasses.fields(table)
+        },
+        "additionalProperties": False,
+    }
+
+
+def _hints(table: Any) -> dict[str, Any]:
+    return typing.get_type_hints(table, include_extras=True)

@@ -1,0 +1,174 @@
+"""
+Decides which texts may stand for paths, programs, users, e-mail addresses and names of things.
+
+What ends in nginx's files, or on a terminal, holds no control characters. A path that nginx reads holds no `$` either: nginx
+would take it for a variable, and its workers cannot read a certificate by one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from gatelodge.config import names
+from gatelodge.config.keys import quoted
+from gatelodge.config.mistakes import Unreadable
+
+#: With what is appended to it, this stays below PATH_MAX and the 4096 bytes of nginx's own buffer.
+_LONGEST = 1000
+
+#: `sun_path` of a unix socket holds 108 bytes with its final zero (unix(7)).
+_LONGEST_SOCKET = 107
+
+NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,198}[A-Za-z0-9])?")
+_PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+_PROFILE = re.compile(r"[\x21-\x7e]{1,64}")
+
+#: RFC 5322 §3.2.3 atoms and dots, less what has a meaning of its own in a `mailto:` URL (RFC 6068 §2; RFC 8555 §7.3 takes
+#: one address and no header fields).
+_MAILBOX = re.compile(r"[A-Za-z0-9!#$'*+/=^_`{|}~-]+(?:\.[A-Za-z0-9!#$'*+/=^_`{|}~-]+)*")
+
+
+def path(text: str) -> str:
+    """
+    Read an absolute path; doubled and final slashes are dropped.
+
+    Raises:
+        Unreadable: it is relative, or holds what no path of ours may.
+    """
+    found = re.sub(r"/{2,}", "/", _plain(text)).removesuffix("/")
+    if not found.startswith("/"):
+        raise Unreadable(f"{quoted(text)} is not an absolute path below the root", 'write it as "/…"')
+    return found
+
+
+def nginx_path(text: str) -> str:
+    """
+    Read an absolute path that nginx will read too.
+
+    Raises:
+        Unreadable: it is relative, or holds what nginx would not take as it stands.
+    """
+    found = path(text)
+    if "$" in found:
+        raise Unreadable(f"{quoted(text)} holds a $, which nginx takes for a variable", "choose a path without it")
+    return found
+
+
+def socket(text: str) -> str:
+    """
+    Read the path of a unix socket.
+
+    Raises:
+        Unreadable: it is relative, or longer than the system takes.
+    """
+    found = path(text)
+    if len(found.encode()) > _LONGEST_SOCKET:
+        raise Unreadable(f"{quoted(text)} is longer than {_LONGEST_SOCKET} bytes, the most for a socket", "shorten it")
+    return found
+
+
+def program(text: str) -> str:
+    """
+    Read a program: its name, or its absolute path.
+
+    Raises:
+        Unreadable: it is neither.
+    """
+    return text if _PROGRAM.fullmatch(text) else path(text)
+
+
+def access_log(text: str) -> str:
+    """
+    Read where visits are logged: "off" or a path.
+
+    Raises:
+        Unreadable: it is neither.
+    """
+    return text if text == "off" else nginx_path(text)
+
+
+def user(text: str) -> str:
+    """
+    Read the name of a system user (useradd(8)).
+
+    Raises:
+        Unreadable: it is not one.
+    """
+    if not _USER.fullmatch(text):
+        raise Unreadable(f"{quoted(text)} is not the name of a user", 'write one such as "www-data"')
+    return text
+
+
+def email(text: str) -> str:
+    """
+    Read an e-mail address.
+
+    Raises:
+        Unreadable: it is not one.
+    """
+    mailbox, at, domain = text.rpartition("@")
+    if not at or not _MAILBOX.fullmatch(mailbox):
+        raise Unreadable(f"{quoted(text)} is not an e-mail address", 'write one such as "you@example.com"')
+    return f"{mailbox}@{names.domain(domain)}"
+
+
+def profile(text: str) -> str:
+    """
+    Read the name of a CA's certificate profile.
+
+    Raises:
+        Unreadable: it is not one.
+    """
+    if not _PROFILE.fullmatch(text):
+        raise Unreadable(
+            f"{quoted(text)} is not the name of a profile", 'write one that the CA offers, such as "shortlived"'
+        )
+    return text
+
+
+def route(text: str) -> str:
+    """
+    Read the path prefix of a route, in the form in which nginx compares it: decoded, slashes merged, dots resolved.
+
+    Raises:
+        Unreadable: it is none, or nothing could ever match it.
+    """
+    for pattern, problem, remedy in _NOT_ROUTES:
+        if pattern.search(_plain(text)):
+            raise Unreadable(f"{quoted(text)} {problem}", remedy)
+    return text
+
+
+#: nginx compares a location with the decoded and normalised path, without the query
+#: (https://nginx.org/en/docs/http/ngx_http_core_module.html#location).
+_NOT_ROUTES = (
+    (re.compile(r"\A[^/]"), 'does not begin with "/"', 'write it as visitors see it: "/path/"'),
+    (
+        re.compile(r"[?#]"),
+        "holds a query or a fragment, by which nginx does not choose",
+        'end it before the "?" or "#"',
+    ),
+    (re.compile(r"%[0-9A-Fa-f]{2}"), "holds an escape, and nginx compares decoded paths", "write the character itself"),
+    (
+        re.compile(r"//|/\.\.?(?:/|\Z)"),
+        'holds "//", "/./" or "/../", which nginx resolves before',
+        "write what is left",
+    ),
+    (
+        re.compile(r"\A/\.well-known/acme-challenge(?:/|\Z)"),
+        "is where the CA looks for its proof",
+        "leave it to Gatelodge, or choose another path",
+    ),
+)
+
+
+def _plain(text: str) -> str:
+    if not text:
+        raise Unreadable("it is empty", "write something, or leave the key out")
+    if len(text.encode(errors="surrogatepass")) > _LONGEST:
+        raise Unreadable(f"{quoted(text)} is longer than {_LONGEST} bytes", "shorten it")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise Unreadable(f"{quoted(text)} holds a control character", "leave it out")
+    return text
