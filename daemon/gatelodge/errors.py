@@ -125,7 +125,8 @@ class Problem:
     Why an issuance failed: a CA's problem document (RFC 9457, RFC 8555 §6.7), or ours in the same form.
 
     `type` is the CA's URN shortened to its last part (`rateLimited`, `dns`, …); unknown ones stay as they came. Problems
-    found on our side have types of our own: `unreachable`, `selfCheck`, `badAnswer`, `timeout`, `internal`.
+    found on our side have types of our own: `unreachable`, `selfCheck`, `noSolver`, `badAnswer`, `timeout`,
+    `internal`.
     """
 
     type: str

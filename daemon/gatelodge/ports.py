@@ -113,8 +113,8 @@ class Store(Protocol):
         """
         Store a new version and make it the newest.
 
-        When this returns, the version survives a crash; when it raises or is cancelled, the store is as before. A placeholder
-        (issuer `SelfSigned`) is refused with ValueError while a certificate from anyone else is held under that name, unless
+        When this returns, the version survives a crash; when it raises, the store is as before; when it is cancelled, the store
+        is as before or holds the version whole. A placeholder (issuer `SelfSigned`) is refused with ValueError while a certificate from anyone else is held under that name, unless
         that is no longer intact.
 
         Raises:
@@ -208,6 +208,9 @@ class Documents(Protocol):
     async def list(self, kind: str) -> Mapping[str, JsonObject]:
         """
         Return all documents of a kind by key. One that cannot be read is left out, and named to the log.
+
+        Raises:
+            StateError: the kind cannot be read at all, or one was written by a newer Gatelodge.
         """
         ...
 

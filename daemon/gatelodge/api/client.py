@@ -7,9 +7,20 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
-from gatelodge.errors import GatelodgeError
+from gatelodge.errors import GatelodgeError, StateLocked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: A daemon that has just begun holds the state directory a moment before it answers; one that stops, a moment after. Seconds.
+_IN_BETWEEN = 5.0
+_POLL = 0.1
+
+#: A pass with many slow names takes its time. Seconds.
+_PATIENCE = 3600.0
 
 
 class NotRunning(GatelodgeError):
@@ -64,3 +75,28 @@ def call(
         finally:
             connection.close()
     raise NotRunning(paths)
+
+
+def call_or(
+    alone: Callable[[], dict[str, Any]], paths: tuple[str, ...], path: str, body: dict[str, Any]
+) -> dict[str, Any]:
+    """
+    Ask the daemon to do something, or do it alone when none runs.
+
+    Args:
+        alone: does it, holding the state directory's lock.
+
+    Raises:
+        StateLocked: another process holds the state directory and does not answer.
+    """
+    deadline = time.monotonic() + _IN_BETWEEN
+    while True:
+        try:
+            return call(paths, "POST", path, body, timeout=_PATIENCE)[1]
+        except NotRunning:
+            try:
+                return alone()
+            except StateLocked:
+                if time.monotonic() > deadline:
+                    raise
+        time.sleep(_POLL)

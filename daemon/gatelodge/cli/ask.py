@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -71,11 +71,12 @@ def reload(*, as_json: bool) -> None:
 def _ask(path: str, body: dict[str, object], wish: Callable[[Wishes], Awaitable[Answer]], *, as_json: bool) -> None:
     file = config_file()
     config = load(file)
-    try:
-        _, document = client.call(admin_sockets(config), "POST", path, body)
-    except client.NotRunning:
+
+    def alone() -> dict[str, Any]:
         answer = asyncio.run(_alone(config, file, path.rpartition("/")[2], wish))
-        document = {"ok": answer.ok, "message": answer.message, **answer.fields}
+        return {"ok": answer.ok, "message": answer.message, **answer.fields}
+
+    document = client.call_or(alone, admin_sockets(config), path, body)
     if as_json:
         click.echo(dump(document))
     else:

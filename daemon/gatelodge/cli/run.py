@@ -56,10 +56,9 @@ def once(*, as_json: bool, leave_nginx: bool) -> None:
     """
     file = config_file()
     config = load(file)
-    try:
-        _, document = client.call(admin_sockets(config), "POST", "/v1/once", timeout=3600)
-    except client.NotRunning:
-        document = asyncio.run(_once(config, file, leave_nginx=leave_nginx))
+    document = client.call_or(
+        lambda: asyncio.run(_once(config, file, leave_nginx=leave_nginx)), admin_sockets(config), "/v1/once", {}
+    )
     if as_json:
         click.echo(json.dumps(document, ensure_ascii=False))
     else:

@@ -1,3 +1,3 @@
 """
-room
+Ways to prove to a CA that a name is ours.
 """

@@ -1,3 +1,3 @@
 """
-room
+What is kept: the state directory, its lock, certificates in versions, small documents.
 """

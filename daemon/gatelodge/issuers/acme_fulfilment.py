@@ -1,0 +1,256 @@
+"""
+Carries one order to its certificate: proves the names, waits for the CA, sends the CSR, checks what comes back.
+
+What the next step is stands in `acme.steps`. Nothing is written down here: taken up after a crash, an order goes on from where
+the CA says it is. Answers to challenges are taken away on every way out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from gatelodge.acme import csr, steps
+from gatelodge.acme.together import together
+from gatelodge.errors import IssuanceError, Problem
+from gatelodge.issuers import acme_received
+from gatelodge.model import is_wildcard
+from gatelodge.ports import Challenge, Issued
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    from gatelodge.acme import messages
+    from gatelodge.acme.client import Client
+    from gatelodge.issuers.acme_record import Record
+    from gatelodge.ports import Clock, Solver
+
+    _Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+#: A CA that has not finished by then is left alone; the order is taken up again at the next try.
+DEADLINE = 300.0
+
+#: Seconds between two looks: small at first, since a CA nearby takes milliseconds, then growing. A Retry-After wins.
+_FIRST_WAIT = 0.05
+_GROWTH = 1.5
+_LONGEST_WAIT = 5.0
+
+#: Problems that pass: the same request may succeed later. So does every 5xx.
+_PASSING = frozenset({"unreachable", "timeout", "rateLimited", "badNonce", "serverInternal"})
+
+#: Problems that say nothing about the order itself.
+_BESIDE = _PASSING | {"badAnswer", "accountDoesNotExist"}
+
+_SERVER_ERROR = 500
+
+
+class OrderDead(IssuanceError):
+    """
+    An order from which no certificate can come any more.
+    """
+
+
+def passes(problem: Problem) -> bool:
+    """
+    Tell whether a problem is passing trouble, and no answer to what was asked.
+    """
+    return problem.type in _PASSING or (problem.status or 0) >= _SERVER_ERROR
+
+
+class Fulfilment:
+    """
+    The way of one order.
+    """
+
+    def __init__(
+        self, *, ca: str, client: Client, solvers: Sequence[Solver], clock: Clock, progress: Callable[[str], None]
+    ) -> None:
+        self._ca = ca
+        self._client = client
+        self._solvers = solvers
+        self._clock = clock
+        self._progress = progress
+        self._deadline = clock.monotonic() + DEADLINE
+        self._wait = _FIRST_WAIT
+
+    async def fulfil(self, order: messages.Order, record: Record) -> Issued:
+        """
+        Return the certificate of an order.
+
+        Raises:
+            OrderDead: it cannot come; the order is of no use any more.
+            IssuanceError, TransientError: not now; the order may still be good.
+        """
+        try:
+            return await self._walk(order, record)
+        except OrderDead:
+            raise
+        except IssuanceError as error:
+            if error.problem.type in _BESIDE or passes(error.problem):
+                raise
+            raise OrderDead(error.problem) from error
+
+    async def _walk(self, order: messages.Order, record: Record) -> Issued:
+        if order.names != frozenset(record.names):
+            raise OrderDead(Problem(type="badAnswer", detail=f"{order.url} is an order for other names"))
+        key = _private_key(record)
+        seen: dict[str, messages.Authorization] = {}
+        done = steps.Done()
+        async with contextlib.AsyncExitStack() as published:
+            while True:
+                if order.status == "pending" and not seen:
+                    seen = await self._see(order.authorizations)
+                match steps.next_step(order, tuple(seen.values()), done):
+                    case steps.Answer(authorizations=unproven):
+                        await self._prove(unproven, published)
+                        done = dataclasses.replace(done, answered=done.answered | {each.url for each in unproven})
+                    case steps.Poll(authorizations=()):
+                        await self._pause(order.retry_after, f"waiting for {self._ca} to sign")
+                        order = await self._client.order(order.url)
+                    case steps.Poll(authorizations=unproven):
+                        asked = max((each.retry_after for each in unproven if each.retry_after), default=None)
+                        await self._pause(asked, f"waiting for {self._ca} to check {_listed(unproven)}")
+                        seen |= await self._see([each.url for each in unproven])
+                    case steps.Refresh():
+                        order = await self._client.order(order.url)
+                        done = dataclasses.replace(done, refreshed=True)
+                    case steps.Finalize():
+                        order, accepted = await self._finalize(order, csr.make(key, record.names))
+                        done = dataclasses.replace(done, finalized=accepted)
+                    case steps.Download(url=url):
+                        self._progress(f"fetching the certificate from {self._ca}")
+                        return self._received(await self._client.certificate(url), key, record)
+                    case steps.Failed(problem=problem):
+                        raise OrderDead(problem)
+
+    async def _see(self, urls: Sequence[str]) -> dict[str, messages.Authorization]:
+        return {each.url: each for each in await self._client.authorizations(urls)}
+
+    async def _prove(
+        self, authorizations: Sequence[messages.Authorization], published: contextlib.AsyncExitStack
+    ) -> None:
+        """
+        Make the answers to all challenges visible, then tell the CA of all.
+        """
+        self._progress(f"making the answers for {_listed(authorizations)} visible")
+        chosen = [(each, *self._choose(each)) for each in authorizations]
+        for solver in self._solvers:
+            answers = [
+                Challenge(name=each.name, token=token, key_authorization=self._client.key_authorization(token))
+                for each, way, token, by in chosen
+                if by is solver
+            ]
+            if answers:
+                await published.enter_async_context(solver.published(answers))
+        # One that is being checked already was answered before a crash.
+        await together(self._tell(each, way) for each, way, _, _ in chosen if way.status != "processing")
+
+    async def _tell(self, authorization: messages.Authorization, way: messages.Challenge) -> None:
+        try:
+            await self._client.answer(way)
+        except IssuanceError as error:
+            if passes(error.problem):
+                raise
+            (now,) = await self._client.authorizations([authorization.url])
+            open_still = any(each.url == way.url and each.status == "pending" for each in now.challenges)
+            if now.status == "pending" and open_still:
+                raise
+
+    def _choose(self, authorization: messages.Authorization) -> tuple[messages.Challenge, str, Solver]:
+        for solver in self._solvers:
+            for way in authorization.challenges:
+                if way.type == solver.type and way.token is not None and way.status != "invalid":
+                    return way, way.token, solver
+        offered = ", ".join(sorted(way.type for way in authorization.challenges)) or "nothing"
+        ours = ", ".join(solver.type for solver in self._solvers) or "nothing"
+        remedy = (
+            "a wildcard needs a challenge of type dns-01: name the hosts one by one instead"
+            if is_wildcard(authorization.name)
+            else "choose another CA, or take the name out"
+        )
+        raise OrderDead(
+            Problem(
+                type="noSolver",
+                detail=f"{authorization.name}: {self._ca} offers {offered}, and this gate can answer {ours}; {remedy}",
+            )
+        )
+
+    async def _finalize(self, order: messages.Order, request: bytes) -> tuple[messages.Order, bool]:
+        """
+        Send the CSR. Returns the order as it is then, and whether the CSR was accepted.
+        """
+        self._progress(f"sending the request to {self._ca}")
+        self._wait = _FIRST_WAIT
+        try:
+            return await self._client.finalize(order, request), True
+        except IssuanceError as error:
+            if passes(error.problem):
+                raise
+            # Refused when it came twice, or when the server that got it had not heard of the order's being ready.
+            await self._pause(error.problem.retry_after, f"waiting for {self._ca} to sign")
+            now = await self._client.order(order.url)
+            if now.status in {"processing", "valid"}:
+                return now, True
+            if error.problem.type != "orderNotReady":
+                raise
+            return now, False
+
+    async def _pause(self, asked: dt.timedelta | None, what: str) -> None:
+        """
+        Wait before looking again.
+
+        Raises:
+            IssuanceError: `timeout`: there is no time left for it.
+        """
+        self._progress(what)
+        left = self._deadline - self._clock.monotonic()
+        if asked:
+            wait = asked.total_seconds()
+        else:
+            wait = min(self._wait, max(left, 0))
+            self._wait = min(self._wait * _GROWTH, _LONGEST_WAIT)
+        if left <= 0 or wait > left:
+            raise IssuanceError(
+                Problem(
+                    type="timeout",
+                    detail=f"given up after {DEADLINE:.0f} s {what}; the order is kept and taken up at the next try",
+                    retry_after=asked,
+                )
+            )
+        await self._clock.sleep(wait)
+
+    def _received(self, pem: str, key: _Key, record: Record) -> Issued:
+        try:
+            chain = acme_received.check(
+                pem, names=record.names, public_key=key.public_key(), ca=self._ca, now=self._clock.now()
+            )
+        except IssuanceError as error:
+            # The CA would send the same again.
+            raise OrderDead(error.problem) from error
+        return Issued(chain=chain, private_key=record.private_key)
+
+
+def _private_key(record: Record) -> _Key:
+    try:
+        # Written by us: the check of its numbers that is skipped blocks for 0.2 s with RSA-4096.
+        key = serialization.load_pem_private_key(
+            record.private_key.reveal().encode(), None, unsafe_skip_rsa_key_validation=True
+        )
+    except ValueError:
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise OrderDead(
+            Problem(type="internal", detail="the key kept for the order cannot be read; a new order is made")
+        )
+    return key
+
+
+def _listed(authorizations: Sequence[messages.Authorization]) -> str:
+    first, *more = [each.name for each in authorizations]
+    return f"{first} and {len(more)} more" if more else first

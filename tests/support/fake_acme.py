@@ -1,0 +1,406 @@
+"""
+An ACME server in this process, behind the `Http` port, that can be as unkind as one wishes.
+
+It verifies signatures, nonces and `url` headers as a real one does, and offers challenges and fields nobody knows. It is no
+proof that we speak ACME well (pebble is), but that we bear what a real server rarely does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import datetime as dt
+import email.utils
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+from acme.jws import JWS
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from josepy.b64 import b64decode, b64encode
+
+from gatelodge.errors import HttpDisconnected, HttpUnreachable
+from gatelodge.ports import HttpResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from gatelodge.ports import Challenge, Clock
+
+BASE = "https://ca.test"
+DIRECTORY = f"{BASE}/directory"
+URN = "urn:ietf:params:acme:error:"
+
+
+class Board:
+    """
+    A solver whose answers hang on a board that the fake server can see.
+    """
+
+    def __init__(self, type: str = "http-01") -> None:  # noqa: A002 - as the port calls it
+        self.type = type
+        self.visible: dict[str, str] = {}
+        self.calls: list[tuple[str, ...]] = []
+        self.fail: Exception | None = None
+
+    @contextlib.asynccontextmanager
+    async def published(self, challenges: Sequence[Challenge]) -> AsyncIterator[None]:
+        self.calls.append(tuple(challenge.name for challenge in challenges))
+        try:
+            for challenge in challenges:
+                self.visible[challenge.token] = challenge.key_authorization
+            await asyncio.sleep(0)
+            if self.fail is not None:
+                raise self.fail
+            yield
+        finally:
+            for challenge in challenges:
+                del self.visible[challenge.token]
+
+
+class Refusal(Exception):
+    """
+    A problem document on its way out.
+    """
+
+    def __init__(self, status: int, kind: str, detail: str, **more: object) -> None:
+        super().__init__(kind)
+        self.status = status
+        self.document = {"type": URN + kind, "detail": detail, "status": status, **more}
+
+
+@dataclasses.dataclass(kw_only=True)
+class FakeAuthorization:
+    """
+    An authorization. `polls` below nothing: it is being checked, and so often will be asked for before that ends.
+    """
+
+    name: str
+    token: str
+    kid: str
+    status: str = "pending"
+    error: object = None
+    polls: int = 0
+    patience: int = 0
+    wildcard: bool = False
+
+
+@dataclasses.dataclass(kw_only=True)
+class FakeOrder:
+    """
+    An order. `status` overrides what follows from the rest.
+    """
+
+    kid: str
+    names: tuple[str, ...]
+    authorizations: list[int]
+    expires: dt.datetime
+    profile: str | None = None
+    status: str | None = None
+    polls: int = 0
+    csr: x509.CertificateSigningRequest | None = None
+
+
+class FakeAcme:
+    """
+    The server. Its knobs:
+
+    `lose_before`, `lose_after`: how many requests of an operation end without an answer, unseen or acted on.
+    `scripted`: answers given in place of its own, by operation. `bad_nonces`: how many good nonces are refused.
+    `gate`: awaited before (`"before"`) and after (`"after"`) each request is acted on.
+    """
+
+    def __init__(self, clock: Clock, *boards: Board, lists_orders: bool = True) -> None:
+        self.clock = clock
+        self.boards = boards
+        self.lists_orders = lists_orders
+        self.log: list[str] = []
+        self.payloads: list[tuple[str, Any]] = []
+        self.lose_before: collections.Counter[str] = collections.Counter()
+        self.lose_after: collections.Counter[str] = collections.Counter()
+        self.scripted: dict[str, list[HttpResponse]] = {}
+        self.bad_nonces = 0
+        self.unreachable = False
+        self.gate: Callable[[str, str], Any] | None = None
+        self.offered = ("http-01", "dns-01", "dns-persist-01")
+        self.validation_polls = 0
+        self.processing_polls = 0
+        self.poll_headers: dict[str, str] = {}
+        self.refuse: dict[str, object] = {}
+        self.reuse = False
+        self.lie: str | None = None
+        self.status_names: dict[str, str] = {}
+        self.nonces: set[str] = set()
+        self.accounts: dict[str, Any] = {}
+        self.orders: dict[int, FakeOrder] = {}
+        self.authorizations: dict[int, FakeAuthorization] = {}
+        self.issued = 0
+        self._ids = itertools.count(1)
+        self._key = ec.generate_private_key(ec.SECP256R1())
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002 - the port's
+        body: bytes | None = None,
+        timeout: float = 30,  # noqa: ARG002 - the port's
+    ) -> HttpResponse:
+        operation, _, rest = url.removeprefix(f"{BASE}/").partition("/")
+        self.log.append(operation)
+        if self.gate:
+            await self.gate("before", operation)
+        if self.unreachable:
+            raise HttpUnreachable("ca.test cannot be reached")
+        if self.lose_before[operation]:
+            self.lose_before[operation] -= 1
+            raise HttpDisconnected("ca.test ended the connection")
+        await asyncio.sleep(0)
+        if self.scripted.get(operation):
+            return self.scripted[operation].pop(0)
+        response = self._answer(method, url, operation, rest, body)
+        if self.gate:
+            await self.gate("after", operation)
+        if self.lose_after[operation]:
+            self.lose_after[operation] -= 1
+            raise HttpDisconnected("ca.test ended the connection")
+        return response
+
+    def answer(self, document: object, status: int = 200, **headers: str) -> HttpResponse:
+        """
+        Make an answer, with a fresh nonce.
+        """
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        nonce = b64encode(f"nonce-{next(self._ids)}".encode()).decode()
+        self.nonces.add(nonce)
+        found = {"replay-nonce": nonce, "date": email.utils.format_datetime(self.clock.now(), usegmt=True)}
+        found |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return HttpResponse(status=status, headers={name: (value,) for name, value in found.items()}, body=body)
+
+    def problem(self, status: int, kind: str, detail: str = "no", **headers: str) -> HttpResponse:
+        """
+        Make a problem document.
+        """
+        return self.answer({"type": URN + kind, "detail": detail}, status, **headers)
+
+    def _answer(self, method: str, url: str, operation: str, rest: str, body: bytes | None) -> HttpResponse:
+        if operation == "directory":
+            names = {"newNonce": "nonce", "newAccount": "new-account", "newOrder": "new-order", "flying": "saucer"}
+            document = {name: f"{BASE}/{path}" for name, path in names.items()} | {"meta": {"a": 1}}
+            return dataclasses.replace(
+                found := self.answer(document), headers={"date": found.headers["date"], "content-type": ("x",)}
+            )
+        if operation == "nonce":
+            return self.answer(b"")
+        assert method == "POST"
+        assert body is not None
+        try:
+            return self._signed(url, operation, rest, body)
+        except Refusal as refusal:
+            return self.answer(refusal.document, refusal.status)
+
+    def _signed(self, url: str, operation: str, rest: str, body: bytes) -> HttpResponse:
+        jws = JWS.from_json(json.loads(body))
+        header = jws.signature.combined
+        assert header.url == url
+        nonce = b64encode(header.nonce).decode()
+        if nonce not in self.nonces or self.bad_nonces:
+            self.bad_nonces = max(self.bad_nonces - 1, 0)
+            raise Refusal(400, "badNonce", "not this one")
+        self.nonces.remove(nonce)
+        payload = json.loads(jws.payload) if jws.payload else None
+        self.payloads.append((operation, payload))
+        if operation == "new-account":
+            assert jws.verify(header.jwk)
+            return self._new_account(header.jwk, payload)
+        if header.kid not in self.accounts:
+            raise Refusal(400, "accountDoesNotExist", "who are you?")
+        assert jws.verify(self.accounts[header.kid])
+        handle: Callable[[str, str, Any], HttpResponse] = getattr(self, f"_{operation.replace('-', '_')}")
+        return handle(header.kid, rest, payload)
+
+    def _new_account(self, jwk: Any, payload: Any) -> HttpResponse:
+        known = [kid for kid, key in self.accounts.items() if key == jwk]
+        if not known and payload.get("onlyReturnExisting"):
+            raise Refusal(400, "accountDoesNotExist", "none has this key")
+        kid = known[0] if known else f"{BASE}/account/{next(self._ids)}"
+        self.accounts[kid] = jwk
+        return self.answer(self._account_document(kid), 200 if known else 201, location=kid)
+
+    def _account_document(self, kid: str) -> dict[str, object]:
+        listed = {"orders": f"{BASE}/orders/{kid.rsplit('/', 1)[1]}"} if self.lists_orders else {}
+        return {"status": "valid", "mood": "fine", **listed}
+
+    def _account(self, kid: str, _: str, __: Any) -> HttpResponse:
+        return self.answer(self._account_document(kid))
+
+    def _orders(self, kid: str, rest: str, _: Any) -> HttpResponse:
+        number, _, page = rest.partition("?page=")
+        mine = [number for number, order in self.orders.items() if order.kid == kid]
+        start = int(page or 0)
+        urls = [f"{BASE}/order/{each}" for each in mine[start : start + 2]]
+        more = (
+            {"link": f'<{BASE}/x>;rel="index", <{BASE}/orders/{number}?page={start + 2}>;rel="next"'}
+            if start + 2 < len(mine)
+            else {}
+        )
+        return self.answer({"orders": urls}, **more)
+
+    def _new_order(self, kid: str, _: str, payload: Any) -> HttpResponse:
+        names = tuple(identifier["value"] for identifier in payload["identifiers"])
+        order = FakeOrder(
+            kid=kid,
+            names=names,
+            authorizations=[self._authorization_for(kid, name) for name in names],
+            expires=self.clock.now() + dt.timedelta(days=7),
+            profile=payload.get("profile"),
+        )
+        number = next(self._ids)
+        self.orders[number] = order
+        return self.answer(self._order_document(number), 201, location=f"{BASE}/order/{number}")
+
+    def _authorization_for(self, kid: str, name: str) -> int:
+        base = name.removeprefix("*.")
+        if self.reuse:
+            for number, found in self.authorizations.items():
+                if found.name == base and found.wildcard == (base != name) and found.status == "valid":
+                    return number
+        number = next(self._ids)
+        self.authorizations[number] = FakeAuthorization(
+            name=base,
+            wildcard=base != name,
+            token=f"token-{number}",
+            kid=kid,
+            polls=self.validation_polls,
+            patience=3 if self.validation_polls else 0,
+        )
+        return number
+
+    def _order(self, kid: str, rest: str, _: Any) -> HttpResponse:
+        number = int(rest)
+        order = self.orders.get(number)
+        if order is None:
+            raise Refusal(404, "malformed", "no such order")
+        if order.kid != kid:
+            raise Refusal(403, "unauthorized", "not yours")
+        document = self._order_document(number)
+        if document["status"] == "processing":
+            order.polls -= 1
+            return self.answer(document, **self.poll_headers)
+        return self.answer(document)
+
+    def _order_status(self, order: FakeOrder) -> str:
+        statuses = {self.authorizations[number].status for number in order.authorizations}
+        if order.status:
+            return order.status
+        if order.csr is not None:
+            return "processing" if order.polls > 0 else "valid"
+        if statuses == {"valid"}:
+            return "ready"
+        return "pending" if statuses <= {"valid", "pending"} else "invalid"
+
+    def _order_document(self, number: int) -> dict[str, object]:
+        order = self.orders[number]
+        status = self._order_status(order)
+        certificate = {"certificate": f"{BASE}/certificate/{number}"} if status == "valid" else {}
+        return {
+            "status": self.status_names.pop(status, status),
+            "identifiers": [{"type": "dns", "value": name} for name in order.names],
+            "authorizations": [f"{BASE}/authorization/{each}" for each in order.authorizations],
+            "finalize": f"{BASE}/finalize/{number}",
+            "expires": order.expires.isoformat(),
+            "novelty": [1, {"a": None}],
+            **certificate,
+        }
+
+    def _authorization(self, _: str, rest: str, payload: Any) -> HttpResponse:
+        number = int(rest)
+        found = self.authorizations[number]
+        if payload == {"status": "deactivated"}:
+            self.log[-1] = "deactivate"
+            found.status = "deactivated"
+        elif found.polls < 0:
+            found.polls += 1
+            if found.polls == 0:
+                self._decide(found)
+            return self.answer(self._authorization_document(number), **self.poll_headers)
+        return self.answer(self._authorization_document(number))
+
+    def _authorization_document(self, number: int) -> dict[str, object]:
+        found = self.authorizations[number]
+        return {
+            "status": found.status,
+            "identifier": {"type": "dns", "value": found.name},
+            "challenges": [self._challenge_document(number, kind) for kind in self.offered],
+            "weather": "mild",
+            **({"wildcard": True} if found.wildcard else {}),
+        }
+
+    def _challenge_document(self, number: int, kind: str) -> dict[str, object]:
+        found = self.authorizations[number]
+        token = {"token": found.token} if kind != "dns-persist-01" else {"issuer-domain-names": ["ca.test"]}
+        error = {"error": found.error} if found.error else {}
+        checking = "processing" if found.polls < 0 else found.status
+        return {"type": kind, "url": f"{BASE}/challenge/{number}/{kind}", "status": checking, **token, **error}
+
+    def _challenge(self, _: str, rest: str, payload: Any) -> HttpResponse:
+        assert payload == {}
+        number, _, kind = rest.partition("/")
+        found = self.authorizations[int(number)]
+        if found.status != "pending":
+            raise Refusal(400, "malformed", "the check is over")
+        if found.polls > 0:
+            found.polls = -found.polls
+        else:
+            self._decide(found)
+        return self.answer(self._challenge_document(int(number), kind))
+
+    def _decide(self, found: FakeAuthorization) -> None:
+        error = self.refuse.get(found.name)
+        visible = any(board.visible.get(found.token) for board in self.boards)
+        if not visible and not error and found.patience and found.polls == 0:
+            # It looks again, as real ones do: whoever comes back from a crash has a moment.
+            found.patience, found.polls = found.patience - 1, -1
+            return
+        if not visible and not error:
+            error = {"type": URN + "unauthorized", "detail": "the token is not there"}
+        found.status, found.error = ("invalid", error) if error else ("valid", None)
+
+    def _finalize(self, _: str, rest: str, payload: Any) -> HttpResponse:
+        order = self.orders[int(rest)]
+        if self._order_status(order) != "ready":
+            raise Refusal(403, "orderNotReady", "not ready")
+        order.csr = x509.load_der_x509_csr(b64decode(payload["csr"]))
+        sans = order.csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert {str(each.value) for each in sans} == set(order.names)
+        order.polls = self.processing_polls
+        self.issued += 1
+        return self.answer(self._order_document(int(rest)))
+
+    def _certificate(self, _: str, rest: str, __: Any) -> HttpResponse:
+        order = self.orders[int(rest)]
+        assert order.csr is not None
+        if self.lie == "garbage":
+            return self.answer(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        now = self.clock.now()
+        names = (*order.names, "other.test") if self.lie == "names" else order.names
+        key = ec.generate_private_key(ec.SECP256R1()).public_key() if self.lie == "key" else order.csr.public_key()
+        end = now - dt.timedelta(seconds=1) if self.lie == "expired" else now + dt.timedelta(days=90)
+        issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Fake")])
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([]))
+            .issuer_name(issuer)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(end)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        return self.answer(b"hello\n" + certificate.public_bytes(serialization.Encoding.PEM))

