@@ -1,0 +1,70 @@
+"""
+Decides what nginx.conf says: the process, where it writes, and which files of its tree it includes.
+
+Every path is absolute. What nginx's workers write lies outside of the tree, so that a generation can be replaced under them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatelodge.core.tree import GENERATION
+from gatelodge.nginx.quote import Directive, Expression, block, line, write
+from gatelodge.nginx.site import HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gatelodge.core.desired import Desired
+    from gatelodge.core.tree import Capabilities
+
+#: A proxied websocket holds two connections; 16384 file descriptors is below what systemd and Docker let a service have.
+_CONNECTIONS = "8192"
+_FILES = "16384"
+
+#: Modules that write into folders, by the name under which nginx can be built without them.
+_TEMPORARY = (("http_proxy", "proxy"), ("http_fastcgi", "fastcgi"), ("http_uwsgi", "uwsgi"), ("http_scgi", "scgi"))
+
+
+def entry(desired: Desired, capabilities: Capabilities, sites: Iterable[str]) -> str:
+    """
+    Write nginx.conf, which includes the prelude and then the sites with these file names, in order.
+    """
+    state = desired.state_directory
+    user = [word for word in (capabilities.user, capabilities.group) if word]
+    drain = max(1, int(desired.nginx.drain.total_seconds()))
+    return HEADER + write(
+        [
+            line("daemon", "on"),
+            *([line("user", *user)] if capabilities.user else []),
+            line("worker_processes", "auto"),
+            line("worker_rlimit_nofile", _FILES),
+            line("worker_shutdown_timeout", f"{drain}s"),
+            line("pid", f"{state}/nginx/nginx.pid"),
+            line("error_log", f"{state}/log/error.log", "warn"),
+            block("events", inside=[line("worker_connections", _CONNECTIONS)]),
+            block("http", inside=_http(state, capabilities, sites)),
+        ]
+    )
+
+
+def _http(state: str, capabilities: Capabilities, sites: Iterable[str]) -> list[Directive]:
+    tree = f"{state}/nginx/generations/{GENERATION}"
+    present = [folder for module, folder in _TEMPORARY if f"{module}_module" not in capabilities.without]
+    temporary = f"{state}/tmp"  # noqa: S108 - a folder of the state directory, not the machine's
+    return [
+        block("geo", Expression("$gatelodge_generation"), inside=[line("default", GENERATION)]),
+        line("client_body_temp_path", f"{temporary}/body"),
+        *(line(f"{folder}_temp_path", f"{temporary}/{folder}") for folder in present),
+        line("include", _unglobbed(f"{tree}/prelude.conf")),
+        *(line("include", _unglobbed(f"{tree}/sites/{site}.conf")) for site in sites),
+    ]
+
+
+def _unglobbed(path: str) -> str:
+    """
+    Keep nginx from taking a path for a pattern, which it does when it finds one of `*?[` in it (ngx_conf_include).
+    """
+    if not any(character in path for character in "*?["):
+        return path
+    return "".join(f"\\{character}" if character in "*?[\\" else character for character in path)

@@ -1,0 +1,87 @@
+"""
+Remembers across restarts of the daemon which tree the running nginx was last given, and when.
+
+What it remembers is of one process only: for any other, nothing is known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from typing import TYPE_CHECKING
+
+from gatelodge import durable
+from gatelodge.errors import StateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gatelodge.nginx.process import Process
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """
+    A master, the generation it was given, and when it was reloaded, if it ever was.
+    """
+
+    pid: int = 0
+    started: int = 0
+    generation: int = 0
+    reloaded_at: dt.datetime | None = None
+
+    def generation_of(self, master: Process) -> int:
+        """
+        Return the generation that a master was given, 0 when that is not known.
+        """
+        return self.generation if (self.pid, self.started) == (master.pid, master.started) else 0
+
+
+class Memory:
+    """
+    The file at `path`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def recall(self) -> Remembered:
+        """
+        Return what is remembered.
+
+        Raises:
+            StateError: a newer Gatelodge wrote it.
+        """
+        try:
+            document = json.loads(self._path.read_bytes())
+            if document["format"] > FORMAT:
+                raise StateError(str(self._path), "it was written by a newer Gatelodge", "install that version again")
+            reloaded_at = document["reloaded_at"]
+            return Remembered(
+                pid=document["pid"],
+                started=document["started"],
+                generation=document["generation"],
+                reloaded_at=dt.datetime.fromisoformat(reloaded_at) if reloaded_at is not None else None,
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return Remembered()
+
+    def write(self, remembered: Remembered) -> None:
+        """
+        Write down what nginx was given.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        document = {
+            "format": FORMAT,
+            "pid": remembered.pid,
+            "started": remembered.started,
+            "generation": remembered.generation,
+            "reloaded_at": remembered.reloaded_at.isoformat() if remembered.reloaded_at else None,
+        }
+        with durable.translated(self._path):
+            durable.replace(self._path, json.dumps(document).encode(), beside=self._path.with_name(".running"))

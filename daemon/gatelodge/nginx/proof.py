@@ -1,0 +1,91 @@
+"""
+Asks nginx, as a visitor would, which generation it serves and which certificates it shows. Blocks; decides nothing.
+
+Nobody is trusted here: it is nginx itself that is asked, on this machine, and what it shows is compared by its fingerprint.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gatelodge.model import INTERNAL_HOST
+from gatelodge.nginx.prelude import GENERATION_PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from gatelodge.core.tree import Served
+
+_SECONDS = 5
+_AT_ONCE = 8
+_LONGEST_ANSWER = 4096
+_REQUEST = f"GET {GENERATION_PATH} HTTP/1.1\r\nHost: {INTERNAL_HOST}\r\nConnection: close\r\n\r\n".encode()
+
+
+def ask_generation(origin: str) -> int | None:
+    """
+    Return the generation that nginx says it serves, or None when it says none.
+    """
+    url = urlsplit(origin)
+    try:
+        with socket.create_connection((url.hostname, url.port), timeout=_SECONDS) as plain:
+            if url.scheme == "http":
+                return _ask(plain)
+            with _trust().wrap_socket(plain, server_hostname=INTERNAL_HOST) as secured:
+                return _ask(secured)
+    except (OSError, ValueError):
+        return None
+
+
+def _ask(connection: socket.socket) -> int | None:
+    connection.sendall(_REQUEST)
+    answer = b""
+    while len(answer) < _LONGEST_ANSWER and (part := connection.recv(_LONGEST_ANSWER)):
+        answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(body) if head.startswith(b"HTTP/1.1 200 ") else None
+
+
+def find_unserved(
+    served: Collection[Served], *, address: str, too_late: Callable[[], bool] = lambda: False
+) -> dict[Served, str]:
+    """
+    Return the certificates that nginx does not show, and what it does instead; nothing is said of those not asked for.
+
+    Args:
+        address: where listeners without an address are reached.
+        too_late: once it says so, no more are asked for.
+    """
+    with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="proof") as threads:
+        answers = threads.map(functools.partial(_look, address=address, too_late=too_late), served)
+        return {each: problem for each, problem in zip(served, answers, strict=True) if problem is not None}
+
+
+def _look(served: Served, *, address: str, too_late: Callable[[], bool]) -> str | None:
+    if too_late():
+        return ""
+    place = (served.listener.address or address, served.listener.port)
+    try:
+        with (
+            socket.create_connection(place, timeout=_SECONDS) as plain,
+            _trust().wrap_socket(plain, server_hostname=served.server_name) as secured,
+        ):
+            shown = secured.getpeercert(binary_form=True) or b""
+    except OSError as error:
+        return f"no TLS connection: {error.strerror or error}"
+    fingerprint = hashlib.sha256(shown).hexdigest()
+    return None if fingerprint == served.fingerprint else f"another certificate ({fingerprint[:16]}…)"
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

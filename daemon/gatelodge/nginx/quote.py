@@ -1,0 +1,167 @@
+r"""
+Decides how a value is written in an nginx configuration, so that nginx reads back exactly that value and nothing else.
+
+Directives are data; `write` is the only place that makes text of them. An argument is bare only when every character is of a
+safe alphabet, else double-quoted with `\` and `"` escaped (ngx_conf_read_token, src/core/ngx_conf_file.c). What nginx would do
+with a `$` depends on the directive, so each argument says what it is; a plain `str` may hold none. It knows no directive.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING, TypeAlias
+
+from gatelodge.core.tree import GENERATION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Every variable that an expression may use: nginx's own, and those that the prelude defines.
+VARIABLES = frozenset(
+    {
+        *("host", "http_host", "http_upgrade", "remote_addr", "request_uri", "scheme", "1"),
+        *(
+            "gatelodge_connection",
+            "gatelodge_default_port",
+            "gatelodge_digits",
+            "gatelodge_dollar",
+            "gatelodge_generation",
+        ),
+        *("gatelodge_elsewhere", "gatelodge_port", "gatelodge_port_suffix", "gatelodge_upgrade", "gatelodge_upstream"),
+    }
+)
+
+#: nginx reads its configuration through a buffer of 4096 bytes, which must hold a whole argument as it is written.
+LONGEST = 4000
+
+_DOLLAR = "${gatelodge_dollar}"
+_BARE = re.compile(r"[A-Za-z0-9_./:=,+*@%~()[\]^-]+")
+_BARE_EXPRESSION = re.compile(r"[A-Za-z0-9_./:=,+*@%~()[\]^$-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w*))", re.ASCII)
+_ESCAPED = str.maketrans({"\\": r"\\", '"': r"\""})
+_INDENT = "    "
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Expanding:
+    """
+    A literal where nginx expands variables: a `$` in it is written as a variable that holds one.
+    """
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Expression:
+    """
+    Text with variables, each of which must be one of `VARIABLES`.
+    """
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verbatim:
+    """
+    A regular expression, or a value in which nginx expands nothing: `$` stands for itself.
+    """
+
+    text: str
+
+
+Argument: TypeAlias = str | Expanding | Expression | Verbatim
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Directive:
+    """
+    A name and its arguments, and what stands between its braces, if it has any.
+    """
+
+    words: tuple[Argument, ...]
+    block: tuple[Directive, ...] | None = None
+
+
+def line(*words: Argument) -> Directive:
+    """
+    Return a directive that ends with `;`.
+    """
+    return Directive(words)
+
+
+def block(*words: Argument, inside: Iterable[Directive]) -> Directive:
+    """
+    Return a directive with braces.
+    """
+    return Directive(words, tuple(inside))
+
+
+def write(directives: Iterable[Directive], *, depth: int = 0) -> str:
+    """
+    Write directives as text, one a line.
+
+    Raises:
+        ValueError: an argument cannot be written so that nginx would read it back.
+    """
+    lines = [_written(directive, _INDENT * depth, depth) for directive in directives]
+    # A blank line before each outermost block, for the person who reads it.
+    return "".join(f"\n{each}" if depth == 0 and each.endswith("}\n") else each for each in lines)
+
+
+def _written(directive: Directive, indent: str, depth: int) -> str:
+    head = indent + " ".join([quote(word) for word in directive.words])
+    if directive.block is None:
+        return f"{head};\n"
+    return f"{head} {{\n{write(directive.block, depth=depth + 1)}{indent}}}\n"
+
+
+def quote(argument: Argument) -> str:
+    """
+    Write one argument.
+
+    Raises:
+        ValueError: it holds a control character, a `$` that cannot be expressed there or an unknown variable, or is too long.
+    """
+    text = _expressed(argument)
+    # The one sequence with control characters that may pass is ours: the place of the generation's number.
+    plain = text.replace(GENERATION, "0")
+    if _CONTROL.search(plain):
+        raise ValueError(f"{plain!r} has a control character, which no nginx directive can hold")
+    bare = _BARE_EXPRESSION if isinstance(argument, Expression) else _BARE
+    written = text if bare.fullmatch(plain) else f'"{text.translate(_ESCAPED)}"'
+    if len(written) * 4 > LONGEST and len(written.encode()) > LONGEST:
+        raise ValueError(f"{plain[:40]!r}… is longer than the {LONGEST} bytes that nginx can read as one argument")
+    return written
+
+
+def spell_path(path: str) -> str:
+    """
+    Return a path as it stands inside a quoted or bare argument.
+    """
+    return path.translate(_ESCAPED)
+
+
+def spell_dollar(text: str) -> str:
+    """
+    Return a literal for use inside an `Expression`: its `$` become variables that hold one.
+    """
+    return text.replace("$", _DOLLAR)
+
+
+def _expressed(argument: Argument) -> str:
+    match argument:
+        case str():
+            if "$" in argument:
+                raise ValueError(f"{argument!r} has a $, which cannot be written here")
+            return argument
+        case Expanding(text):
+            return spell_dollar(text)
+        case Verbatim(text):
+            return text
+        case Expression(text):
+            for braced, bare in _VARIABLE.findall(text):
+                if (braced or bare) not in VARIABLES:
+                    raise ValueError(f"{text!r} uses ${braced or bare}, which is not a variable of ours")
+            return text

@@ -1,0 +1,63 @@
+"""
+Reads back what a text of ours names: the versions of certificates and the listeners.
+
+A site that is kept back stays at an older text, which may name what nobody asks for any more. It reads only what
+`nginx.quote` wrote.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from gatelodge.model import Listener
+
+if TYPE_CHECKING:
+    from gatelodge.core.tree import VersionRef
+
+_REFERENCE = re.compile(r'^ +ssl_certificate "?(?:.*/)?([^/\n]+)/versions/(\d+)/fullchain\.pem"?;$', re.MULTILINE)
+_LISTEN = re.compile(r'^ +listen "?(?:\[([0-9a-f:.]+)\]:|([0-9.]+):)?(\d+)"?((?: \w+)*);$', re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """
+    What a text names, and the text's digest.
+    """
+
+    digest: str
+    references: frozenset[VersionRef]
+    plain: frozenset[Listener]
+    tls: frozenset[Listener]
+
+
+@functools.lru_cache(maxsize=8192)
+def read(text: str) -> Named:
+    """
+    Say what a text of ours names.
+    """
+    opened = [
+        (Listener(port=int(port), address=_address(six, four)), "ssl" in words.split())
+        for six, four, port, words in _LISTEN.findall(text)
+    ]
+    return Named(
+        digest=digest(text),
+        references=frozenset((name, int(version)) for name, version in _REFERENCE.findall(text)),
+        plain=frozenset(listener for listener, tls in opened if not tls),
+        tls=frozenset(listener for listener, tls in opened if tls),
+    )
+
+
+def digest(*texts: str) -> str:
+    """
+    Return a short hash of texts.
+    """
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+def _address(six: str, four: str) -> str:
+    # `[::]:443` is written beside `443` for a listener without an address.
+    return "" if six == "::" else six or four

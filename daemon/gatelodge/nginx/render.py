@@ -1,0 +1,174 @@
+"""
+Decides the text of a whole tree from what is desired and what is held. Pure: the same values give the same text.
+
+It refuses nothing: a site that cannot be written, or that nginx refused before, answers 503 or stays at its last proven text,
+and everybody else is served.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING
+
+from gatelodge.core.tree import Rendered, Served
+from gatelodge.model import INTERNAL_HOST, Listener, Name, is_ip, is_wildcard
+from gatelodge.nginx.entry import entry
+from gatelodge.nginx.ground import Ground, lay
+from gatelodge.nginx.prelude import Doors, concrete, prelude
+from gatelodge.nginx.reading import digest, read
+from gatelodge.nginx.site import Files, refusing, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from gatelodge.core.desired import Desired
+    from gatelodge.core.observed import Held, Observed
+    from gatelodge.model import NginxSettings, Site
+
+#: How a refusal of a listener begins. A quarantined site's 503 leaves that listener alone.
+CANNOT_LISTEN = "cannot listen on {listener}: "
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Placed:
+    """
+    A site's place in the tree: its text, its own digest, the certificate held for it, and whether the text shows that version.
+    """
+
+    site: Site
+    text: str
+    fresh: str
+    held: Held | None
+    shown: bool = True
+
+
+def render(desired: Desired, observed: Observed) -> Rendered:
+    """
+    Write the tree that serves what is desired with what is held.
+
+    Sites whose certificate is not held are left out of TLS. A quarantined site is replaced while its own text is the one that
+    was refused.
+    """
+    capabilities = observed.nginx.capabilities
+    if capabilities is None:
+        raise AssertionError("a tree is rendered for an nginx that was found")
+    ground = lay(desired, capabilities)
+    placed = [_place(site, observed, ground) for site in desired.sites]
+    internal = observed.held.get(INTERNAL_HOST)
+    doors = _doors(placed, ground, desired.nginx, internal=internal is not None)
+    names = frozenset(host for each in placed for host in each.site.hosts)
+    text = prelude(
+        ground,
+        capabilities,
+        doors,
+        internal=_files(internal),
+        names=names | {INTERNAL_HOST},
+        resolver=desired.resolver,
+        access_log=desired.nginx.access_log,
+    )
+    sites = {each.site.file_name: each.text for each in placed}
+    main = entry(desired, capabilities, sites)
+    return Rendered(
+        digest=digest(main, text, *sites.values()),
+        proof=_origin(doors, desired.nginx),
+        entry=main,
+        prelude=text,
+        sites=sites,
+        fresh={each.site.file_name: each.fresh for each in placed},
+        references=read(text).references.union(*(read(each.text).references for each in placed)),
+        listeners=frozenset(doors.plain + doors.tls),
+        served=tuple(
+            each for each in _served(placed) if _reached(each.listener, doors.tls, desired.nginx) == each.listener
+        ),
+    )
+
+
+def _place(site: Site, observed: Observed, ground: Ground) -> _Placed:
+    held = observed.held.get(site.certificate) if site.certificate else None
+    files = _files(held)
+    text = _serve(site, files, ground)
+    fresh = read(text).digest
+    quarantine = observed.quarantines.get(site.file_name)
+    if quarantine is None or quarantine.digest != fresh:
+        return _Placed(site, text, fresh, held)
+    if quarantine.kept is None:
+        closed = frozenset(each for each in site.listeners if CANNOT_LISTEN.format(listener=each) in quarantine.error)
+        return _Placed(site, refusing(site, files, ground, closed=closed), fresh, held)
+    same = held is not None and (held.name, held.version) in read(quarantine.kept).references
+    return _Placed(site, quarantine.kept, fresh, held, shown=same)
+
+
+@functools.lru_cache(maxsize=8192)
+def _serve(site: Site, files: Files | None, ground: Ground) -> str:
+    try:
+        return serving(site, files, ground)
+    except ValueError as error:
+        why = "".join(each if each.isprintable() else "?" for each in str(error))
+        return f"# Not served as asked: {why}\n{refusing(site, files, ground, closed=frozenset())}"
+
+
+def _files(held: Held | None) -> Files | None:
+    return Files(directory=held.directory, placeholder=held.placeholder) if held else None
+
+
+def _doors(placed: Iterable[_Placed], ground: Ground, settings: NginxSettings, *, internal: bool) -> Doors:
+    named = [(each, read(each.text)) for each in placed]
+    plain = {ground.http} if ground.http else set()
+    plain = plain.union(*(names.plain for _, names in named))
+    tls: set[Listener] = set().union(*(names.tls for _, names in named))
+    by_address: dict[Listener, Files] = {}
+    for each, names in named:
+        files = _files(each.held)
+        if files and any(map(is_ip, each.site.hosts)):
+            by_address = dict.fromkeys(names.tls, files) | by_address
+    first_tls = next(
+        (listener for each, names in named for listener in each.site.listeners if listener in names.tls), None
+    )
+    proof = next((way for way in (ground.http, first_tls if internal else None, *sorted(plain)) if way), None)
+    return Doors(
+        plain=tuple(sorted(plain)),
+        tls=tuple(sorted(tls)),
+        by_address=by_address,
+        proof=_reached(proof, plain | tls, settings) if proof else None,
+    )
+
+
+def _reached(listener: Listener, opened: Collection[Listener], settings: NginxSettings) -> Listener:
+    """
+    Return the listener that the daemon meets when it looks for one: of a port with and without an address, nginx takes the
+    one with the address that was asked.
+    """
+    nearer = Listener(port=listener.port, address=listener.address or settings.address)
+    return nearer if nearer in opened else listener
+
+
+def _origin(doors: Doors, settings: NginxSettings) -> str:
+    """
+    Return where the generation is told; nothing when there is no listener to tell it on.
+    """
+    if doors.proof is None:
+        return ""
+    scheme = "https" if doors.proof in doors.tls else "http"
+    return f"{scheme}://{Listener(port=doors.proof.port, address=doors.proof.address or settings.address)}"
+
+
+def _served(placed: Iterable[_Placed]) -> Iterable[Served]:
+    """
+    Yield one visit for each site and TLS listener, and one without a name for each listener that is visited by IP address.
+    """
+    nameless: set[Listener] = set()
+    for each in placed:
+        if each.held is None or not each.shown:
+            continue
+        named = next(iter(sorted((host for host in each.site.hosts if not is_ip(host)), key=is_wildcard)), None)
+        for listener in sorted(read(each.text).tls):
+            if named:
+                yield _visit(each.held, listener, concrete(named))
+            if listener not in nameless and any(map(is_ip, each.site.hosts)):
+                nameless.add(listener)
+                yield _visit(each.held, listener, None)
+
+
+def _visit(held: Held, listener: Listener, name: Name | None) -> Served:
+    return Served(listener=listener, server_name=name, certificate=held.name, fingerprint=held.fingerprint)

@@ -1,0 +1,269 @@
+"""
+Keeps trees on disk: numbered folders that never change once they are there, one of them current, the proven ones marked.
+
+    generations/N/  nginx.conf  prelude.conf  sites/NAME.conf  tree.json  proven
+    current -> generations/N
+    highest         the highest number ever given, so that an answer of nginx's means one tree only
+
+It runs no nginx and decides nothing; everything here blocks. What it wrote has reached the disk when it returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from gatelodge import durable
+from gatelodge.core.tree import GENERATION, Generation, Served
+from gatelodge.errors import StateError
+from gatelodge.model import Listener, Name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gatelodge.core.tree import Rendered
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """
+    A tree on disk, with what is needed to take it up again: what it opens, what it shows, where it tells its number.
+    """
+
+    generation: Generation
+    listeners: frozenset[Listener]
+    served: frozenset[Served]
+    proof: str
+
+
+class Trees:
+    """
+    The trees under one folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._all = folder / "generations"
+        self._current = folder / "current"
+        self._read: dict[int, Tree] = {}
+
+    @property
+    def entry(self) -> Path:
+        """
+        The configuration file that nginx is started with.
+        """
+        return self._current / "nginx.conf"
+
+    def folder(self, number: int) -> Path:
+        """
+        Return a tree's folder, whether it is there or not.
+        """
+        return self._all / str(number)
+
+    def stage(self, rendered: Rendered, *, now: dt.datetime) -> int:
+        """
+        Write a tree under a new number, and return that. It is whole or not there.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        with durable.translated(self._all):
+            self._all.mkdir(mode=0o700, exist_ok=True)
+            for leftover in self._all.glob(".*"):
+                shutil.rmtree(leftover)
+            number = self._next()
+            durable.replace(self._folder / "highest", b"%d\n" % number, beside=self._folder / ".highest")
+            staged = self._all / f".{number}"
+            (staged / "sites").mkdir(mode=0o700, parents=True)
+            durable.write_new(staged / "nginx.conf", rendered.entry.replace(GENERATION, str(number)).encode())
+            durable.write_new(staged / "prelude.conf", rendered.prelude.encode())
+            self._write_sites(staged / "sites", rendered)
+            durable.write_new(staged / "tree.json", json.dumps(_document(number, rendered, now)).encode())
+            durable.sync_folder(staged / "sites")
+            durable.sync_folder(staged)
+            staged.rename(self.folder(number))
+            durable.sync_folder(self._all)
+        return number
+
+    def _next(self) -> int:
+        try:
+            highest = int((self._folder / "highest").read_text())
+        except (FileNotFoundError, ValueError):
+            highest = 0
+        return max([highest, *self._numbers()]) + 1
+
+    def _write_sites(self, folder: Path, rendered: Rendered) -> None:
+        """
+        Write the sites. One that did not change is a link to the file of the current tree: a renewal among a thousand sites
+        writes one file, which is kind to an SD card.
+        """
+        before = self._current / "sites"
+        for name, text in rendered.sites.items():
+            old, new = before / f"{name}.conf", folder / f"{name}.conf"
+            with contextlib.suppress(OSError):
+                if old.read_bytes() == text.encode():
+                    os.link(old, new)
+                    continue
+            durable.write_new(new, text.encode())
+
+    def trees(self) -> tuple[Tree, ...]:
+        """
+        Return all trees that are whole, in order.
+
+        Raises:
+            StateError: they cannot be read, or one was written by a newer Gatelodge.
+        """
+        numbers = sorted(self._numbers())
+        return tuple(tree for number in numbers if (tree := self.tree(number)))
+
+    def tree(self, number: int) -> Tree | None:
+        """
+        Return a tree, or None when it is not there or not whole.
+
+        Raises:
+            StateError: it was written by a newer Gatelodge.
+        """
+        file = self.folder(number) / "tree.json"
+        tree = self._read.get(number)
+        if tree is None:
+            try:
+                document = json.loads(file.read_bytes())
+                if document["format"] > FORMAT:
+                    raise StateError(str(file), "was written by a newer Gatelodge", "install that version again")
+                tree = _tree(document)
+            except (OSError, ValueError, KeyError, TypeError):
+                return None
+        proven = tree.generation.proven or (self.folder(number) / "proven").exists()
+        tree = dataclasses.replace(tree, generation=dataclasses.replace(tree.generation, proven=proven))
+        self._read[number] = tree
+        return tree
+
+    def current(self) -> int | None:
+        """
+        Return the current tree's number.
+        """
+        try:
+            return int(self._current.readlink().name)
+        except (OSError, ValueError):
+            return None
+
+    def last_proven(self) -> int | None:
+        """
+        Return the newest proven tree's number.
+        """
+        return max((tree.generation.number for tree in self.trees() if tree.generation.proven), default=None)
+
+    def swap(self, number: int | None) -> None:
+        """
+        Make a tree the current one, or none.
+
+        Raises:
+            StateError: the link cannot be written.
+        """
+        with durable.translated(self._current):
+            if number is None:
+                self._current.unlink(missing_ok=True)
+            else:
+                staged = self._folder / ".current"
+                staged.unlink(missing_ok=True)
+                staged.symlink_to(f"generations/{number}")
+                staged.replace(self._current)
+            durable.sync_folder(self._folder)
+
+    def mark_proven(self, number: int) -> None:
+        """
+        Write down that nginx was seen to serve a tree.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        with durable.translated(self.folder(number)):
+            durable.write_new(self.folder(number) / "proven", b"")
+            durable.sync_folder(self.folder(number))
+
+    def remove(self, number: int) -> None:
+        """
+        Delete a tree. Nothing happens when it is not there.
+
+        Raises:
+            StateError: it cannot be deleted.
+        """
+        self._read.pop(number, None)
+        with durable.translated(self.folder(number)):
+            # Renamed first, so that what is half deleted is no tree.
+            leaving = self._all / f".{number}.leaving"
+            with contextlib.suppress(FileNotFoundError):
+                self.folder(number).rename(leaving)
+                shutil.rmtree(leaving)
+
+    def site_text(self, number: int, site: str) -> str | None:
+        """
+        Return a site's text in a tree, or None.
+        """
+        try:
+            return (self.folder(number) / "sites" / f"{site}.conf").read_text()
+        except OSError:
+            return None
+
+    def site_texts(self, number: int) -> dict[str, str]:
+        """
+        Return the texts of all sites in a tree, by file name.
+        """
+        folder = self.folder(number) / "sites"
+        return {each.stem: each.read_text() for each in sorted(folder.glob("*.conf"))}
+
+    def _numbers(self) -> list[int]:
+        try:
+            return [int(each.name) for each in self._all.iterdir() if each.name.isdecimal()]
+        except FileNotFoundError:
+            return []
+
+
+def _document(number: int, rendered: Rendered, now: dt.datetime) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "number": number,
+        "digest": rendered.digest,
+        "created_at": now.isoformat(),
+        "references": sorted(rendered.references),
+        "listeners": [[each.port, each.address] for each in sorted(rendered.listeners)],
+        "served": [
+            [each.listener.port, each.listener.address, each.server_name, each.certificate, each.fingerprint]
+            for each in rendered.served
+        ],
+        "proof": rendered.proof,
+    }
+
+
+def _tree(document: dict[str, object]) -> Tree:
+    fields: dict[str, object] = document
+    references, listeners, served = fields["references"], fields["listeners"], fields["served"]
+    if not (isinstance(references, list) and isinstance(listeners, list) and isinstance(served, list)):
+        raise TypeError("lists are lists")
+    return Tree(
+        generation=Generation(
+            number=int(str(fields["number"])),
+            digest=str(fields["digest"]),
+            proven=False,
+            created_at=dt.datetime.fromisoformat(str(fields["created_at"])),
+            references=frozenset((name, version) for name, version in references),
+        ),
+        listeners=frozenset(Listener(port=port, address=address) for port, address in listeners),
+        served=frozenset(
+            Served(
+                listener=Listener(port=port, address=address),
+                server_name=Name(name) if name else None,
+                certificate=certificate,
+                fingerprint=fingerprint,
+            )
+            for port, address, name, certificate, fingerprint in served
+        ),
+        proof=str(fields["proof"]),
+    )

@@ -1,0 +1,95 @@
+"""
+Decides whether nginx serves the tree it was given, by asking it until it does or time is over. It changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+from typing import TYPE_CHECKING
+
+from gatelodge.durable import in_thread
+from gatelodge.errors import NginxRefused, NginxUnproven
+from gatelodge.nginx.proof import ask_generation, find_unserved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from gatelodge.core.tree import Served
+    from gatelodge.nginx.log import ErrorLog
+    from gatelodge.nginx.process import Process
+    from gatelodge.ports import Clock
+
+#: How long nginx may take to serve a new tree: a reload of 1 000 TLS sites takes a second on a fast machine, ten on a small one.
+_SECONDS = 10
+_SECONDS_PER_CERTIFICATE = 0.05
+
+_POLL_SECONDS = 0.02
+
+#: How many certificates that are not shown an error names.
+_NAMED = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """
+    One taking up of a tree, watched. `offset` is where the error log ended before nginx was told, `master` finds the running
+    nginx, and `address` is where listeners without an address are reached.
+    """
+
+    address: str
+    log: ErrorLog
+    offset: int
+    master: Callable[[], Process | None]
+    clock: Clock
+
+    async def prove(self, number: int, *, proof: str, served: Collection[Served]) -> None:
+        """
+        Return once nginx says that it serves this generation, and shows all these certificates.
+
+        Args:
+            proof: the URL origin where it says so; with none, that is not asked.
+
+        Raises:
+            NginxRefused: it logged why it does not take the tree.
+            NginxUnproven: it did not come to serve it in time.
+        """
+        deadline = self.clock.monotonic() + _SECONDS + _SECONDS_PER_CERTIFICATE * len(served)
+        while proof and await in_thread(functools.partial(ask_generation, proof)) != number:
+            await self._go_on(deadline, f"{proof} does not answer with generation {number}")
+        missing: dict[Served, str] = {}
+        while served:
+            answers = await self._unserved(served, deadline)
+            missing = {each: problem or missing.get(each, "not asked in time") for each, problem in answers.items()}
+            if not missing:
+                return
+            told = [f"{each.certificate} on {each.listener}: {problem}" for each, problem in missing.items()]
+            await self._go_on(deadline, "; ".join([*told[:_NAMED], *(["…"] if len(told) > _NAMED else [])]))
+            # Only these again: an old worker accepts for a moment after the new ones do.
+            served = tuple(missing)
+
+    async def _unserved(self, served: Collection[Served], deadline: float) -> dict[Served, str]:
+        stop = threading.Event()
+        return await in_thread(
+            functools.partial(
+                find_unserved,
+                served,
+                address=self.address,
+                too_late=lambda: stop.is_set() or self.clock.monotonic() > deadline,
+            ),
+            stop=stop,
+        )
+
+    async def _go_on(self, deadline: float, problem: str) -> None:
+        """
+        Wait a little, unless nginx has refused, has ended, or time is over.
+        """
+        emergencies = await in_thread(functools.partial(self.log.emergencies, self.offset))
+        if emergencies:
+            raise NginxRefused(emergencies)
+        if not await in_thread(self.master):
+            raise NginxUnproven(f"nginx ended while it took up its configuration; {self.log.path} may say why")
+        if self.clock.monotonic() > deadline:
+            raise NginxUnproven(problem)
+        await self.clock.sleep(_POLL_SECONDS)

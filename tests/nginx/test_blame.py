@@ -1,0 +1,70 @@
+"""
+Who is guilty, from words that nginx really said.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from gatelodge.nginx.blame import find_complaints, find_guilty
+
+FOLDER = "/var/lib/gatelodge/nginx/generations/7"
+
+SITES = {
+    "a.example.com": "server {\n    server_name a.example.com shared.example.com;\n    ssl_certificate /c/a/versions/1/fullchain.pem;\n}\n",
+    "b.example.com": "server {\n    server_name b.example.com shared.example.com;\n    ssl_certificate /c/b/versions/1/fullchain.pem;\n}\n",
+    "c.example.com": "server {\n    server_name c.example.com;\n    ssl_certificate /c/b/versions/1/fullchain.pem;\n}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("output", "guilty"),
+    [
+        (f'nginx: [emerg] unknown directive "x" in {FOLDER}/sites/a.example.com.conf:3\n', {"a.example.com"}),
+        (f'nginx: [emerg] unknown directive "x" in {FOLDER}/prelude.conf:3\n', set()),
+        ('nginx: [emerg] unknown directive "x" in /etc/nginx/sites/a.example.com.conf:3\n', set()),
+        (
+            'nginx: [emerg] cannot load certificate "/c/a/versions/1/fullchain.pem": PEM_read_bio_X509_AUX() failed\n',
+            {"a.example.com"},
+        ),
+        (
+            'nginx: [emerg] cannot load certificate "/c/b/versions/1/fullchain.pem": BIO_new_file() failed\n',
+            {"b.example.com", "c.example.com"},
+        ),
+        ('nginx: [warn] conflicting server name "shared.example.com" on 0.0.0.0:443, ignored\n', {"b.example.com"}),
+        ("nginx: [emerg] could not build server_names_hash, you should increase …: 64\n", set()),
+        ("", set()),
+    ],
+)
+def test_blame_falls_on_whom_nginx_names(output: str, guilty: set[str]) -> None:
+    """
+    A file of the tree's sites, a certificate's path, a name claimed twice (the later one); else nobody.
+    """
+    assert find_guilty(output, SITES, folder=FOLDER, settled=SITES) == guilty
+
+
+def test_of_two_that_conflict_the_one_that_changed_is_guilty() -> None:
+    """
+    The other one was served before, and goes on.
+    """
+    output = 'nginx: [warn] conflicting server name "shared.example.com" on 0.0.0.0:443, ignored\n'
+    settled = {site: text for site, text in SITES.items() if site != "a.example.com"}
+    assert find_guilty(output, SITES, folder=FOLDER, settled=settled) == {"a.example.com"}
+
+
+def test_complaints_are_errors_and_warnings_about_our_files() -> None:
+    """
+    Without nginx's closing words, and without what it finds strange about the machine.
+    """
+    output = (
+        'nginx: [alert] could not open error log file: open() "/var/log/nginx/error.log" failed (13: Permission denied)\n'
+        "nginx: [warn] 8192 worker_connections exceed open file resource limit: 1024\n"
+        f"nginx: [warn] something deprecated in {FOLDER}/sites/a.example.com.conf:3\n"
+        "nginx: the configuration file /x/nginx.conf syntax is ok\n"
+        "nginx: [emerg] no\n"
+        "nginx: configuration file /x/nginx.conf test failed\n"
+    )
+    assert find_complaints(output, folder=FOLDER).splitlines() == [
+        f"[warn] something deprecated in {FOLDER}/sites/a.example.com.conf:3",
+        "[emerg] no",
+    ]

@@ -1,0 +1,142 @@
+"""
+What is read of the machine: its name servers, nginx's arguments, its log, its refusals to open a port.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatelodge.errors import NginxMissing
+from gatelodge.model import Listener, NginxSettings
+from gatelodge.nginx import binary, listening, log
+from gatelodge.nginx.log import ErrorLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_name_servers_are_written_as_nginx_wants_them(tmp_path: Path) -> None:
+    """
+    IPv6 in brackets, those with an interface left out, none twice; a missing file names none.
+    """
+    file = tmp_path / "resolv.conf"
+    file.write_text(
+        "# nameserver 192.0.2.1\nsearch lan\nnameserver 127.0.0.11\nnameserver fd00::53\n"
+        "nameserver fe80::1%eth0\nnameserver 127.0.0.11\nnameserver nonsense\nnameserver\n"
+    )
+    assert binary.resolvers(file) == ("127.0.0.11", "[fd00::53]")
+    assert binary.resolvers(tmp_path / "none") == ()
+
+
+def program(folder: Path, said: str, *, code: int = 0) -> NginxSettings:
+    """
+    Return settings that name a program which says this when it is asked for its version.
+    """
+    file = folder / "nginx"
+    file.write_text(f"#!{sys.executable}\nimport sys\nsys.stderr.write({said!r})\nsys.exit({code})\n")
+    file.chmod(0o755)
+    return NginxSettings(binary=str(file))
+
+
+def test_modules_are_told_apart(tmp_path: Path) -> None:
+    """
+    Built in, dynamic and there, dynamic and not there, left out; OpenResty's version is a version too.
+    """
+    (tmp_path / "ngx_stream_module.so").touch()
+    said = (
+        "nginx version: openresty/1.25.3\nconfigure arguments: --with-cc-opt='-O2 -g' --with-http_ssl_module "
+        f"--modules-path={tmp_path} --with-stream=dynamic --with-http_geoip_module=dynamic --without-http_scgi_module\n"
+    )
+    found = binary.capabilities(program(tmp_path, said))
+    assert found.version == (1, 25, 3)
+    assert found.modules == {"http_ssl_module"}
+    assert found.dynamic == {"stream": f"{tmp_path}/ngx_stream_module.so"}
+    assert found.without == {"http_scgi_module"}
+
+
+def test_a_replaced_program_is_asked_again(tmp_path: Path) -> None:
+    """
+    An upgrade is noticed without a restart of the daemon.
+    """
+    assert binary.capabilities(program(tmp_path, "nginx version: nginx/1.22.1\n")).version == (1, 22, 1)
+    (tmp_path / "nginx").unlink()
+    assert binary.capabilities(program(tmp_path, "nginx version: nginx/1.28.0\n")).version == (1, 28, 0)
+
+
+@pytest.mark.parametrize(("said", "code"), [("", 0), ("nginx version: nginx/1.22.1\n", 1), ("hello\n", 0)])
+def test_a_program_that_does_not_answer_as_nginx_is_none(tmp_path: Path, said: str, code: int) -> None:
+    """
+    With a sentence that names it.
+    """
+    with pytest.raises(NginxMissing, match=str(tmp_path)):
+        binary.capabilities(program(tmp_path, said, code=code))
+
+
+def test_emergencies_are_read_from_a_place_on_and_each_once(tmp_path: Path) -> None:
+    """
+    Only nginx's refusals, without its numbers.
+    """
+    file = tmp_path / "error.log"
+    file.write_text("2026/01/01 00:00:00 [emerg] 1#1: before\n")
+    error_log = ErrorLog(file)
+    offset = error_log.end()
+    with file.open("a") as opened:
+        opened.write("2026/01/01 00:00:01 [error] 2#2: *1 connect() failed\n")
+        opened.write("2026/01/01 00:00:01 [emerg] 2#2: bind() to 0.0.0.0:80 failed\n" * 5)
+    assert error_log.emergencies(offset) == "[emerg] bind() to 0.0.0.0:80 failed"
+    assert ErrorLog(tmp_path / "none").emergencies(0) == ""
+    assert ErrorLog(tmp_path / "none").end() == 0
+
+
+def test_only_a_large_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    And the one that was put aside before is replaced.
+    """
+    monkeypatch.setattr(log, "LARGEST", 10)
+    file = tmp_path / "error.log"
+    file.write_text("small")
+    assert not ErrorLog(file).rotate()
+    file.write_text("rather large")
+    (tmp_path / "error.log.1").write_text("older")
+    assert ErrorLog(file).rotate()
+    assert not file.exists()
+    assert (tmp_path / "error.log.1").read_text() == "rather large"
+    assert not ErrorLog(file).rotate()
+
+
+@pytest.mark.parametrize(
+    ("number", "port", "said"),
+    [
+        (errno.EACCES, 443, "CAP_NET_BIND_SERVICE"),
+        (errno.EACCES, 8443, "Permission denied"),
+        (errno.EADDRNOTAVAIL, 443, "192.0.2.1 is not an address of this machine"),
+        (errno.EADDRINUSE, 1, "held by another program"),
+    ],
+)
+def test_a_closed_port_is_explained(number: int, port: int, said: str) -> None:
+    """
+    What happened and what to do, for each reason that people meet.
+    """
+    listener = Listener(port=port, address="192.0.2.1")
+    assert said in listening._explained(listener, OSError(number, os.strerror(number)))
+
+
+def test_what_nginx_holds_is_not_tried() -> None:
+    """
+    Nor is an address whose port is opened without one.
+    """
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        wide, narrow = Listener(port=port), Listener(port=port, address="127.0.0.1")
+        assert set(listening.find_closed([wide], held=frozenset(), ipv6=True)) == {wide}
+        assert set(listening.find_closed([narrow], held=frozenset(), ipv6=True)) == {narrow}
+        assert set(listening.find_closed([wide, narrow], held=frozenset(), ipv6=True)) == {wide}
+        assert listening.find_closed([wide], held=frozenset({wide}), ipv6=True) == {}

@@ -1,0 +1,141 @@
+"""
+Trees on disk: whole or not there, numbered for ever, readable by the next daemon.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.nginx.trees import NOW, desired, held, observed, site
+
+from gatelodge.core.tree import GENERATION, Generation
+from gatelodge.errors import StateError
+from gatelodge.nginx.memory import Memory, Remembered
+from gatelodge.nginx.process import Process
+from gatelodge.nginx.render import render
+from gatelodge.nginx.tree import FORMAT, Trees
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RENDERED = render(
+    desired(site("a.example.com"), site("b.example.com"), site("192.0.2.1")),
+    observed(held("a.example.com"), held("b.example.com", version=2), held("192.0.2.1")),
+)
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> Trees:
+    """
+    Return trees in an empty folder.
+    """
+    return Trees(tmp_path)
+
+
+def test_a_staged_tree_is_read_back_by_the_next_daemon(trees: Trees, tmp_path: Path) -> None:
+    """
+    With all that it needs to be compared, proven again and pruned.
+    """
+    number = trees.stage(RENDERED, now=NOW)
+    tree = Trees(tmp_path).tree(number)
+    assert tree is not None
+    assert tree.generation == Generation(
+        number=1, digest=RENDERED.digest, proven=False, created_at=NOW, references=RENDERED.references
+    )
+    assert (tree.listeners, tree.served, tree.proof) == (RENDERED.listeners, frozenset(RENDERED.served), RENDERED.proof)
+    entry = (trees.folder(number) / "nginx.conf").read_text()
+    assert GENERATION not in entry
+    assert "/generations/1/sites/a.example.com.conf;" in entry
+    assert trees.site_text(number, "b.example.com") == RENDERED.sites["b.example.com"]
+    assert trees.site_text(number, "c.example.com") is None
+
+
+def test_current_and_proven_are_told_from_one_another(trees: Trees) -> None:
+    """
+    Nothing is either at first.
+    """
+    assert (trees.current(), trees.last_proven(), trees.trees()) == (None, None, ())
+    first, second = trees.stage(RENDERED, now=NOW), trees.stage(RENDERED, now=NOW)
+    trees.mark_proven(first)
+    trees.swap(second)
+    assert (trees.current(), trees.last_proven()) == (second, first)
+    assert trees.entry.read_text() == (trees.folder(second) / "nginx.conf").read_text()
+    trees.swap(None)
+    assert trees.current() is None
+
+
+def test_numbers_are_never_given_again(trees: Trees, tmp_path: Path) -> None:
+    """
+    Not after the tree is gone, not by the next daemon, not when the note of them is lost.
+    """
+    assert trees.stage(RENDERED, now=NOW) == 1
+    trees.remove(1)
+    trees.remove(1)
+    assert Trees(tmp_path).stage(RENDERED, now=NOW) == 2
+    (tmp_path / "highest").write_text("")
+    assert trees.stage(RENDERED, now=NOW) == 3
+
+
+def test_a_site_that_did_not_change_is_not_written_again(trees: Trees) -> None:
+    """
+    Its file is a link to the one before; a changed one is a file of its own, and a damaged one is not linked to.
+    """
+    trees.swap(trees.stage(RENDERED, now=NOW))
+    (trees.folder(1) / "sites" / "192.0.2.1.conf").write_text("damaged")
+    changed = dataclasses.replace(RENDERED, sites={**RENDERED.sites, "b.example.com": "other"})
+    trees.stage(changed, now=NOW)
+    old, new = trees.folder(1) / "sites", trees.folder(2) / "sites"
+    assert (new / "a.example.com.conf").samefile(old / "a.example.com.conf")
+    assert (new / "b.example.com.conf").read_text() == "other"
+    assert (new / "192.0.2.1.conf").read_text() == RENDERED.sites["192.0.2.1"]
+
+
+def test_what_a_crash_left_half_done_is_no_tree(trees: Trees, tmp_path: Path) -> None:
+    """
+    Neither a folder that was not renamed yet, nor one that lacks its description; the next staging clears the first away.
+    """
+    (tmp_path / "generations" / ".4" / "sites").mkdir(parents=True)
+    (tmp_path / "generations" / "5").mkdir()
+    assert trees.trees() == ()
+    assert trees.stage(RENDERED, now=NOW) == 6
+    assert not (tmp_path / "generations" / ".4").exists()
+
+
+def test_a_newer_format_stops_everything(trees: Trees, tmp_path: Path) -> None:
+    """
+    It is not guessed at.
+    """
+    file = trees.folder(trees.stage(RENDERED, now=NOW)) / "tree.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": FORMAT + 1}))
+    with pytest.raises(StateError, match=r"newer Gatelodge"):
+        Trees(tmp_path).trees()
+
+
+def test_what_cannot_be_written_is_said_with_a_remedy(trees: Trees, tmp_path: Path) -> None:
+    """
+    The path, the problem, and what to do.
+    """
+    (tmp_path / "generations").write_text("not a folder")
+    with pytest.raises(StateError, match=r"generations"):
+        trees.stage(RENDERED, now=NOW)
+
+
+def test_what_runs_is_remembered_of_one_process_only(tmp_path: Path) -> None:
+    """
+    A process with another start, or another number, runs something unknown.
+    """
+    memory = Memory(tmp_path / "running")
+    assert memory.recall() == Remembered()
+    memory.write(Remembered(pid=7, started=100, generation=3, reloaded_at=NOW))
+    recalled = memory.recall()
+    assert recalled.reloaded_at == NOW
+    generations = [recalled.generation_of(Process(pid=pid, started=at)) for pid, at in ((7, 100), (7, 101), (8, 100))]
+    assert generations == [3, 0, 0]
+    (tmp_path / "running").write_text("{")
+    assert memory.recall() == Remembered()
+    (tmp_path / "running").write_text('{"format": 99}')
+    with pytest.raises(StateError, match=r"newer Gatelodge"):
+        memory.recall()
