@@ -132,9 +132,9 @@ class Store(Protocol):
         """
         ...
 
-    async def verify(self) -> None:
+    async def verify(self, names: Iterable[str] | None = None) -> None:
         """
-        Forget what is known of the files, so that the next `index` reads them all.
+        Forget what is known of the files of some certificates, or of all, so that the next `index` reads them again.
         """
         ...
 

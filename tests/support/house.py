@@ -180,7 +180,7 @@ class House:
         """
         Return the serial number that a visitor of a site is shown.
         """
-        return x509.load_der_x509_certificate(self.visitor.certificate(site)).serial_number
+        return serial_number(self.visitor.certificate(site))
 
     def nginx_pid(self) -> int:
         """
@@ -193,6 +193,13 @@ class House:
         Count the orders that the CA was asked for.
         """
         return (self.folder / "pebble.log").read_text().count("POST /order-plz")
+
+
+def serial_number(der: bytes) -> int:
+    """
+    Return a certificate's serial number.
+    """
+    return x509.load_der_x509_certificate(der).serial_number
 
 
 def _let_through(folder: Path) -> None:

@@ -46,9 +46,9 @@ class Wishes:
 
     async def once(self) -> Look:
         """
-        Have everything looked at now, and return the first look that finds nothing left to do.
+        Have everything looked at now, every file too, and return the first look that finds nothing left to do.
         """
-        self._reconciler.wake()
+        await self._reconciler.distrust()
         return await self._reconciler.passed(lambda look: look.settled)
 
     async def renew(self, wanted: str, *, force: bool) -> Answer:

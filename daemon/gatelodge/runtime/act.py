@@ -19,6 +19,7 @@ from gatelodge.core.actions import (
     MakePlaceholder,
     Obtain,
     Prune,
+    Reason,
     RollBack,
     StartNginx,
     describe,
@@ -141,8 +142,9 @@ class Actor:
                 held = await self._store.put(spec, issued)
         finally:
             await self._journal.look_for_order(spec.name)
+        first = (before is None or before.placeholder) and action.reason is not Reason.DAMAGED
         self._events.emit(
-            "certificate.renewed" if before and not before.placeholder else "certificate.issued",
+            "certificate.issued" if first else "certificate.renewed",
             certificate=spec.name,
             names=list(spec.names),
             ca=str(spec.issuer),

@@ -42,6 +42,10 @@ _STATE_RETRY = 10.0
 #: A pass is followed by a pause as long as it took, up to this: many small happenings share one pass. Seconds.
 _LONGEST_PAUSE = 1.0
 
+#: All files are read again within a day, whether they look changed or not: a part of them each hour. Seconds.
+_VERIFY_EVERY = 3600.0
+_VERIFY_PARTS = 24
+
 _CLOCK_JOB = "clock"
 
 
@@ -92,6 +96,9 @@ class Reconciler:
         self._changed = asyncio.Event()
         self._passed = asyncio.Condition()
         self._jobs: Jobs | None = None
+        self._missing: str | None = None
+        self._verify_at = clock.monotonic() + _VERIFY_EVERY
+        self._verify_part = 0
         self._alarms: dict[tuple[str, int], int] = {}
 
     def use(self, gate: Gate) -> None:
@@ -106,6 +113,13 @@ class Reconciler:
         Say that something happened.
         """
         self._changed.set()
+
+    async def distrust(self) -> None:
+        """
+        Have every file read again at the next look, and look now.
+        """
+        await self._store.verify()
+        self.wake()
 
     def ask(
         self,
@@ -196,6 +210,7 @@ class Reconciler:
         began = self._clock.monotonic()
         if self._clock_to_be_compared() and self._jobs is not None:
             self._jobs.start(_CLOCK_JOB, "", self._compare_clock)
+        await self._verify_some()
         try:
             look = await self.look()
         except StateError as error:
@@ -204,6 +219,7 @@ class Reconciler:
             self.wake()
             return None
         self._tell_alarms(look.observed)
+        self._tell_missing(look.observed)
         for action in look.plan.actions:
             self._answer(action)
             actor.act(action, look.observed, look.gate)
@@ -225,6 +241,14 @@ class Reconciler:
         elif isinstance(action, DeleteCertificate):
             self.requests = dataclasses.replace(asked, forget=asked.forget - {action.certificate})
 
+    async def _verify_some(self) -> None:
+        if self._clock.monotonic() < self._verify_at or self.latest is None:
+            return
+        names = sorted(self.latest.observed.held)
+        await self._store.verify(names[self._verify_part :: _VERIFY_PARTS])
+        self._verify_part = (self._verify_part + 1) % _VERIFY_PARTS
+        self._verify_at = self._clock.monotonic() + _VERIFY_EVERY
+
     def _clock_to_be_compared(self) -> bool:
         return self._timekeeper.due and (self._jobs is None or _CLOCK_JOB not in self._jobs.running)
 
@@ -237,6 +261,7 @@ class Reconciler:
         """
         while look is not None and not (self._changed.is_set() or stop.is_set() or self._clock_to_be_compared()):
             left = (look.plan.look_at - self._clock.now()).total_seconds()
+            left = min(left, self._verify_at - self._clock.monotonic())
             if left <= 0:
                 return
             await first(self._changed.wait(), stop.wait(), self._clock.sleep(min(left, _LONGEST_NAP)))
@@ -251,6 +276,15 @@ class Reconciler:
                 self._events.emit("nginx.exited", level="error")
             self.wake()
             await self._clock.sleep(1)
+
+    def _tell_missing(self, observed: Observed) -> None:
+        """
+        Tell, once, that there is no nginx to run.
+        """
+        missing = observed.nginx.missing
+        if missing is not None and missing != self._missing:
+            self._events.emit("nginx.missing", level="error", error__detail=missing)
+        self._missing = missing
 
     def _tell_alarms(self, observed: Observed) -> None:
         """

@@ -82,11 +82,12 @@ class DirectoryStore:
         """
         return await durable.in_thread(self._index)
 
-    async def verify(self) -> None:
+    async def verify(self, names: Iterable[str] | None = None) -> None:
         """
         Forget what is known, as `ports.Store.verify`.
         """
-        self._known = {}
+        doubted = self._known.keys() if names is None else frozenset(names)
+        self._known = {name: known for name, known in self._known.items() if name not in doubted}
 
     async def read(self, name: str, version: int) -> Issued:
         """

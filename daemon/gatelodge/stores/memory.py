@@ -58,7 +58,7 @@ class MemoryStore:
             damaged={},
         )
 
-    async def verify(self) -> None:
+    async def verify(self, names: Iterable[str] | None = None) -> None:
         """
         Do nothing: memory does not change behind our back.
         """
