@@ -548,7 +548,7 @@ async def test_a_state_directory_may_have_any_name(program: str) -> None:
 
 
 UNPRIVILEGED = """
-import asyncio, os, sys
+import asyncio, encodings.idna, os, sys
 from tests.support.nginx_house import house
 if os.geteuid() == 0:
     os.setgroups([])

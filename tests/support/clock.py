@@ -42,14 +42,34 @@ class FakeClock:
         Move time on, waking each sleeper at its own moment and letting it run before the next.
         """
         end = self.elapsed + seconds
-        while self._sleepers and self._sleepers[0][0] <= end:
-            at, _, woken = heapq.heappop(self._sleepers)
-            self._move(at)
-            if not woken.done():
-                woken.set_result(None)
+        while (at := self.next_waking()) is not None and at <= end:
+            self.jump(at)
             for _ in range(20):
                 await asyncio.sleep(0)
         self._move(end)
+
+    def next_waking(self) -> float | None:
+        """
+        Return when the next sleeper is to be woken, in elapsed seconds; None when nobody sleeps.
+        """
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        return self._sleepers[0][0] if self._sleepers else None
+
+    @property
+    def sleeping(self) -> int:
+        """
+        How many sleep.
+        """
+        return sum(not woken.done() for _, _, woken in self._sleepers)
+
+    def jump(self, elapsed: float) -> None:
+        """
+        Move time on at once, as a machine does that was suspended, and wake whoever overslept.
+        """
+        self._move(max(elapsed, self.elapsed))
+        while (at := self.next_waking()) is not None and at <= self.elapsed:
+            heapq.heappop(self._sleepers)[2].set_result(None)
 
     def _move(self, elapsed: float) -> None:
         self.time += dt.timedelta(seconds=elapsed - self.elapsed)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from gatelodge.core.actions import NGINX, certificate_key, key
 from gatelodge.core.renewal import renew_at
-from gatelodge.model import INTERNAL_HOST, covers
+from gatelodge.model import INTERNAL_HOST, AcmeIssuer, covers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Held
+    from gatelodge.model import CertificateSpec
     from gatelodge.ports import Clock
     from gatelodge.runtime.reconcile import Look, Reconciler
 
@@ -67,14 +68,20 @@ class Wishes:
                 return Answer(
                     ok=False, message=f"{name} is not due before {due:%Y-%m-%d %H:%M} UTC; --force renews it now"
                 )
-        if (why := _impossible(before)) is not None:
+        if (why := _impossible(before, desired.certificates[name])) is not None:
             return Answer(ok=False, message=f"{name} cannot be renewed now: {why}")
-        self._reconciler.ask(renew=frozenset({name}))
+        # One that is on its way already is the one that is wanted: another would only cost the CA's rate limits.
+        if certificate_key(name) not in before.observed.jobs:
+            self._reconciler.ask(renew=frozenset({name}))
         after = await self._reconciler.passed(lambda look: self._tried(name, look))
         new = after.observed.held.get(name)
         if new is None or (held is not None and new.version == held.version):
             attempt = after.observed.attempts.get(certificate_key(name))
-            why = str(attempt.problem) if attempt else "it was cut short"
+            why = (
+                str(attempt.problem)
+                if attempt
+                else _impossible(after, desired.certificates[name]) or "it was cut short"
+            )
             return Answer(ok=False, message=f"{name} was not renewed: {why}")
         self._reconciler.ask(reload=True)
         after = await self._reconciler.passed(self._answered)
@@ -90,8 +97,14 @@ class Wishes:
         if wanted not in before.observed.held:
             return Answer(ok=False, message=_unknown(wanted, before.observed.held))
         self._reconciler.ask(forget=frozenset({wanted}))
-        await self._reconciler.passed(lambda look: wanted not in look.observed.held)
-        return Answer(ok=True, message=f"{wanted} is deleted")
+        after = await self._reconciler.passed(lambda look: wanted not in look.observed.held or self._kept(wanted, look))
+        if wanted not in after.observed.held:
+            return Answer(ok=True, message=f"{wanted} is deleted")
+        return Answer(
+            ok=False,
+            message=f"{wanted} is named by nginx's last good configuration; it is deleted once nginx serves another: "
+            f"{_nginx_trouble(after)}",
+        )
 
     async def reload(self) -> Answer:
         """
@@ -103,20 +116,30 @@ class Wishes:
             current = after.observed.nginx.current
             number = current.number if current else None
             return Answer(ok=True, message=f"nginx serves generation {number}", fields={"generation": number})
-        reasons = [str(a.problem) for tries, a in after.observed.attempts.items() if tries.startswith(NGINX)]
-        return Answer(ok=False, message="; ".join(reasons) or after.observed.nginx.missing or "nginx does not run")
+        return Answer(ok=False, message=_nginx_trouble(after))
 
     def _answered(self, look: Look) -> bool:
         """
-        Tell whether a reload that was asked for is over, one way or the other.
+        Tell whether a reload that was asked for is over, one way or the other, or nothing can be done for it.
         """
+        if look.observed.requests.reload and look.settled:
+            return True
         over = not (self._reconciler.requests.reload or look.observed.requests.reload or NGINX in look.observed.jobs)
         return over and (_loaded(look) or _nginx_failed(look))
 
     def _tried(self, name: str, look: Look) -> bool:
         asked = name in self._reconciler.requests.renew or name in look.observed.requests.renew
+        if name in look.observed.requests.renew and look.settled:
+            return True
         begun = any(key(action) == certificate_key(name) for action in look.plan.actions)
         return not asked and not begun and certificate_key(name) not in look.observed.jobs
+
+    def _kept(self, name: str, look: Look) -> bool:
+        """
+        Tell whether a certificate cannot be deleted before somebody mends nginx.
+        """
+        asked = name in look.observed.requests.forget
+        return asked and look.settled and (look.observed.nginx.running is None or _nginx_failed(look))
 
 
 def find(wanted: str, desired: Desired) -> str | None:
@@ -140,14 +163,16 @@ def _unknown(wanted: str, known: Iterable[str]) -> str:
     return f"no certificate is called {wanted!r}; {hint}"
 
 
-def _impossible(look: Look) -> str | None:
+def _impossible(look: Look, spec: CertificateSpec) -> str | None:
     observed = look.observed
     if observed.doubt is not None:
         return observed.doubt.reason
+    if not isinstance(spec.issuer, AcmeIssuer):
+        return None
     if observed.nginx.missing is not None:
         return observed.nginx.missing
-    if observed.nginx.running is None:
-        return "nginx does not run, and the CA looks for its proof there"
+    if observed.nginx.running is None or observed.nginx.current is None or not observed.nginx.current.proven:
+        return f"the CA looks for its proof at nginx: {_nginx_trouble(look)}"
     return None
 
 
@@ -167,6 +192,18 @@ def _loaded(look: Look) -> bool:
 
 def _nginx_failed(look: Look) -> bool:
     return look.observed.nginx.missing is not None or any(tries.startswith(NGINX) for tries in look.observed.attempts)
+
+
+def _nginx_trouble(look: Look) -> str:
+    """
+    Say why nginx does not serve what is desired.
+    """
+    reasons = [str(each.problem) for tries, each in look.observed.attempts.items() if tries.startswith(NGINX)]
+    if reasons or look.observed.nginx.missing is not None:
+        return "; ".join(reasons) or str(look.observed.nginx.missing)
+    if look.observed.nginx.running is None:
+        return "nginx does not run"
+    return "nginx does not serve what is asked for yet; see `gatelodge status`"
 
 
 def _renewed(held: Held, *, served: bool) -> Answer:

@@ -121,6 +121,9 @@ Action: TypeAlias = (
 #: Exclude one another: nginx has one job at a time.
 NGINX = "nginx"
 
+#: Under which failures to start nginx are counted, and its ends by itself.
+NGINX_START = f"{NGINX}/start"
+
 #: The digest of a job that abandons an order: it differs from every spec's.
 ABANDONING = "abandon"
 
@@ -182,7 +185,7 @@ def tries(action: Action) -> str:
         case RollBack():
             return f"{NGINX}/roll-back"
         case StartNginx():
-            return f"{NGINX}/start"
+            return NGINX_START
         case ApplyTree():
             return f"{NGINX}/apply"
         case _:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gatelodge.core import actions
 
 if TYPE_CHECKING:
+    from gatelodge.core.observed import Attempt
     from gatelodge.errors import Problem
 
 _MINUTE = dt.timedelta(minutes=1)
@@ -26,6 +27,16 @@ TRANSIENT = tuple(minutes * _MINUTE for minutes in (1, 2, 5, 10, 20, 30, 60))
 
 #: After nginx refused a tree, or did not start. A person is usually there and mends it, so the first waits are short.
 NGINX = tuple(dt.timedelta(seconds=seconds) for seconds in (1, 5, 15, 60, 300, 900))
+
+#: After nginx ended by itself, counted from its start, by how often in a row it was started: what ran well is started again
+#: at once, what ends again and again is started less and less often.
+ENDED = (dt.timedelta(0), *NGINX)
+
+#: An nginx that ran this long after that wait has outlived its earlier ends.
+STEADY = 1 * _MINUTE
+
+#: The type of the problem that stands for an nginx that ended by itself.
+NGINX_ENDED = "nginxEnded"
 
 #: After nginx refused one site: its others go on, so there is time.
 QUARANTINE = tuple(minutes * _MINUTE for minutes in (5, 30, 240, 1440))
@@ -54,7 +65,16 @@ def delay(tries: str, failures: int, problem: Problem, *, spread: float) -> dt.t
     return max(wait(_table(tries, problem), failures, spread=spread), problem.retry_after or dt.timedelta(0))
 
 
+def outlived(attempt: Attempt, now: dt.datetime) -> bool:
+    """
+    Tell whether an attempt speaks of an nginx that ended by itself so long ago that it says nothing of the next start.
+    """
+    return attempt.problem.type == NGINX_ENDED and now >= attempt.retry_at + STEADY
+
+
 def _table(tries: str, problem: Problem) -> tuple[dt.timedelta, ...]:
+    if problem.type == NGINX_ENDED:
+        return ENDED
     if tries.startswith(actions.NGINX):
         return NGINX
     return TRANSIENT if problem.type in TRANSIENT_TYPES else REFUSED

@@ -120,7 +120,7 @@ class _Planner:
         """
         requests = self.observed.requests
         if (isinstance(action, Obtain) and action.reason is Reason.REQUESTED) or (
-            isinstance(action, ApplyTree) and requests.reload
+            key(action) == NGINX and requests.reload
         ):
             return False
         attempt = self.observed.attempts.get(tries(action))
@@ -142,7 +142,7 @@ class _Planner:
             if isinstance(spec.issuer, SelfSigned):
                 continue
             reason = self._reason(spec, held)
-            if reason is not None and self._possible(spec):
+            if reason is not None and self._possible(spec, asked=reason is Reason.REQUESTED):
                 yield Obtain(spec=spec, reason=reason)
 
     def _lost_while_serving(self, mend: Obtain) -> bool:
@@ -166,10 +166,10 @@ class _Planner:
             return Reason.DUE
         return Reason.UNFINISHED if spec.name in self.observed.in_flight else None
 
-    def _possible(self, spec: CertificateSpec) -> bool:
+    def _possible(self, spec: CertificateSpec, *, asked: bool = False) -> bool:
         """
         Tell whether an issuer can be asked: the clock is believed, nginx shows the CA our tokens, and an order that a dying
-        daemon left behind is not taken up in a loop.
+        daemon left behind is not taken up in a loop, unless somebody asked for it.
         """
         if self.observed.doubt is not None:
             self._reached(self.observed.doubt.until)
@@ -179,7 +179,7 @@ class _Planner:
         if not self._serving():
             return False
         begun = self.observed.in_flight.get(spec.name)
-        if begun is None or begun.digest != spec.digest:
+        if asked or begun is None or begun.digest != spec.digest:
             return True
         return self._reached(min(begun.at, self.now) + backoff.wait(backoff.BEGUN, begun.begun, spread=0))
 

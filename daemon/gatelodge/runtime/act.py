@@ -100,9 +100,7 @@ class Actor:
         except Exception as error:  # noqa: BLE001 - the seam around one action: a bug in one must not stop the others
             await self._failed(action, Problem(type="internal", detail=f"{type(error).__name__}: {error}"))
         else:
-            # Whatever nginx could not do before, it has now done better: its failures under all names are over.
-            for name in [name for name in self._journal.attempts if name.split("/")[0] == key(action)]:
-                await self._journal.succeeded(name)
+            await self._journal.worked(key(action))
 
     async def _do(self, action: Action, observed: Observed, gate: Gate) -> None:
         match action:
@@ -118,8 +116,9 @@ class Actor:
             case RollBack():
                 await gate.nginx.roll_back()
                 self._events.emit("nginx.rolled_back", level="warning")
-            case StartNginx():
+            case StartNginx(tree=tree):
                 await gate.nginx.start()
+                await self._journal.nginx_started(tree)
                 self._events.emit("nginx.started")
             case ApplyTree():
                 await self._apply(action, observed, gate)
@@ -161,6 +160,8 @@ class Actor:
             if not await self._quarantine(error, rendered, observed, gate):
                 raise
             return  # the next look renders a tree without the guilty
+        if observed.nginx.running is None:
+            await self._journal.nginx_started(rendered.digest)
         for site, kept_back in tuple(self._journal.quarantines.items()):
             if site not in observed.quarantines or rendered.fresh.get(site) != kept_back.digest:
                 await self._journal.release(site)

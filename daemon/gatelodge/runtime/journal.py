@@ -13,7 +13,7 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gatelodge.core import backoff
+from gatelodge.core import actions, backoff
 from gatelodge.core.observed import Attempt, InFlight
 from gatelodge.core.tree import Quarantine
 from gatelodge.errors import Problem, StateError, Subproblem
@@ -83,7 +83,8 @@ class Journal:
         """
         now = self._clock.now()
         before = self.attempts.get(tries)
-        failures = before.failures + 1 if before and before.digest == digest else 1
+        in_a_row = before is not None and before.digest == digest and not backoff.outlived(before, now)
+        failures = before.failures + 1 if before and in_a_row else 1
         wait = backoff.delay(tries, failures, problem, spread=self._spread())
         attempt = Attempt(tries=tries, digest=digest, failures=failures, problem=problem, at=now, retry_at=now + wait)
         self.attempts[tries] = attempt
@@ -96,6 +97,36 @@ class Journal:
         """
         if self.attempts.pop(tries, None) is not None:
             await self._remove(ATTEMPTS, tries)
+
+    async def nginx_started(self, tree: str) -> None:
+        """
+        Count a start of nginx on a tree, after which its other failures are over. It is a failure from the moment at which nginx ends before it has run for a while;
+        written down now, since an end may come at any time, also together with the daemon's.
+        """
+        await self.worked(actions.NGINX)
+        problem = Problem(
+            type=backoff.NGINX_ENDED, detail="nginx ended by itself soon after its start; its log says why"
+        )
+        await self.failed(actions.NGINX_START, tree, problem)
+
+    async def worked(self, key: str) -> None:
+        """
+        Forget the failures under all names of a key. That nginx ended by itself is not mended by what works now, only outlived.
+        """
+        for name, attempt in tuple(self.attempts.items()):
+            if name.split("/")[0] == key and attempt.problem.type != backoff.NGINX_ENDED:
+                await self.succeeded(name)
+
+    def standing_attempts(self, *, nginx_runs: bool) -> Mapping[str, Attempt]:
+        """
+        Return the failures that matter now. A start of an nginx that runs is none, nor is one that was outlived.
+        """
+        now = self._clock.now()
+        return {
+            name: attempt
+            for name, attempt in self.attempts.items()
+            if attempt.problem.type != backoff.NGINX_ENDED or not (nginx_runs or backoff.outlived(attempt, now))
+        }
 
     async def quarantine(self, site: str, *, digest: str, error: str, kept: str | None) -> Quarantine:
         """

@@ -32,14 +32,15 @@ async def observe(
         StateError: the state directory cannot be read.
     """
     index = await store.index()
+    found = await nginx.observe()
     return Observed(
         held=index.held,
         versions=index.versions,
         damaged=index.damaged,
-        attempts=dict(journal.attempts),
+        attempts=journal.standing_attempts(nginx_runs=found.running is not None),
         in_flight=dict(journal.in_flight),
         jobs=jobs,
-        nginx=await nginx.observe(),
+        nginx=found,
         quarantines=journal.active_quarantines(),
         requests=requests,
         doubt=doubt,

@@ -12,7 +12,7 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from gatelodge.core.actions import NGINX, Action, ApplyTree, DeleteCertificate, Obtain, certificate_key
+from gatelodge.core.actions import NGINX, Action, DeleteCertificate, Obtain, certificate_key, key
 from gatelodge.core.observed import Requests
 from gatelodge.core.plan import Plan, plan
 from gatelodge.core.renewal import alarm
@@ -236,7 +236,7 @@ class Reconciler:
         asked = self.requests
         if isinstance(action, Obtain):
             self.requests = dataclasses.replace(asked, renew=asked.renew - {action.spec.name})
-        elif isinstance(action, ApplyTree):
+        elif key(action) == NGINX:
             self.requests = dataclasses.replace(asked, reload=False)
         elif isinstance(action, DeleteCertificate):
             self.requests = dataclasses.replace(asked, forget=asked.forget - {action.certificate})
@@ -275,7 +275,6 @@ class Reconciler:
             if self._jobs is not None and NGINX not in self._jobs.running:
                 self._events.emit("nginx.exited", level="error")
             self.wake()
-            await self._clock.sleep(1)
 
     def _tell_missing(self, observed: Observed) -> None:
         """
