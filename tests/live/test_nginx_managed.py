@@ -549,7 +549,9 @@ async def test_a_state_directory_may_have_any_name(program: str) -> None:
 
 UNPRIVILEGED = """
 import asyncio, encodings.idna, os, sys
+from gatelodge.issuers import selfsigned
 from tests.support.nginx_house import house
+selfsigned.make(["warm.example"])  # cryptography reads some of its modules only when they are used
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

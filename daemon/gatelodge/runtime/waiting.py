@@ -18,12 +18,12 @@ async def first(*ways: Coroutine[object, object, object]) -> None:
     Raises: what the one that ended first raised, in an ExceptionGroup.
     """
     async with asyncio.TaskGroup() as group:
-        tasks: list[asyncio.Task[None]] = []
+        # Each way is a task of its own: one that is cancelled before its first step was still awaited.
+        tasks = [group.create_task(way) for way in ways]
 
-        async def run(way: Coroutine[object, object, object]) -> None:
-            await way
+        def cancel_others(_: asyncio.Task[object]) -> None:
             for task in tasks:
-                if task is not asyncio.current_task():
-                    task.cancel()
+                task.cancel()
 
-        tasks += [group.create_task(run(way)) for way in ways]
+        for task in tasks:
+            task.add_done_callback(cancel_others)
