@@ -475,14 +475,19 @@ def worlds(draw: st.DrawFn) -> World:
         ),
         failing=frozenset(draw(st.lists(st.sampled_from(NAMES)))),
     )  # fmt: skip
-    generations = tuple(
-        Generation(
-            number=number, digest=draw(st.sampled_from([rendered(world.desired, world.observed).digest, "old"])),
-            proven=draw(st.booleans()), created_at=NOW,
-            references=frozenset((name, draw(st.sampled_from(numbers))) for name, numbers in versions.items()),
+    now_rendered = rendered(world.desired, world.observed)
+    old = [
+        (
+            draw(st.sampled_from(["old", "older"])),
+            frozenset((name, draw(st.sampled_from(numbers))) for name, numbers in versions.items()),
         )
-        for number in range(1, draw(st.integers(0, 3)) + 1)
-    )  # fmt: skip
+        for _ in range(2)
+    ]
+    trees = [(now_rendered.digest, now_rendered.references), *old]
+    generations = tuple(
+        Generation(number=number, digest=digest, proven=draw(st.booleans()), created_at=NOW, references=references)
+        for number, (digest, references) in enumerate(draw(st.lists(st.sampled_from(trees), max_size=3)), start=1)
+    )
     current = draw(st.sampled_from(generations)) if generations else None
     running = draw(st.sampled_from([None, 0, *(each.number for each in generations)]))
     kept(

@@ -319,6 +319,7 @@ class _Planner:
         versions = tuple(
             (name, version)
             for name, held in self.observed.held.items()
+            if name not in doomed
             for version in self.observed.versions.get(name, ())
             if version < held.version and (name, version) not in named
         )

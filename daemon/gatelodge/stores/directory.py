@@ -41,6 +41,10 @@ _WATCHED = (contents.FULL_CHAIN, contents.KEY)
 _Look: TypeAlias = tuple[int, int, int] | None
 
 
+#: How often a certificate is looked at again when its versions came and went meanwhile.
+_LOOKS = 5
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
     """
@@ -190,8 +194,12 @@ class DirectoryStore:
         if not self._read_only:
             with contextlib.suppress(OSError):  # a disk that is full or read-only can still be read
                 folder.sweep(path)
-        looks = self._looks(name, folder.numbers(path))
-        lineage = folder.look(path, name)
+        for _ in range(_LOOKS):
+            numbers = tuple(folder.numbers(path))
+            looks = self._looks(name, numbers)
+            lineage = folder.look(path, name)
+            if lineage.numbers == numbers:
+                break  # else a daemon beside us put one there and took another away, and we saw neither
         if lineage.held and not self._read_only:
             with contextlib.suppress(OSError):
                 folder.point_current(path, lineage.held.version)
