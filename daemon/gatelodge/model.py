@@ -27,6 +27,8 @@ def is_ip(name: str) -> bool:
     """
     Tell whether a name is an IP address.
     """
+    if ":" not in name and not name[-1:].isdigit():
+        return False  # no address looks so; asked for every name in every pass, so the slow way is for those that may be one
     try:
         ipaddress.ip_address(name)
     except ValueError:

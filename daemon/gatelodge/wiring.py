@@ -20,7 +20,7 @@ from gatelodge.issuers.local import Local
 from gatelodge.model import AcmeIssuer, LocalIssuer
 from gatelodge.nginx import binary
 from gatelodge.nginx.managed import Managed
-from gatelodge.nginx.render import render
+from gatelodge.nginx.render import Renderer
 from gatelodge.nginx.tree import Trees
 from gatelodge.runtime import events as event_log
 from gatelodge.runtime.gate import Gate
@@ -188,7 +188,7 @@ class _Gates:
             desired=wanted,
             nginx=Managed(state_directory=config.state_directory, settings=wanted.nginx, clock=self._clock),
             issuers=issuers,
-            render=render,
+            render=Renderer(),
             dates=tuple(dates),
         )
 

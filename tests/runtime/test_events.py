@@ -146,6 +146,27 @@ def test_a_terminal_gets_readable_lines(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("no_color", [True, False])
+def test_colours_are_for_those_who_want_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, no_color: bool
+) -> None:
+    """
+    NO_COLOR is heeded on a terminal (https://no-color.org).
+    """
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    if not no_color:
+        monkeypatch.delenv("NO_COLOR")
+    stream = Terminal()
+    log_in(tmp_path, stream).emit("certificate.renewed", certificate="a.example")
+
+    assert ("\x1b[" in stream.getvalue()) != no_color
+
+
 def test_what_libraries_log_becomes_an_event(tmp_path: Path) -> None:
     """
     Nothing but events reaches stderr: shown in a process of its own, since logging is the whole process's.

@@ -162,3 +162,41 @@ async def test_orders_in_flight_are_those_that_issuers_wrote_down() -> None:
     await one.close_order("a")
 
     assert await documents.list(ORDERS) == {}
+
+
+async def test_starts_of_nginx_that_do_not_last_wait_longer_each_time() -> None:
+    """
+    The first is followed at once by the next, later ones by the table; also for the daemon that comes after.
+    """
+    documents, clock = MemoryDocuments(), FakeClock()
+    waits = []
+    for _ in range(4):
+        one = journal(documents, clock)
+        await one.load()
+        await one.nginx_started("tree")
+        waits.append(one.attempts["nginx/start"].retry_at - clock.now())
+        await clock.advance(waits[-1].total_seconds())
+
+    assert waits == list(backoff.ENDED[:4])
+
+
+async def test_a_start_of_nginx_counts_only_while_it_matters() -> None:
+    """
+    It is no failure while nginx runs, nor once nginx ran for a minute; what works meanwhile does not make it good.
+    """
+    clock = FakeClock()
+    one = journal(MemoryDocuments(), clock)
+    await one.failed("nginx/apply", "tree", Problem(type="nginxRefused", detail=""))
+    await one.nginx_started("tree")
+    await one.worked("nginx")
+
+    assert one.standing_attempts(nginx_runs=True) == {}
+    assert list(one.standing_attempts(nginx_runs=False)) == ["nginx/start"]
+
+    await clock.advance(60)
+
+    assert one.standing_attempts(nginx_runs=False) == {}
+
+    await one.nginx_started("tree")
+
+    assert one.attempts["nginx/start"].failures == 1

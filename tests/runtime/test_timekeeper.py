@@ -136,3 +136,26 @@ async def test_a_clock_that_is_set_is_compared_again() -> None:
     clock.time -= DAY
 
     assert keeper.due
+
+
+async def test_a_clock_that_was_set_is_doubted_until_it_was_compared() -> None:
+    """
+    Nothing is judged between the jump and the CA's word; a clock that the CA agrees with is believed without an event.
+    """
+    clock, events = FakeClock(), Recorder()
+    keeper = Timekeeper(clock=clock, events=events, newest_event=None)
+    await keeper.compare([saying(START)], every=12 * HOUR)
+    keeper.look()
+
+    assert keeper.doubt is None
+
+    clock.time += DAY
+    keeper.look()
+
+    assert keeper.doubt is not None
+
+    await keeper.compare([saying(START + DAY)], every=12 * HOUR)
+    keeper.look()
+
+    assert keeper.doubt is None
+    assert events.names() == []

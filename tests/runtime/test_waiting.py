@@ -5,6 +5,8 @@ Waiting for the first, jobs, and the watched file.
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,3 +112,25 @@ async def test_a_changed_file_is_told_once_it_stands_still(tmp_path: Path) -> No
         assert told == [True, True]
 
     await first(watch(str(file), clock=clock, changed=lambda: told.append(True)), play())
+
+
+async def test_a_way_that_never_began_is_no_loose_end() -> None:
+    """
+    When the first ends at once the others are cancelled before their first step, and nothing complains that they were never
+    awaited.
+    """
+    began = []
+
+    async def late() -> None:
+        began.append(True)
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        await first(_at_once(), late(), asyncio.Event().wait())
+        gc.collect()
+
+    assert said == []
+
+
+async def _at_once() -> None:
+    return

@@ -4,6 +4,8 @@ Speaks to a running daemon through its admin socket. Blocking and small: the com
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import http.client
 import json
 import socket
@@ -13,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 from gatelodge.errors import GatelodgeError, StateLocked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+#: Says which daemon is meant, by its state directory.
+STATE_HEADER = "Gatelodge-State-Directory"
 
 #: A daemon that has just begun holds the state directory a moment before it answers; one that stops, a moment after. Seconds.
 _IN_BETWEEN = 5.0
@@ -37,7 +42,7 @@ class NotRunning(GatelodgeError):
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float | None) -> None:
         super().__init__("gatelodge", timeout=timeout)
         self._path = path
 
@@ -47,39 +52,83 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+class NotAllowed(GatelodgeError):
+    """
+    The admin socket is not this user's to open.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path} is open to root and its group only; use sudo, or join the group"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """
+    Where a daemon may be asked: its state directory, and its socket's possible paths, tried in order.
+    """
+
+    state_directory: str
+    paths: tuple[str, ...]
+
+
 def call(
-    paths: tuple[str, ...], method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float = 600
+    door: Door, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float = 600
 ) -> tuple[int, dict[str, Any]]:
     """
     Ask the daemon, and return the status code and the JSON object of its answer.
 
     Args:
-        paths: where its socket may be, tried in order.
         timeout: seconds without an answer.
 
     Raises:
         NotRunning: nobody listens at any of the paths, or the answer broke off.
-        PermissionError: the socket is somebody else's.
+        NotAllowed: the socket is somebody else's.
     """
-    content = None if body is None else json.dumps(body)
-    for socket_path in paths:
-        connection = _Connection(socket_path, timeout)
+    with _asked(door, method, path, body, timeout=timeout) as answer:
         try:
-            connection.request(method, path, body=content, headers={"Content-Type": "application/json"})
-            answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
-        except PermissionError:
-            raise
-        except (OSError, http.client.HTTPException, ValueError):
-            continue
-        finally:
-            connection.close()
-    raise NotRunning(paths)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise NotRunning(door.paths) from error
 
 
-def call_or(
-    alone: Callable[[], dict[str, Any]], paths: tuple[str, ...], path: str, body: dict[str, Any]
-) -> dict[str, Any]:
+def stream(door: Door, path: str) -> Iterator[dict[str, Any]]:
+    """
+    Ask the daemon for something that comes line by line, and yield the JSON objects as they come.
+
+    Raises: as `call`.
+    """
+    with _asked(door, "GET", path, None, timeout=None) as answer:
+        for line in answer:
+            yield json.loads(line)
+
+
+@contextlib.contextmanager
+def _asked(
+    door: Door, method: str, path: str, body: dict[str, Any] | None, *, timeout: float | None
+) -> Iterator[http.client.HTTPResponse]:
+    content = None if body is None else json.dumps(body)
+    headers = {"Content-Type": "application/json", STATE_HEADER: door.state_directory}
+    for socket_path in door.paths:
+        connection = _Connection(socket_path, timeout)
+        with contextlib.closing(connection):
+            try:
+                connection.request(method, path, body=content, headers=headers)
+                answer = connection.getresponse()
+            except PermissionError as error:
+                raise NotAllowed(socket_path) from error
+            except (OSError, http.client.HTTPException):
+                continue
+            if answer.status != http.HTTPStatus.MISDIRECTED_REQUEST:
+                yield answer
+                return
+    raise NotRunning(door.paths)
+
+
+def call_or(alone: Callable[[], dict[str, Any]], door: Door, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """
     Ask the daemon to do something, or do it alone when none runs.
 
@@ -92,7 +141,7 @@ def call_or(
     deadline = time.monotonic() + _IN_BETWEEN
     while True:
         try:
-            return call(paths, "POST", path, body, timeout=_PATIENCE)[1]
+            return call(door, "POST", path, body, timeout=_PATIENCE)[1]
         except NotRunning:
             try:
                 return alone()

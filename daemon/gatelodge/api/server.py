@@ -1,5 +1,5 @@
 """
-Serves the admin socket: status, renew, forget, reload, once.
+Serves the admin socket: status, events, renew, forget, reload, once.
 
 It reads and writes nothing itself: it asks the loop, and waits for looks that answer. Who may open the socket is root and the
 daemon's group (0660); there is no other authentication, and no TCP.
@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from gatelodge.api import sockets
+from gatelodge.api.client import STATE_HEADER
 from gatelodge.api.wishes import Answer, Wishes
+from gatelodge.runtime.events import FOLLOW_SECONDS, Reader
 from gatelodge.runtime.report import healthy, report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from aiohttp.typedefs import Middleware
 
     from gatelodge.ports import Clock, Events
     from gatelodge.runtime.reconcile import Reconciler
@@ -30,52 +34,34 @@ _MAX_BODY = 64 * 1024
 
 @contextlib.asynccontextmanager
 async def serving(
-    paths: tuple[str, ...], *, reconciler: Reconciler, clock: Clock, events: Events
+    paths: tuple[str, ...], *, state_directory: str, reconciler: Reconciler, clock: Clock, events: Events
 ) -> AsyncIterator[None]:
     """
-    Serve the admin socket inside the context, at the first of `paths` that can be bound. When none can, an event says so and
-    the daemon goes on without.
+    Serve the admin socket inside the context, at each of `paths` that can be had. When none can, an event says so and the
+    daemon goes on without.
     """
-    runner = web.AppRunner(_application(reconciler, clock), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(_application(state_directory, reconciler, clock), access_log=None, shutdown_timeout=1)
     await runner.setup()
-    bound = None
+    taken: dict[str, int] = {}
+    troubles = []
     try:
         for path in paths:
             try:
-                await _bind(runner, path)
+                sockets.make_way(path)
+                await web.UnixSite(runner, path).start()
+                taken[path] = sockets.take(path)
             except OSError as error:
-                trouble = f"{path}: {error.strerror or error}"
-                continue
-            bound = path
-            break
-        if bound is None:
-            events.emit("admin.unavailable", level="warning", error__detail=trouble)
+                troubles.append(f"{path}: {error.strerror or error}")
+        if paths[0] not in taken:
+            events.emit("admin.unavailable", level="warning", error__detail="; ".join(troubles), sockets=list(taken))
         yield
     finally:
         await runner.cleanup()
-        if bound is not None:
-            _remove(bound)
+        for path, known in taken.items():
+            sockets.give_back(path, known)
 
 
-async def _bind(runner: web.AppRunner, path: str) -> None:
-    _remove(path)
-    await web.UnixSite(runner, path).start()
-    _open_to_group(path)
-
-
-def _open_to_group(path: str) -> None:
-    Path(path).chmod(0o660)
-
-
-def _remove(path: str) -> None:
-    """
-    Remove a socket, perhaps one that a killed daemon left behind: the state directory's lock says that nobody uses it.
-    """
-    Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    Path(path).unlink(missing_ok=True)
-
-
-def _application(reconciler: Reconciler, clock: Clock) -> web.Application:
+def _application(state_directory: str, reconciler: Reconciler, clock: Clock) -> web.Application:
     wishes = Wishes(reconciler, clock)
 
     async def status(_: web.Request) -> web.Response:
@@ -98,10 +84,14 @@ def _application(reconciler: Reconciler, clock: Clock) -> web.Application:
     async def reload(_: web.Request) -> web.Response:
         return _answer(await wishes.reload())
 
-    application = web.Application(client_max_size=_MAX_BODY, middlewares=[_errors])
+    async def events(request: web.Request) -> web.StreamResponse:
+        return await _stream(request, Reader(state_directory), clock)
+
+    application = web.Application(client_max_size=_MAX_BODY, middlewares=[_errors, _meant_for(state_directory)])
     application.add_routes(
         [
             web.get("/v1/status", status),
+            web.get("/v1/events", events),
             web.post("/v1/once", once),
             web.post("/v1/renew", renew),
             web.post("/v1/forget", forget),
@@ -109,6 +99,38 @@ def _application(reconciler: Reconciler, clock: Clock) -> web.Application:
         ]
     )
     return application
+
+
+async def _stream(request: web.Request, reader: Reader, clock: Clock) -> web.StreamResponse:
+    """
+    Send the events that are kept, one JSON object a line, and with `follow` go on with new ones until the asker leaves.
+    """
+    answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await answer.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        while True:
+            for entry in reader.new():
+                await answer.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            if "follow" not in request.query:
+                break
+            await clock.sleep(FOLLOW_SECONDS)
+    return answer
+
+
+def _meant_for(state_directory: str) -> Middleware:
+    """
+    Turn away who means another daemon: two may be configured with one socket.
+    """
+
+    @web.middleware
+    async def check(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if request.headers.get(STATE_HEADER, state_directory) != state_directory:
+            raise web.HTTPMisdirectedRequest(reason=f"this daemon works in {state_directory}")
+        return await handler(request)
+
+    return check
 
 
 @web.middleware

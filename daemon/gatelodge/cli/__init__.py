@@ -67,6 +67,11 @@ def main() -> None:
         # Somebody downstream has seen enough (`| head`). Python would complain once more while closing stdout.
         sys.stderr.close()
         sys.exit(0)
-    except (GatelodgeError, PermissionError) as error:
+    except GatelodgeError as error:
         click.echo(f"gatelodge: {error}", err=True)
-        sys.exit(getattr(error, "exit_code", 1))
+        sys.exit(1)
+    except OSError as error:
+        # What is left: a place that this user may not read or write, a full disk behind stdout.
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"gatelodge: {where}{error.strerror or error}", err=True)
+        sys.exit(1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatelodge.api import client
-from gatelodge.cli.options import admin_sockets, config_file, config_option, json_option, load
+from gatelodge.cli.options import config_file, config_option, door, json_option, load
 from gatelodge.cli.tables import dump
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _ask(path: str, body: dict[str, object], wish: Callable[[Wishes], Awaitable[
         answer = asyncio.run(_alone(config, file, path.rpartition("/")[2], wish))
         return {"ok": answer.ok, "message": answer.message, **answer.fields}
 
-    document = client.call_or(alone, admin_sockets(config), path, body)
+    document = client.call_or(alone, door(config), path, body)
     if as_json:
         click.echo(dump(document))
     else:

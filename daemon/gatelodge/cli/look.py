@@ -5,29 +5,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import difflib
 import json
 import re
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gatelodge.api import client
 from gatelodge.cli import tables
-from gatelodge.cli.options import admin_sockets, config_file, config_option, json_option, load
+from gatelodge.cli.options import config_file, config_option, door, json_option, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gatelodge.config.shape import Config
     from gatelodge.runtime.reconcile import Look
-
-_FOLLOW_SECONDS = 0.3
 
 
 @click.command()
@@ -140,7 +136,7 @@ def _status(config: Config) -> dict[str, Any]:
     from gatelodge.runtime.system import SystemClock
 
     try:
-        _, document = client.call(admin_sockets(config), "GET", "/v1/status", timeout=30)
+        _, document = client.call(door(config), "GET", "/v1/status", timeout=30)
     except client.NotRunning:
         document = {**report(asyncio.run(_look(config)), SystemClock().now()), "daemon": False}
         document["clock"] = None
@@ -160,39 +156,29 @@ def events(*, as_json: bool, follow: bool, since: str | None) -> None:
     """
     from gatelodge.runtime.events import event_time
 
-    directory = load(config_file()).state_directory
+    config = load(config_file())
     after = _since(since) if since else None
-    for entry in _entries(directory, follow=follow):
+    for entry in _entries(config, follow=follow):
         at = event_time(entry)
         if after is not None and (at is None or at < after):
             continue
         click.echo(json.dumps(entry, ensure_ascii=False) if as_json else tables.event(entry))
 
 
-def _entries(directory: str, *, follow: bool) -> Iterator[dict[str, Any]]:
-    from gatelodge.runtime.events import FILE, parse, read
+def _entries(config: Config, *, follow: bool) -> Iterator[dict[str, Any]]:
+    """
+    Yield events from the log; through the daemon for those who may ask it, but not read the log.
+    """
+    from gatelodge.runtime.events import FOLLOW_SECONDS, Reader
 
-    seen = 0
-    for entry in read(directory):
-        seen = entry.get("id", seen)
-        yield entry
-    path, position, inode = Path(directory) / FILE, 0, -1
-    while follow:
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            found = path.stat()
-            # Another file took the name (rotation), or it was cut: begin at its start. `seen` keeps what was shown from coming again.
-            position = position if (found.st_ino, True) == (inode, found.st_size >= position) else 0
-            inode = found.st_ino
-            file.seek(position)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                position += len(line)
-                new = parse(line.decode(errors="replace"))
-                if new is not None and new.get("id", 0) > seen:
-                    seen = new["id"]
-                    yield new
-        time.sleep(_FOLLOW_SECONDS)
+    reader = Reader(config.state_directory)
+    try:
+        yield from reader.new()
+        while follow:
+            time.sleep(FOLLOW_SECONDS)
+            yield from reader.new()
+    except PermissionError:
+        yield from client.stream(door(config), "/v1/events?follow" if follow else "/v1/events")
 
 
 def _since(text: str) -> dt.datetime:

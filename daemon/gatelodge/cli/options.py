@@ -4,12 +4,14 @@ Options that many verbs share, and the configuration they are about. Light: ever
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gatelodge.api.client import Door
 from gatelodge.errors import ConfigError
 from gatelodge.model import Mistake
 
@@ -22,7 +24,7 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 
 DEFAULT_CONFIG = "/etc/gatelodge/gatelodge.toml"
 
-#: Where the admin socket lies, in the state directory, when its own folder cannot be written.
+#: The admin socket in the state directory, beside the one that the configuration names.
 FALLBACK_SOCKET = "admin.sock"
 
 
@@ -68,7 +70,7 @@ def load(file: Path) -> Config:
         ConfigError: it cannot be read, or is wrong.
     """
     try:
-        text = file.read_bytes().decode()
+        text = _content(file).decode()
     except OSError as error:
         mistake = Mistake(
             path="",
@@ -86,8 +88,18 @@ def load(file: Path) -> Config:
     return read(text, str(file))
 
 
-def admin_sockets(config: Config) -> tuple[str, ...]:
+def _content(file: Path) -> bytes:
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file")  # a pipe would be waited for
+    return file.read_bytes()
+
+
+def door(config: Config) -> Door:
     """
-    Return where the admin socket may be, in order.
+    Return where the daemon of a configuration may be asked: at its socket, or at the one in the state directory, which is there
+    too and stays when the configuration names another.
     """
-    return (config.admin_socket, f"{config.state_directory}/{FALLBACK_SOCKET}")
+    return Door(
+        state_directory=config.state_directory,
+        paths=(config.admin_socket, f"{config.state_directory}/{FALLBACK_SOCKET}"),
+    )

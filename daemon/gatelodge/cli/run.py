@@ -13,7 +13,7 @@ import click
 
 from gatelodge.api import client
 from gatelodge.cli import tables
-from gatelodge.cli.options import admin_sockets, config_file, config_option, json_option, load
+from gatelodge.cli.options import config_file, config_option, door, json_option, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,13 @@ async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
 
     with wiring.claim(config, verb="run") as notes:
         async with wiring.open_house(config, file, read=load, notes=notes) as house:
-            admin = serving(admin_sockets(config), reconciler=house.reconciler, clock=house.clock, events=house.events)
+            admin = serving(
+                door(config).paths,
+                state_directory=config.state_directory,
+                reconciler=house.reconciler,
+                clock=house.clock,
+                events=house.events,
+            )
             await house.run(admin=admin, leave_nginx=leave_nginx)
 
 
@@ -57,7 +63,7 @@ def once(*, as_json: bool, leave_nginx: bool) -> None:
     file = config_file()
     config = load(file)
     document = client.call_or(
-        lambda: asyncio.run(_once(config, file, leave_nginx=leave_nginx)), admin_sockets(config), "/v1/once", {}
+        lambda: asyncio.run(_once(config, file, leave_nginx=leave_nginx)), door(config), "/v1/once", {}
     )
     if as_json:
         click.echo(json.dumps(document, ensure_ascii=False))

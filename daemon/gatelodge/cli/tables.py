@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 _COLOURS = {
     "serving": "green", "valid": "green", "plain": "green", "placeholder": "yellow", "unused": "bright_black",
-    "missing": "red", "expired": "red", "quarantined": "red", "error": "red", "warning": "yellow",
+    "missing": "red", "expired": "red", "down": "red", "quarantined": "red", "error": "red", "warning": "yellow",
 }  # fmt: skip
 
-_URGENCY = ("expired", "missing", "quarantined", "placeholder", "valid", "serving", "plain", "unused")
+_URGENCY = ("down", "expired", "missing", "quarantined", "placeholder", "valid", "serving", "plain", "unused")
 
 _DAY = 86400
 _HIDDEN_FIELDS = ("id", "time", "level", "event")

@@ -191,10 +191,12 @@ class _Planner:
         """
         Stop issuance whose certificate left the configuration or is asked for differently. Other work is short and finishes.
         """
-        wanted = {certificate_key(name): spec.digest for name, spec in self.desired.certificates.items()}
+        prefix = certificate_key("")
         for job in self.observed.jobs.values():
-            if job.key.startswith(certificate_key("")) and job.digest not in (wanted.get(job.key), ABANDONING):
-                yield Cancel(job=job.key)
+            if job.key.startswith(prefix) and job.digest != ABANDONING:
+                wanted = self.desired.certificates.get(job.key.removeprefix(prefix))
+                if wanted is None or job.digest != wanted.digest:
+                    yield Cancel(job=job.key)
 
     def _leftovers(self) -> Iterator[Action]:
         wanted = self.desired.certificates

@@ -18,6 +18,9 @@ from gatelodge.model import Listener
 if TYPE_CHECKING:
     from gatelodge.core.tree import VersionRef
 
+#: Texts that are remembered. With fewer than there are sites each pass would forget them all again.
+MOST_REMEMBERED = 32768
+
 _REFERENCE = re.compile(r'^ +ssl_certificate "?(?:.*/)?([^/\n]+)/versions/(\d+)/fullchain\.pem"?;$', re.MULTILINE)
 _LISTEN = re.compile(r'^ +listen "?(?:\[([0-9a-f:.]+)\]:|([0-9.]+):)?(\d+)"?((?: \w+)*);$', re.MULTILINE)
 
@@ -34,7 +37,7 @@ class Named:
     tls: frozenset[Listener]
 
 
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=MOST_REMEMBERED)
 def read(text: str) -> Named:
     """
     Say what a text of ours names.

@@ -16,7 +16,7 @@ from gatelodge.model import INTERNAL_HOST, Listener, Name, is_ip, is_wildcard
 from gatelodge.nginx.entry import entry
 from gatelodge.nginx.ground import Ground, lay
 from gatelodge.nginx.prelude import Doors, concrete, prelude
-from gatelodge.nginx.reading import digest, read
+from gatelodge.nginx.reading import MOST_REMEMBERED, digest, read
 from gatelodge.nginx.site import Files, refusing, serving
 
 if TYPE_CHECKING:
@@ -84,6 +84,26 @@ def render(desired: Desired, observed: Observed) -> Rendered:
     )
 
 
+class Renderer:
+    """
+    `render`, with the last tree remembered: an idle pass asks for the same one again.
+    """
+
+    def __init__(self) -> None:
+        self._asked: tuple[object, ...] = ()
+        self._rendered: Rendered | None = None
+
+    def __call__(self, desired: Desired, observed: Observed) -> Rendered:
+        """
+        Write the tree, as `render` does.
+        """
+        # Everything that `render` reads. Compared by identity first, so that ten thousand certificates take a millisecond.
+        asked = (desired, observed.nginx.capabilities, observed.held, observed.quarantines)
+        if self._rendered is None or asked != self._asked:
+            self._rendered, self._asked = render(desired, observed), asked
+        return self._rendered
+
+
 def _place(site: Site, observed: Observed, ground: Ground) -> _Placed:
     held = observed.held.get(site.certificate) if site.certificate else None
     files = _files(held)
@@ -99,7 +119,7 @@ def _place(site: Site, observed: Observed, ground: Ground) -> _Placed:
     return _Placed(site, quarantine.kept, fresh, held, shown=same)
 
 
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=MOST_REMEMBERED)
 def _serve(site: Site, files: Files | None, ground: Ground) -> str:
     try:
         return serving(site, files, ground)

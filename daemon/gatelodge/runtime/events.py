@@ -29,6 +29,10 @@ FILE = "events.jsonl"
 #: A file this large is renamed to `events.jsonl.1`, that one to `.2`; older ones go.
 _ROTATE_BYTES = 8 * 1024 * 1024
 _KEEP = 2
+
+#: Who follows the log looks for new events this often. Seconds.
+FOLLOW_SECONDS = 0.3
+
 _TAIL_BYTES = 64 * 1024
 
 
@@ -107,6 +111,53 @@ def read(directory: str) -> Iterator[dict[str, Any]]:
             for line in file:
                 if (entry := parse(line)) is not None:
                     yield entry
+
+
+class Reader:
+    """
+    Reads events as they come, each once, across rotation and restarts of the daemon.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._seen = 0
+        self._place: tuple[int, int] = (-1, 0)
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        """
+        Yield the events that were not yielded before, oldest first.
+
+        Raises:
+            PermissionError: the log is somebody else's.
+        """
+        for entry in self._entries():
+            number = entry.get("id")
+            if isinstance(number, int) and number > self._seen:
+                self._seen = number
+                yield entry
+
+    def _entries(self) -> Iterator[dict[str, Any]]:
+        """
+        Yield what was added to the file since the last time; all that is kept when it is another file now.
+        """
+        inode, position = self._place
+        try:
+            file = (Path(self._directory) / FILE).open("rb")
+        except FileNotFoundError:
+            return
+        with file:
+            found = os.fstat(file.fileno())
+            if found.st_ino != inode or found.st_size < position:
+                yield from read(self._directory)
+                position = found.st_size
+            file.seek(position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                position += len(line)
+                if (entry := parse(line.decode(errors="replace"))) is not None:
+                    yield entry
+        self._place = found.st_ino, position
 
 
 def newest(directory: str) -> dict[str, Any] | None:

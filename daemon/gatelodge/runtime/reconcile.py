@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import datetime as dt
 from typing import TYPE_CHECKING
 
-from gatelodge.core.actions import NGINX, Action, DeleteCertificate, Obtain, certificate_key, key
+from gatelodge.core.actions import NGINX, Action, DeleteCertificate, Obtain, key
 from gatelodge.core.observed import Requests
 from gatelodge.core.plan import Plan, plan
-from gatelodge.core.renewal import alarm
 from gatelodge.errors import StateError
 from gatelodge.runtime.act import Actor
+from gatelodge.runtime.herald import Herald
 from gatelodge.runtime.jobs import Jobs
 from gatelodge.runtime.observe import observe
 from gatelodge.runtime.waiting import first
@@ -96,10 +95,9 @@ class Reconciler:
         self._changed = asyncio.Event()
         self._passed = asyncio.Condition()
         self._jobs: Jobs | None = None
-        self._missing: str | None = None
         self._verify_at = clock.monotonic() + _VERIFY_EVERY
         self._verify_part = 0
-        self._alarms: dict[tuple[str, int], int] = {}
+        self._herald = Herald(clock=clock, events=events)
 
     def use(self, gate: Gate) -> None:
         """
@@ -208,6 +206,7 @@ class Reconciler:
 
     async def _pass(self, actor: Actor) -> Look | None:
         began = self._clock.monotonic()
+        self._timekeeper.look()
         if self._clock_to_be_compared() and self._jobs is not None:
             self._jobs.start(_CLOCK_JOB, "", self._compare_clock)
         await self._verify_some()
@@ -218,8 +217,7 @@ class Reconciler:
             await self._clock.sleep(_STATE_RETRY)
             self.wake()
             return None
-        self._tell_alarms(look.observed)
-        self._tell_missing(look.observed)
+        self._herald.tell(look)
         for action in look.plan.actions:
             self._answer(action)
             actor.act(action, look.observed, look.gate)
@@ -268,45 +266,8 @@ class Reconciler:
 
     async def _watch_nginx(self) -> None:
         """
-        Notice that nginx ended, whoever ended it.
+        Look at once when nginx has ended, whoever ended it.
         """
         while True:
             await self.gate.nginx.exited()
-            if self._jobs is not None and NGINX not in self._jobs.running:
-                self._events.emit("nginx.exited", level="error")
             self.wake()
-
-    def _tell_missing(self, observed: Observed) -> None:
-        """
-        Tell, once, that there is no nginx to run.
-        """
-        missing = observed.nginx.missing
-        if missing is not None and missing != self._missing:
-            self._events.emit("nginx.missing", level="error", error__detail=missing)
-        self._missing = missing
-
-    def _tell_alarms(self, observed: Observed) -> None:
-        """
-        Tell, once at each level, that a certificate nears its end and was not renewed.
-        """
-        if observed.doubt is not None:
-            return
-        now = self._clock.now()
-        for name, held in observed.held.items():
-            if held.placeholder or name not in self.gate.desired.certificates:
-                continue
-            level = alarm(not_before=held.not_before, not_after=held.not_after, now=now)
-            if level <= self._alarms.get((name, held.version), 0):
-                continue
-            self._alarms[name, held.version] = level
-            left = max(held.not_after - now, dt.timedelta(0))
-            attempt = observed.attempts.get(certificate_key(name))
-            self._events.emit(
-                "certificate.expiring",
-                level="error",
-                certificate=name,
-                names=list(held.names),
-                not_after=held.not_after.isoformat(),
-                days_left=round(left.total_seconds() / 86400, 1),
-                error__detail=str(attempt.problem) if attempt else None,
-            )

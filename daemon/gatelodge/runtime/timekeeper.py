@@ -64,8 +64,15 @@ class Timekeeper:
         """
         Tell whether the clock should be compared now: it never was, the time to ask again has come, or it was set.
         """
-        jumped = abs(self._wall_offset() - self._offset) > TOLERANCE.total_seconds() / 2
-        return jumped or self._clock.monotonic() >= self._due_at
+        return self._was_set() or self._clock.monotonic() >= self._due_at
+
+    def look(self) -> None:
+        """
+        Doubt a clock that was set since it was compared, until it is compared again.
+        """
+        if self.doubt is None and self._was_set():
+            reason = "the clock was set and not compared yet"
+            self.doubt = Doubt(reason=reason, until=self._clock.now() + ASK_AGAIN)
 
     async def compare(self, dates: Sequence[Callable[[], Awaitable[dt.datetime]]], *, every: dt.timedelta) -> None:
         """
@@ -96,6 +103,9 @@ class Timekeeper:
     def _paused_long_enough(self) -> bool:
         since = self._paused_since
         return since is not None and self._clock.monotonic() - since >= LONGEST_PAUSE_WITHOUT_CA.total_seconds()
+
+    def _was_set(self) -> bool:
+        return abs(self._wall_offset() - self._offset) > TOLERANCE.total_seconds() / 2
 
     def _wall_offset(self) -> float:
         return self._clock.now().timestamp() - self._clock.monotonic()

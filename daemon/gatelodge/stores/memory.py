@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 class MemoryStore:
     """
-    Implements `ports.Store`. A version's `directory` is `/memory/NAME/V`.
+    Implements `ports.Store`. A version's `directory` is `/memory/NAME/versions/V`, with the end it has on
+    disk, by which nginx's text is read back.
     """
 
     def __init__(self, *, clock: Clock) -> None:
@@ -42,7 +43,7 @@ class MemoryStore:
         checked = contents.check(spec, issued, stored_at=self._clock.now())
         contents.check_successor(self._newest(name), spec)
         number = self._last[name] = self._last.get(name, 0) + 1
-        held = checked.held(version=number, directory=f"/memory/{name}/{number}")
+        held = checked.held(version=number, directory=f"/memory/{name}/versions/{number}")
         files = checked.files()
         kept = Issued(chain=files[contents.FULL_CHAIN].decode(), private_key=Secret(files[contents.KEY].decode()))
         self._versions.setdefault(name, {})[number] = (held, kept)

@@ -1,0 +1,180 @@
+"""
+What an idle pass costs: looking at a large store, rendering, planning; and what a start costs in imports.
+
+The store is made up: self-signed certificates, stored as the local CA's, so that nothing is due and nothing is to be done. A
+pass is the loop's own `look`, with the real store, journal and nginx.
+
+    python -m benchmarks.idle [--certificates N] [--sites N] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime as dt
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import show
+from gatelodge import wiring
+from gatelodge.config.read import read
+from gatelodge.core.desired import desired
+from gatelodge.issuers import selfsigned
+from gatelodge.stores import contents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gatelodge.config.shape import Config
+
+#: Seconds.
+GOAL_PASS = 0.2
+GOAL_RENDER = 0.5
+
+_TIMES = 7
+
+#: What a verb imports, by what is typed. The daemon's is what `run` imports, with the parts that ACME needs.
+_IMPORTS = {
+    "python alone": "pass",
+    "gatelodge status": "import gatelodge.cli, gatelodge.config.read, gatelodge.runtime.report, gatelodge.runtime.system",
+    "gatelodge run": (
+        "import gatelodge.cli, gatelodge.config.read, gatelodge.wiring, gatelodge.api.server, "
+        "gatelodge.issuers.acme, gatelodge.solvers.http01"
+    ),
+}
+
+
+def write_config(folder: Path, count: int) -> Path:
+    """
+    Write a configuration with so many sites of the local CA.
+    """
+    file = folder / "gatelodge.toml"
+    sites = (
+        f'"site-{number}.lan" = {{ upstream = "http://127.0.0.1:9", tls = "local" }}\n' for number in range(count)
+    )
+    file.write_text(f'state_directory = "{folder}/state"\n\n[sites]\n{"".join(sites)}')
+    return file
+
+
+def store(config: Config) -> None:
+    """
+    Lay down a certificate for every spec, as the store does but without waiting for the disk.
+    """
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - a benchmark has the machine's clock
+    for spec in desired(config).certificates.values():
+        version = Path(config.state_directory) / "certificates" / spec.name / "versions" / "1"
+        version.mkdir(parents=True)
+        for name, content in contents.check(spec, selfsigned.make(spec.names), stored_at=now).files().items():
+            (version / name).write_bytes(content)
+        (version.parent.parent / "current").symlink_to("versions/1")
+
+
+def load(file: Path) -> Config:
+    """
+    Read a configuration file.
+    """
+    return read(file.read_text(), str(file))
+
+
+async def measure_pass(folder: Path, count: int) -> dict[str, float]:
+    """
+    Time the first look at a store, and later ones.
+    """
+    file = write_config(folder, count)
+    config = load(file)
+    show.tell(f"making up a store of {count} certificates")
+    store(config)
+    async with wiring.open_house(config, file, read=load, looking=True) as house:
+        seconds = []
+        for _ in range(1 + _TIMES):
+            gc.collect()
+            began = time.perf_counter()
+            await house.reconciler.look()
+            seconds.append(time.perf_counter() - began)
+    return {
+        f"first look at {count} certificates": seconds[0],
+        f"idle pass over {count} certificates": statistics.median(seconds[1:]),
+    }
+
+
+async def measure_render(folder: Path, count: int) -> dict[str, float]:
+    """
+    Time the first rendering of sites, and later ones.
+    """
+    file = write_config(folder, count)
+    config = load(file)
+    store(config)
+    async with wiring.open_house(config, file, read=load, looking=True) as house:
+        gate = house.reconciler.gate
+        look = await house.reconciler.look()
+    first, again = _fresh_render(), []
+    took = _timed(lambda: first(gate.desired, look.observed))
+    again = [_timed(lambda: first(gate.desired, look.observed)) for _ in range(_TIMES)]
+    return {
+        f"first render of {count} sites": took,
+        f"render of {count} sites again": statistics.median(again),
+    }
+
+
+def _fresh_render() -> Callable[..., object]:
+    """
+    Return `render` with nothing remembered.
+    """
+    from gatelodge.nginx import reading, render  # noqa: PLC0415 - looked into here only
+
+    for module in (reading, render):
+        for each in vars(module).values():
+            if hasattr(each, "cache_clear"):
+                each.cache_clear()
+    return render.render
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def measure_imports() -> dict[str, float]:
+    """
+    Time the start of Python with what a verb imports.
+    """
+    return {
+        f"start: {name}": statistics.median(
+            _timed(lambda code=code: subprocess.run([sys.executable, "-c", code], check=True))  # type: ignore[misc]
+            for _ in range(_TIMES)
+        )
+        for name, code in _IMPORTS.items()
+    }
+
+
+def main() -> None:
+    """
+    Measure and print.
+    """
+    arguments = argparse.ArgumentParser(prog="scripts/bench idle")
+    arguments.add_argument("--certificates", type=int, default=10_000)
+    arguments.add_argument("--sites", type=int, default=1_000)
+    arguments.add_argument("--json", action="store_true")
+    given = arguments.parse_args()
+    os.environ["PATH"] += ":/usr/sbin"
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="gatelodge-bench-") as name:
+        found |= asyncio.run(measure_render(Path(name), given.sites))
+    with tempfile.TemporaryDirectory(prefix="gatelodge-bench-") as name:
+        found |= asyncio.run(measure_pass(Path(name), given.certificates))
+    found |= measure_imports()
+    rows: list[dict[str, Any]] = [{"what": what, "seconds": round(seconds, 3)} for what, seconds in found.items()]
+    note = f"the goals are {GOAL_PASS:g} s for an idle pass over 10 000, {GOAL_RENDER:g} s for a first render of 1 000"
+    show.table("idle", rows, note=note, as_json=given.json)
+
+
+if __name__ == "__main__":
+    main()

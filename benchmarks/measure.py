@@ -1,0 +1,95 @@
+"""
+Measures a command as a whole: wall time until it ends, and the processor time of everything it started, daemons included.
+
+It makes itself the reaper of orphans (prctl(2), PR_SET_CHILD_SUBREAPER), so that an nginx which became a daemon is counted when
+it ends too. Run as a program of its own, so that nobody else's children are mixed in:
+
+    python -m benchmarks.measure LOG COMMAND…
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Failed(Exception):
+    """
+    A command did not do its work; what it said last is in the text.
+    """
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """
+    What one run took, in seconds: `cpu` is user and system time of the command and all that it started.
+    """
+
+    wall: float
+    cpu: float
+
+
+def run(command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> Run:
+    """
+    Run a command to its end and say what it took.
+
+    Args:
+        log: a file for what it says.
+
+    Raises:
+        Failed: it ended with an error.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.measure", str(log), *command],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    if told["code"] != 0:
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+        raise Failed(f"{' '.join(command)} ended with {told['code']}:\n{last}")
+    return Run(wall=told["wall"], cpu=told["cpu"])
+
+
+def median(runs: Sequence[Run]) -> Run:
+    """
+    Return the medians of several runs.
+    """
+    return Run(wall=statistics.median(each.wall for each in runs), cpu=statistics.median(each.cpu for each in runs))
+
+
+def _main() -> None:
+    log, *command = sys.argv[1:]
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    with Path(log).open("wb") as output:
+        began = time.perf_counter()
+        code = subprocess.Popen(command, stdout=output, stderr=output).wait()
+        wall = time.perf_counter() - began
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:
+        pass
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    sys.stdout.write(json.dumps({"code": code, "wall": wall, "cpu": used.ru_utime + used.ru_stime}))
+
+
+if __name__ == "__main__":
+    _main()

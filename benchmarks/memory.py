@@ -1,0 +1,101 @@
+"""
+How much memory the daemon holds when it is idle: right after it got all its certificates, and after a restart.
+
+PSS counts pages that processes share once. nginx is shown apart, with its workers: what it holds depends on the sites, not on
+us.
+
+    python -m benchmarks.memory [--json] SITES…
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import daemon, show
+from benchmarks.issuance import PEBBLE, write_config
+from gatelodge.demo import pebble
+
+#: MB (10^6 bytes) at 100 sites.
+GOAL = 70
+
+#: What is left to finish after the last certificate, in seconds.
+_REST = 3.0
+
+_SIZES = re.compile(r"^(Rss|Pss): +(\d+) kB$", re.MULTILINE)
+
+
+def sizes(pids: list[int]) -> dict[str, float]:
+    """
+    Return the memory of processes in MB, by kind.
+    """
+    found = [dict(_SIZES.findall(Path(f"/proc/{pid}/smaps_rollup").read_text())) for pid in pids]
+    return {kind: round(sum(int(each[kind]) for each in found) * 1024 / 1e6, 1) for kind in ("Rss", "Pss")}
+
+
+def descendants(pid: int) -> list[int]:
+    """
+    Return a process and all that it started.
+    """
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in descendants(int(child)))]
+
+
+def _row(sites: int, when: str, folder: Path, pid: int) -> dict[str, Any]:
+    time.sleep(_REST)
+    master = int((folder / "state" / "nginx" / "nginx.pid").read_text())
+    ours = sizes([each for each in descendants(pid) if each not in descendants(master)])
+    nginx = sizes(descendants(master))
+    return {
+        "sites": sites,
+        "when": when,
+        "daemon pss": ours["Pss"],
+        "daemon rss": ours["Rss"],
+        "nginx pss": nginx["Pss"],
+    }
+
+
+def _measure(folder: Path, ca: pebble.Pebble, sites: int) -> list[dict[str, Any]]:
+    config = write_config(folder, ca, sites, reload_interval="1s")
+    rows = []
+    for when in ("after issuance", "after a restart"):
+        show.tell(f"{sites} sites, {when}")
+        with daemon.running(config, socket=folder / "admin.sock") as pid:
+            rows.append(_row(sites, when, folder, pid))
+    return rows
+
+
+async def measure(sites: int) -> list[dict[str, Any]]:
+    """
+    Measure a daemon with so many sites.
+    """
+    (http_port,) = pebble.free_ports(1)
+    with tempfile.TemporaryDirectory(prefix="gatelodge-bench-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)  # noqa: S103 - nginx's workers are not root, and serve tokens from below
+        async with pebble.running(Path(name), http_port=http_port, environment=PEBBLE) as ca:
+            return await asyncio.to_thread(_measure, Path(name), ca, sites)
+
+
+def main() -> None:
+    """
+    Measure and print.
+    """
+    arguments = argparse.ArgumentParser(prog="scripts/bench memory")
+    arguments.add_argument("sites", nargs="*", type=int, default=[], metavar="SITES")
+    arguments.add_argument("--json", action="store_true")
+    given = arguments.parse_args()
+    os.environ["PATH"] += ":/usr/sbin"
+    rows = [row for sites in given.sites or [3, 100] for row in asyncio.run(measure(sites))]
+    show.table(
+        "memory", rows, note=f"MB; the goal for the daemon at 100 sites is under {GOAL} MB", as_json=given.json
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""
+Tells, once each, what a look at everything shows and no job tells: an nginx that ended or is missing, certificates near their
+end. It decides nothing about what is done.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from gatelodge.core.actions import NGINX, NGINX_START, certificate_key, key
+from gatelodge.core.backoff import NGINX_ENDED
+from gatelodge.core.renewal import alarm
+
+if TYPE_CHECKING:
+    from gatelodge.core.observed import Observed
+    from gatelodge.ports import Clock, Events
+    from gatelodge.runtime.reconcile import Look
+
+
+class Herald:
+    """
+    Remembers what it told, for as long as the daemon lives.
+    """
+
+    def __init__(self, *, clock: Clock, events: Events) -> None:
+        self._clock = clock
+        self._events = events
+        self._missing: str | None = None
+        self._nginx_ran = False
+        self._nginx_told: dt.datetime | None = None
+        self._alarms: dict[tuple[str, int], int] = {}
+
+    def tell(self, look: Look) -> None:
+        """
+        Tell what is new in a look, before its plan is carried out.
+        """
+        self._tell_alarms(look)
+        self._tell_missing(look.observed)
+        self._tell_exit(look)
+
+    def _tell_missing(self, observed: Observed) -> None:
+        """
+        Tell, once, that there is no nginx to run.
+        """
+        missing = observed.nginx.missing
+        if missing is not None and missing != self._missing:
+            self._events.emit("nginx.missing", level="error", error__detail=missing)
+        self._missing = missing
+
+    def _tell_exit(self, look: Look) -> None:
+        """
+        Tell that nginx ended by itself: it ran at the last look, or was started since, and no job of ours is about to stop it.
+        """
+        nginx, jobs, attempts = look.observed.nginx, look.observed.jobs, look.observed.attempts
+        if NGINX in jobs:
+            return
+        attempt = attempts.get(NGINX_START)
+        ended = attempt if attempt is not None and attempt.problem.type == NGINX_ENDED else None
+        if nginx.running is None and (self._nginx_ran or (ended is not None and ended.at != self._nginx_told)):
+            self._events.emit(
+                "nginx.exited",
+                level="error",
+                failures=ended.failures if ended else None,
+                retry_at=ended.retry_at.isoformat() if ended else None,
+            )
+            self._nginx_told = ended.at if ended else None
+        self._nginx_ran = nginx.running is not None and not any(key(action) == NGINX for action in look.plan.actions)
+
+    def _tell_alarms(self, look: Look) -> None:
+        """
+        Tell, once at each level, that a certificate nears its end and was not renewed.
+        """
+        observed = look.observed
+        if observed.doubt is not None:
+            return
+        now = self._clock.now()
+        for name, held in observed.held.items():
+            if held.placeholder or name not in look.gate.desired.certificates:
+                continue
+            level = alarm(not_before=held.not_before, not_after=held.not_after, now=now)
+            if level <= self._alarms.get((name, held.version), 0):
+                continue
+            self._alarms[name, held.version] = level
+            left = max(held.not_after - now, dt.timedelta(0))
+            attempt = observed.attempts.get(certificate_key(name))
+            self._events.emit(
+                "certificate.expiring",
+                level="error",
+                certificate=name,
+                names=list(held.names),
+                not_after=held.not_after.isoformat(),
+                days_left=round(left.total_seconds() / 86400, 1),
+                error__detail=str(attempt.problem) if attempt else None,
+            )
