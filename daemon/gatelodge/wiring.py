@@ -39,7 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from gatelodge.config.shape import Config
+    from gatelodge.core.desired import Desired
+    from gatelodge.issuers.acme import Acme
+    from gatelodge.model import CertificateAuthority
     from gatelodge.ports import Documents, Events, Issuer
+    from gatelodge.solvers.http01 import Webroot
 
 
 @contextlib.contextmanager
@@ -139,6 +143,8 @@ class _Gates:
         self._events = events
         self._keys = NewKeys()
         self._webs: dict[str | None, Web] = {}
+        self._webroots: dict[tuple[str, str], Webroot] = {}
+        self._acmes: dict[tuple[object, ...], Acme] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -158,32 +164,12 @@ class _Gates:
         local = Local(directory=f"{config.state_directory}/ca", clock=self._clock, keys=self._keys)
         issuers: dict[str, Issuer] = {str(LocalIssuer()): local}
         dates: list[Callable[[], Awaitable[dt.datetime]]] = []
-        needed = {spec.issuer.ca for spec in wanted.certificates.values() if isinstance(spec.issuer, AcmeIssuer)}
-        if needed:
-            # Heavy, and not needed by a gate of the LAN alone.
-            from gatelodge.issuers.acme import Acme  # noqa: PLC0415 - memory on a small machine
-            from gatelodge.solvers.http01 import Webroot  # noqa: PLC0415 - as above
-
-            webroot = Webroot(
-                directory=wanted.webroot,
-                http=self._web(None),
-                origin=f"http://{wanted.nginx.address}:{wanted.nginx.http_port}",
-                clock=self._clock,
-            )
-            for name in sorted(needed):
-                authority = wanted.authorities[name]
-                acme = Acme(
-                    authority=authority,
-                    http=self._web(authority.root),
-                    documents=self._documents,
-                    clock=self._clock,
-                    keys=self._keys,
-                    solvers=(webroot,),
-                    email=config.acme.email if config.acme else None,
-                    events=self._events,
-                )
-                issuers[str(AcmeIssuer(ca=name))] = acme
-                dates.append(acme.date)
+        for name in sorted(
+            {spec.issuer.ca for spec in wanted.certificates.values() if isinstance(spec.issuer, AcmeIssuer)}
+        ):
+            acme = self._acme(wanted, wanted.authorities[name], config.acme.email if config.acme else None)
+            issuers[str(AcmeIssuer(ca=name))] = acme
+            dates.append(acme.date)
         return Gate(
             desired=wanted,
             nginx=Managed(state_directory=config.state_directory, settings=wanted.nginx, clock=self._clock),
@@ -191,6 +177,35 @@ class _Gates:
             render=Renderer(),
             dates=tuple(dates),
         )
+
+    def _acme(self, wanted: Desired, authority: CertificateAuthority, email: str | None) -> Acme:
+        """
+        Return the issuer for a CA: the same one as before while nothing about it changed, since its locks and its count of
+        tokens in use hold for the jobs that still run.
+        """
+        # Heavy, and not needed by a gate of the LAN alone.
+        from gatelodge.issuers.acme import Acme  # noqa: PLC0415 - memory on a small machine
+        from gatelodge.solvers.http01 import Webroot  # noqa: PLC0415 - as above
+
+        origin = f"http://{wanted.nginx.address}:{wanted.nginx.http_port}"
+        solver_parts = (wanted.webroot, origin)
+        if solver_parts not in self._webroots:
+            self._webroots[solver_parts] = Webroot(
+                directory=wanted.webroot, http=self._web(None), origin=origin, clock=self._clock
+            )
+        parts = (authority, email, *solver_parts)
+        if parts not in self._acmes:
+            self._acmes[parts] = Acme(
+                authority=authority,
+                http=self._web(authority.root),
+                documents=self._documents,
+                clock=self._clock,
+                keys=self._keys,
+                solvers=(self._webroots[solver_parts],),
+                email=email,
+                events=self._events,
+            )
+        return self._acmes[parts]
 
     def _web(self, root: str | None) -> Web:
         if root not in self._webs:

@@ -12,7 +12,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.core.actions import NGINX, certificate_key, key
-from gatelodge.core.renewal import renew_at
+from gatelodge.core.renewal import due_at
 from gatelodge.model import INTERNAL_HOST, AcmeIssuer, covers
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Wishes:
             return Answer(ok=False, message=_unknown(wanted, (n for n in desired.certificates if n != INTERNAL_HOST)))
         held = before.observed.held.get(name)
         if held is not None and not held.placeholder and not force and held.satisfies(desired.certificates[name]):
-            due = renew_at(not_before=held.not_before, not_after=held.not_after)
+            due = due_at(not_before=held.not_before, not_after=held.not_after, stored_at=held.stored_at)
             if due > self._clock.now() and certificate_key(name) not in before.observed.attempts:
                 return Answer(
                     ok=False, message=f"{name} is not due before {due:%Y-%m-%d %H:%M} UTC; --force renews it now"
@@ -85,7 +85,7 @@ class Wishes:
             return Answer(ok=False, message=f"{name} was not renewed: {why}")
         self._reconciler.ask(reload=True)
         after = await self._reconciler.passed(self._answered)
-        return _renewed(new, served=_loaded(after))
+        return _renewed(new, served=after.served)
 
     async def forget(self, wanted: str) -> Answer:
         """
@@ -95,15 +95,15 @@ class Wishes:
         if wanted in before.gate.desired.certificates:
             return Answer(ok=False, message=f"{wanted} is asked for in the configuration; take it out there first")
         if wanted not in before.observed.held:
-            return Answer(ok=False, message=_unknown(wanted, before.observed.held))
+            unused = before.observed.held.keys() - before.gate.desired.certificates.keys()
+            return Answer(ok=False, message=_unknown(wanted, unused))
         self._reconciler.ask(forget=frozenset({wanted}))
         after = await self._reconciler.passed(lambda look: wanted not in look.observed.held or self._kept(wanted, look))
         if wanted not in after.observed.held:
             return Answer(ok=True, message=f"{wanted} is deleted")
         return Answer(
             ok=False,
-            message=f"{wanted} is named by nginx's last good configuration; it is deleted once nginx serves another: "
-            f"{_nginx_trouble(after)}",
+            message=f"{wanted} cannot be deleted now: {_why_kept(wanted, after)}",
         )
 
     async def reload(self) -> Answer:
@@ -112,11 +112,14 @@ class Wishes:
         """
         self._reconciler.ask(reload=True)
         after = await self._reconciler.passed(self._answered)
-        if _loaded(after):
-            current = after.observed.nginx.current
-            number = current.number if current else None
-            return Answer(ok=True, message=f"nginx serves generation {number}", fields={"generation": number})
-        return Answer(ok=False, message=_nginx_trouble(after))
+        current = after.observed.nginx.current
+        if not after.served or current is None:
+            return Answer(ok=False, message=_nginx_trouble(after))
+        message, fields = f"nginx serves generation {current.number}", {"generation": current.number}
+        if kept_back := after.observed.quarantines:
+            told = "; ".join(f"{site}: {found.error}" for site, found in kept_back.items())
+            return Answer(ok=False, message=f"{message}, but refuses {told}", fields=fields)
+        return Answer(ok=True, message=message, fields=fields)
 
     def _answered(self, look: Look) -> bool:
         """
@@ -125,7 +128,7 @@ class Wishes:
         if look.observed.requests.reload and look.settled:
             return True
         over = not (self._reconciler.requests.reload or look.observed.requests.reload or NGINX in look.observed.jobs)
-        return over and (_loaded(look) or _nginx_failed(look))
+        return over and (look.served or _nginx_failed(look))
 
     def _tried(self, name: str, look: Look) -> bool:
         asked = name in self._reconciler.requests.renew or name in look.observed.requests.renew
@@ -138,8 +141,9 @@ class Wishes:
         """
         Tell whether a certificate cannot be deleted before somebody mends nginx.
         """
-        asked = name in look.observed.requests.forget
-        return asked and look.settled and (look.observed.nginx.running is None or _nginx_failed(look))
+        asked = name in look.observed.requests.forget and look.settled
+        failed = any(tries in look.observed.attempts for tries in (f"delete:{name}", "prune"))
+        return asked and (failed or look.observed.nginx.running is None or _nginx_failed(look))
 
 
 def find(wanted: str, desired: Desired) -> str | None:
@@ -176,22 +180,15 @@ def _impossible(look: Look, spec: CertificateSpec) -> str | None:
     return None
 
 
-def _loaded(look: Look) -> bool:
-    """
-    Tell whether nginx is seen to serve what is desired, with nothing asked for left to do to it.
-    """
-    nginx, rendered = look.observed.nginx, look.rendered
-    return (
-        rendered is not None
-        and nginx.current is not None
-        and nginx.current.proven
-        and nginx.running == nginx.current.number
-        and nginx.current.digest == rendered.digest
-    )
-
-
 def _nginx_failed(look: Look) -> bool:
     return look.observed.nginx.missing is not None or any(tries.startswith(NGINX) for tries in look.observed.attempts)
+
+
+def _why_kept(name: str, look: Look) -> str:
+    for tries in (f"delete:{name}", "prune"):
+        if tries in look.observed.attempts:
+            return str(look.observed.attempts[tries].problem)
+    return f"nginx's last good configuration names it: {_nginx_trouble(look)}"
 
 
 def _nginx_trouble(look: Look) -> str:

@@ -7,6 +7,7 @@ that needs them, so that the others start quickly.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -52,7 +53,8 @@ def main() -> None:
     Run the command line and exit. A failure that has words of ours is told in them, without a traceback.
     """
     try:
-        cli.main(prog_name="gatelodge", standalone_mode=False)
+        # https://no-color.org: whatever its value; otherwise click looks whether it is a terminal.
+        cli.main(prog_name="gatelodge", standalone_mode=False, color=False if "NO_COLOR" in os.environ else None)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -157,7 +157,7 @@ def events(*, as_json: bool, follow: bool, since: str | None) -> None:
     from gatelodge.runtime.events import event_time
 
     config = load(config_file())
-    after = _since(since) if since else None
+    after = None if since is None else _since(since)
     for entry in _entries(config, follow=follow):
         at = event_time(entry)
         if after is not None and (at is None or at < after):
@@ -185,11 +185,11 @@ def _since(text: str) -> dt.datetime:
     from gatelodge.runtime.system import SystemClock
 
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-    if match := re.fullmatch(r"(\d{1,9})([smhdw])", text):
-        return SystemClock().now() - dt.timedelta(seconds=int(match[1]) * units[match[2]])
     try:
+        if match := re.fullmatch(r"(\d{1,9})([smhdw])", text):
+            return SystemClock().now() - dt.timedelta(seconds=int(match[1]) * units[match[2]])
         return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise click.BadParameter(
             f"{text!r} is no time; write 2h, 1d or 2026-01-31T12:00", param_hint="--since"
         ) from None

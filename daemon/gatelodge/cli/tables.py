@@ -119,23 +119,32 @@ def _troubles(document: dict[str, Any]) -> list[str]:
     if document["clock"]:
         lines.append(f"! clock: {document['clock']}")
     if failure := document["nginx"]["failure"]:
-        lines.append(f"! nginx: {failure['error.detail']} (next try {relative(failure['retry_at'], now)})")
+        lines.append(f"! nginx: {printable(failure['error.detail'])} (next try {relative(failure['retry_at'], now)})")
     lines += [
-        f"! {site['site']}: {site['error']} (next try {relative(site['retry_at'], now)})"
+        f"! {site['site']}: {printable(site['error'])} (next try {relative(site['retry_at'], now)})"
         for site in document["sites"]
         if site["error"]
     ]
     for entry in document["certificates"]:
         if entry["damaged"]:
-            lines.append(f"! {entry['certificate']}: {entry['damaged']}")
+            lines.append(f"! {entry['certificate']}: {printable(entry['damaged'])}")
         if failure := entry["failure"]:
             again = relative(failure["retry_at"], now)
             lines.append(
-                f"! {entry['certificate']}: {failure['error.detail']} (failed {failure['failures']} times, next try {again})"
+                f"! {entry['certificate']}: {printable(failure['error.detail'])} (failed {failure['failures']} times, next try {again})"
             )
         if doing := entry["doing"]:
-            lines.append(f"  {entry['certificate']}: {doing['step']} (since {relative(doing['since'], now)})")
+            lines.append(
+                f"  {entry['certificate']}: {printable(doing['step'])} (since {relative(doing['since'], now)})"
+            )
     return lines
+
+
+def printable(text: str) -> str:
+    """
+    Return text in which nothing moves a terminal's cursor or changes its title: it may come from a CA.
+    """
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
 
 
 def _coloured(state: str) -> str:
@@ -154,5 +163,5 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _value(value: object) -> str:
     if isinstance(value, str) and value and " " not in value:
-        return value
-    return json.dumps(value, ensure_ascii=False)
+        return printable(value)
+    return printable(json.dumps(value, ensure_ascii=False))

@@ -32,7 +32,7 @@ from gatelodge.core.actions import (
     key,
     tries,
 )
-from gatelodge.core.renewal import KEEP_UNUSED, renew_at
+from gatelodge.core.renewal import AHEAD, KEEP_UNUSED, due_at
 from gatelodge.model import AcmeIssuer, SelfSigned
 
 if TYPE_CHECKING:
@@ -162,9 +162,15 @@ class _Planner:
             return Reason.MISSING
         if not held.satisfies(spec):
             return Reason.CHANGED
-        if self._reached(renew_at(not_before=held.not_before, not_after=held.not_after)):
+        if self._due(held):
             return Reason.DUE
         return Reason.UNFINISHED if spec.name in self.observed.in_flight else None
+
+    def _due(self, held: Held) -> bool:
+        if held.not_before > self.now + AHEAD:
+            return True  # made by a clock that ran ahead: nobody trusts it yet
+        stored_at = min(held.stored_at, self.now)
+        return self._reached(due_at(not_before=held.not_before, not_after=held.not_after, stored_at=stored_at))
 
     def _possible(self, spec: CertificateSpec, *, asked: bool = False) -> bool:
         """
@@ -242,10 +248,12 @@ class _Planner:
         ready = all(name in self.observed.held for name in self.desired.certificates)
         if nginx.running is None:
             start = StartNginx(tree=current.digest) if current and self._intact(current.references) else None
-            if start is not None and not (self._start_failed(start) and self._may_replace(start, apply, ready=ready)):
-                yield start
-            elif ready:
+            # What is asked for comes first, so that a change that no reload can make is made now; what was proven is the way back.
+            changed = start is None or apply.rendered.digest != start.tree
+            if ready and changed and not self._held_back(apply):
                 yield apply
+            elif start is not None:
+                yield start
             return
         served = current is not None and current.digest == rendered.digest and nginx.running == current.number
         # A site without even a placeholder would be left out of the tree; one is made in a moment.
@@ -254,16 +262,6 @@ class _Planner:
 
     def _intact(self, references: frozenset[VersionRef]) -> bool:
         return all(version in self.observed.versions.get(name, ()) for name, version in references)
-
-    def _start_failed(self, start: StartNginx) -> bool:
-        attempt = self.observed.attempts.get(tries(start))
-        return attempt is not None and attempt.digest == start.tree
-
-    def _may_replace(self, start: StartNginx, apply: ApplyTree, *, ready: bool) -> bool:
-        """
-        Tell whether another tree should be tried where the current one did not start: somebody may have mended the TOML.
-        """
-        return ready and apply.rendered.digest != start.tree and not self._held_back(apply)
 
     def _too_early(self) -> bool:
         """

@@ -14,6 +14,12 @@ import datetime as dt
 SHORT_LIFE = dt.timedelta(days=10)
 
 LEFT = 1 / 3
+
+#: The least time between two certificates of one name, whatever their dates say.
+LEAST_REST = dt.timedelta(hours=1)
+
+#: A certificate that begins further ahead than this was dated by a wrong clock, and no visitor trusts it yet.
+AHEAD = dt.timedelta(hours=1)
 LEFT_WHEN_SHORT = 1 / 2
 
 #: How long an unused certificate is kept after it expired.
@@ -30,6 +36,15 @@ def renew_at(*, not_before: dt.datetime, not_after: dt.datetime) -> dt.datetime:
     life = not_after - not_before
     left = LEFT_WHEN_SHORT if life < SHORT_LIFE else LEFT
     return not_after - life * left
+
+
+def due_at(*, not_before: dt.datetime, not_after: dt.datetime, stored_at: dt.datetime) -> dt.datetime:
+    """
+    Return the moment from which a certificate is renewed: as `renew_at`, but never right after it was stored, since the next
+    one from a CA that issues them half dead would be due as well.
+    """
+    floor = stored_at + max((not_after - stored_at) * LEFT, LEAST_REST)
+    return max(renew_at(not_before=not_before, not_after=not_after), floor)
 
 
 def alarm(*, not_before: dt.datetime, not_after: dt.datetime, now: dt.datetime) -> int:

@@ -162,10 +162,6 @@ class Actor:
             return  # the next look renders a tree without the guilty
         if observed.nginx.running is None:
             await self._journal.nginx_started(rendered.digest)
-        for site, kept_back in tuple(self._journal.quarantines.items()):
-            if site not in observed.quarantines or rendered.fresh.get(site) != kept_back.digest:
-                await self._journal.release(site)
-                self._events.emit("site.released", site=site)
         self._events.emit(
             "nginx.started" if observed.nginx.running is None else "nginx.reloaded",
             generation=number,

@@ -63,8 +63,8 @@ class EventLog:
         }
         try:
             self._append(json.dumps(entry, ensure_ascii=False, default=str))
-        except OSError as error:
-            entry["log.error"] = f"{self._path} cannot be written: {error.strerror}"
+        except (OSError, ValueError) as error:
+            entry["log.error"] = f"{self._path} cannot be written: {getattr(error, 'strerror', None) or error}"
         with contextlib.suppress(OSError, ValueError):
             self._logger.msg(**entry)
 
@@ -74,7 +74,7 @@ class EventLog:
             # One write a line, so that a reader never sees half of one; a line cut short by a crash is ended first.
             size = os.fstat(descriptor).st_size
             broken = size and not _ends_line(self._path, size)
-            os.write(descriptor, (("\n" if broken else "") + line + "\n").encode())
+            os.write(descriptor, (("\n" if broken else "") + line + "\n").encode(errors="backslashreplace"))
         finally:
             os.close(descriptor)
         if size > _ROTATE_BYTES:

@@ -57,19 +57,33 @@ class House:
         """
         self._tell_start()
         with _signals(hang_up=self.reload_config) as stop:
+            asked_at: list[float] = []
+
+            async def note_stop() -> None:
+                await stop.wait()
+                asked_at.append(self.clock.monotonic())
+
             try:
                 async with admin, asyncio.TaskGroup() as group:
-                    watcher = group.create_task(watch(self.config_file, clock=self.clock, changed=self.reload_config))
+                    watchers = [
+                        group.create_task(watch(self.config_file, clock=self.clock, changed=self.reload_config)),
+                        group.create_task(note_stop()),
+                    ]
                     await self.reconciler.run(stop=stop)
-                    watcher.cancel()
+                    for watcher in watchers:
+                        watcher.cancel()
             finally:
                 if not leave_nginx:
-                    await self.reconciler.gate.nginx.stop(grace=STOP_GRACE)
+                    spent = self.clock.monotonic() - asked_at[0] if asked_at else 0.0
+                    await self.reconciler.gate.nginx.stop(grace=max(STOP_GRACE - spent, 0.0))
                 self.events.emit("daemon.stopped", nginx="left running" if leave_nginx else "stopped")
 
     async def settle(self, *, leave_nginx: bool) -> Look | None:
         """
         Do everything that can be done now, once, and return the last look. An nginx that was started for it is stopped again.
+
+        Raises:
+            StateError: the state directory cannot be read.
         """
         nginx = self.reconciler.gate.nginx
         ran_before = (await nginx.observe()).running is not None
@@ -80,6 +94,8 @@ class House:
             finally:
                 if not leave_nginx and not ran_before:
                     await nginx.stop(grace=STOP_GRACE)
+        if self.reconciler.trouble is not None:
+            raise self.reconciler.trouble
         return self.reconciler.latest
 
     async def grant(self, wish: Callable[[Reconciler], Awaitable[_T]]) -> _T:
@@ -88,6 +104,7 @@ class House:
         started for it is stopped again.
 
         Raises:
+            StateError: the state directory cannot be read.
             KeyboardInterrupt: a signal came first.
         """
         nginx = self.reconciler.gate.nginx
@@ -105,6 +122,8 @@ class House:
             finally:
                 if not ran_before:
                     await nginx.stop(grace=STOP_GRACE)
+        if self.reconciler.trouble is not None:
+            raise self.reconciler.trouble
         if not answers:
             raise KeyboardInterrupt
         return answers[0]
@@ -130,6 +149,9 @@ class House:
             self.events.emit("config.refused", level="error", error__detail=str(error))
             return
         before, now = set(self.config.sites), set(config.sites)
+        warnings = [describe_mistake(mistake, self.config_file) for mistake in config.warnings]
+        if config.admin_socket != self.config.admin_socket:
+            warnings.append("[admin] socket takes effect when the daemon is started again")
         self.config = config
         self.events.emit(
             "config.loaded",
@@ -137,7 +159,7 @@ class House:
             sites=len(now),
             added=sorted(now - before),
             removed=sorted(before - now),
-            warnings=[describe_mistake(mistake, self.config_file) for mistake in config.warnings],
+            warnings=warnings,
         )
         self.reconciler.use(gate)
 

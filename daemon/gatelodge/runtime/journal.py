@@ -161,7 +161,8 @@ class Journal:
         Return the sites that are kept back now. One whose time has come is tried again as it is.
         """
         now = self._clock.now()
-        return {site: found for site, found in self.quarantines.items() if found.retry_at > now}
+        # One that begins ahead of now was dated by a clock that was wrong.
+        return {site: found for site, found in self.quarantines.items() if found.since <= now < found.retry_at}
 
     async def _write(self, kind: str, key: str, document: JsonObject) -> None:
         try:

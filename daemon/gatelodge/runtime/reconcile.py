@@ -66,6 +66,20 @@ class Look:
         """
         return not self.plan.actions and not self.observed.jobs
 
+    @property
+    def served(self) -> bool:
+        """
+        True when nginx was seen to serve exactly what is desired now.
+        """
+        nginx = self.observed.nginx
+        return (
+            self.rendered is not None
+            and nginx.current is not None
+            and nginx.current.proven
+            and nginx.running == nginx.current.number
+            and nginx.current.digest == self.rendered.digest
+        )
+
 
 class Reconciler:
     """
@@ -86,6 +100,7 @@ class Reconciler:
         self.gate = gate
         self.requests = Requests()
         self.latest: Look | None = None
+        self.trouble: StateError | None = None
         self._store = store
         self._journal = journal
         self._timekeeper = timekeeper
@@ -186,7 +201,12 @@ class Reconciler:
                 while not stop.is_set():
                     self._changed.clear()
                     look = await self._pass(actor)
-                    if look is not None and until(look):
+                    if look is None:
+                        if self.requests.once:
+                            break
+                        await first(stop.wait(), self._changed.wait(), self._clock.sleep(_STATE_RETRY))
+                        continue
+                    if until(look):
                         break
                     await self._nap(look, stop)
             finally:
@@ -214,10 +234,11 @@ class Reconciler:
             look = await self.look()
         except StateError as error:
             self._events.emit("state.failed", level="error", error__detail=str(error))
-            await self._clock.sleep(_STATE_RETRY)
-            self.wake()
+            self.trouble = error
             return None
+        self.trouble = None
         self._herald.tell(look)
+        await self._release(look)
         for action in look.plan.actions:
             self._answer(action)
             actor.act(action, look.observed, look.gate)
@@ -226,6 +247,17 @@ class Reconciler:
             self._passed.notify_all()
         await self._clock.sleep(min(self._clock.monotonic() - began, _LONGEST_PAUSE))
         return look
+
+    async def _release(self, look: Look) -> None:
+        """
+        Let sites go that nginx serves as they are again: their text was accepted, or is another one now.
+        """
+        if not look.served or look.rendered is None:
+            return
+        for site, kept_back in tuple(self._journal.quarantines.items()):
+            if site not in look.observed.quarantines or look.rendered.fresh.get(site) != kept_back.digest:
+                await self._journal.release(site)
+                self._events.emit("site.released", site=site)
 
     def _answer(self, action: Action) -> None:
         """
@@ -253,11 +285,11 @@ class Reconciler:
     async def _compare_clock(self) -> None:
         await self._timekeeper.compare(self.gate.dates, every=self.gate.desired.check_every)
 
-    async def _nap(self, look: Look | None, stop: asyncio.Event) -> None:
+    async def _nap(self, look: Look, stop: asyncio.Event) -> None:
         """
         Wait until something happens or the plan's time to look again has come.
         """
-        while look is not None and not (self._changed.is_set() or stop.is_set() or self._clock_to_be_compared()):
+        while not (self._changed.is_set() or stop.is_set() or self._clock_to_be_compared()):
             left = (look.plan.look_at - self._clock.now()).total_seconds()
             left = min(left, self._verify_at - self._clock.monotonic())
             if left <= 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.core.actions import certificate_key, describe
-from gatelodge.core.renewal import renew_at
+from gatelodge.core.renewal import due_at
 from gatelodge.model import INTERNAL_HOST
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def report(look: Look, now: dt.datetime) -> dict[str, Any]:
         "time": now.isoformat(),
         "settled": look.settled,
         "clock": observed.doubt.reason if observed.doubt else None,
-        "nginx": _nginx(observed),
-        "sites": [_site(site, desired, observed) for site in desired.sites],
+        "nginx": _nginx(look),
+        "sites": [_site(site, look) for site in desired.sites],
         "certificates": [_certificate(name, desired, observed, now) for name in (*names, *unused)],
         "next": [describe(action) for action in look.plan.actions],
         "look_at": look.plan.look_at.isoformat(),
@@ -46,14 +46,15 @@ def healthy(document: dict[str, Any]) -> bool:
     """
     return (
         document["clock"] is None
-        and document["nginx"]["proven"]
+        and document["nginx"]["up_to_date"]
+        and document["nginx"]["failure"] is None
         and all(site["state"] in ("serving", "plain") for site in document["sites"])
         and all(entry["state"] in ("valid", "unused") for entry in document["certificates"])
     )
 
 
-def _nginx(observed: Observed) -> dict[str, Any]:
-    nginx = observed.nginx
+def _nginx(look: Look) -> dict[str, Any]:
+    observed, nginx = look.observed, look.observed.nginx
     failed = [attempt for tries, attempt in observed.attempts.items() if tries.startswith("nginx/")]
     version = ".".join(map(str, nginx.capabilities.version)) if nginx.capabilities else None
     return {
@@ -64,16 +65,20 @@ def _nginx(observed: Observed) -> dict[str, Any]:
         "proven": bool(
             nginx.running and nginx.current and nginx.current.proven and nginx.running == nginx.current.number
         ),
+        "up_to_date": look.served,
         "draining_workers": nginx.draining,
         "missing": nginx.missing,
         "failure": _failure(failed[-1]) if failed else None,
     }
 
 
-def _site(site: Site, desired: Desired, observed: Observed) -> dict[str, Any]:
+def _site(site: Site, look: Look) -> dict[str, Any]:
+    observed = look.observed
     quarantine = observed.quarantines.get(site.file_name)
     held = observed.held.get(site.certificate) if site.certificate else None
-    if quarantine is not None:
+    if observed.nginx.running is None:
+        state = "down"
+    elif quarantine is not None:
         state = "quarantined"
     elif site.certificate is None:
         state = "plain"
@@ -84,7 +89,7 @@ def _site(site: Site, desired: Desired, observed: Observed) -> dict[str, Any]:
     return {
         "site": site.name,
         "hosts": list(site.hosts),
-        "urls": [url(site, desired)],
+        "urls": [url(site, look.gate.desired)],
         "certificate": site.certificate,
         "upstreams": {route.path: str(route.upstream) for route in site.routes},
         "state": state,
@@ -119,7 +124,7 @@ def _certificate(name: str, desired: Desired, observed: Observed, now: dt.dateti
         "state": _state(held, now, used=spec is not None),
         "not_before": real.not_before.isoformat() if real else None,
         "not_after": real.not_after.isoformat() if real else None,
-        "renew_at": renew_at(not_before=real.not_before, not_after=real.not_after).isoformat()
+        "renew_at": due_at(not_before=real.not_before, not_after=real.not_after, stored_at=real.stored_at).isoformat()
         if real and spec
         else None,
         "serial": real.serial if real else None,
