@@ -83,7 +83,7 @@ async def open_house(
         log = event_log.EventLog(directory=directory, clock=clock)
         event_log.capture_libraries(log)
     for note in notes:
-        log.emit("state.corrected", level="warning", error__detail=note)
+        log.emit("state.warning", level="warning", error__detail=note)
     documents = DirectoryDocuments(directory=directory, events=log)
     journal = Journal(documents=documents, clock=clock, spread=random.random, events=log)
     await journal.load()

@@ -430,6 +430,56 @@ def test_forgetting_waits_until_no_tree_names_it() -> None:
     assert not any(name == "b.example" for tree in world.observed.nginx.generations for name, _ in tree.references)
 
 
+def test_a_certificate_that_was_just_stored_is_not_due_at_once() -> None:
+    """
+    A CA that issues them half dead is not asked in a loop: there is at least an hour between two.
+    """
+    world = served(A)
+    short = dataclasses.replace(
+        world.observed.held["a.example"], not_before=world.now - 0.9 * HOUR, not_after=world.now + 0.1 * HOUR,
+        stored_at=world.now,
+    )  # fmt: skip
+    kept(world, held={**world.observed.held, "a.example": short})
+
+    assert not world.plan().actions
+    assert world.plan().look_at == world.now + HOUR
+
+
+def test_a_certificate_from_a_clock_that_ran_ahead_is_replaced() -> None:
+    """
+    No visitor trusts a certificate that begins in two years, however long it is good after that.
+    """
+    world = served(A)
+    ahead = dataclasses.replace(
+        world.observed.held["a.example"], not_before=world.now + 730 * DAY, not_after=world.now + 820 * DAY,
+        stored_at=world.now + 730 * DAY,
+    )  # fmt: skip
+    kept(world, held={**world.observed.held, "a.example": ahead})
+
+    assert [action.reason for action in world.plan().actions if isinstance(action, Obtain)] == [Reason.DUE]
+
+
+def test_a_change_is_tried_before_what_was_proven_when_nginx_does_not_run() -> None:
+    """
+    Some changes no reload can make (a listener in another shape): a start can. What was proven follows when that is refused.
+    """
+    world = served(A)
+    nginx = world.observed.nginx
+    assert nginx.current is not None
+    kept(world, nginx=dataclasses.replace(nginx, running=None))
+    world.desired = wanting()
+
+    (apply,) = [action for action in world.plan().actions if isinstance(action, ApplyTree)]
+
+    failed = Attempt(
+        tries="nginx/apply", digest=apply.rendered.digest, failures=1, problem=Problem(type="nginxRefused", detail=""),
+        at=NOW, retry_at=NOW + HOUR,
+    )  # fmt: skip
+    kept(world, attempts={"nginx/apply": failed})
+
+    assert names_of(world.plan()) == ["StartNginx nginx"]
+
+
 # Properties
 
 NAMES = ("a.example", "b.example", "c.example")

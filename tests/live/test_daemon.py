@@ -5,6 +5,7 @@ The daemon as its users meet it, on good days and on bad ones: real nginx, real 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -444,3 +445,85 @@ async def test_events_follow_across_a_restart(house: House) -> None:
 
     assert code == 2
     assert "2h" in err
+
+
+async def test_events_are_followed_through_the_socket(house: House) -> None:
+    """
+    Who may ask the daemon, but not read its log, is shown the same; new events come as they happen.
+    """
+    house.write(WIKI)
+    await house.start()
+    await house.saw("certificate.issued")
+    reader, writer = await asyncio.open_unix_connection(str(house.folder / "admin.sock"))
+    writer.write(b"GET /v1/events?follow HTTP/1.1\r\nHost: gatelodge\r\n\r\n")
+    async with asyncio.timeout(10):
+        await reader.readuntil(b'"daemon.started"')
+        await reader.readuntil(b'"certificate.issued"')
+    await house.gatelodge("renew", WIKI, "--force")
+    async with asyncio.timeout(20):
+        await reader.readuntil(b'"certificate.renewed"')
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_state_directory_of_a_newer_format_is_not_touched(house: House) -> None:
+    """
+    An older program stops with a message, and changes nothing.
+    """
+    house.write(WIKI)
+    assert (await house.gatelodge("once"))[0] == 0
+    (house.state / "format").write_text("999\n")
+    before = {
+        path: path.stat().st_mtime_ns for path in house.state.rglob("*") if path.is_file() and path.name != "lock"
+    }
+    for verb in ("run", "once"):
+        code, _, err = await house.gatelodge(verb)
+
+        assert code == 1
+        assert "999" in err
+        assert "upgrade" in err
+    assert before == {
+        path: path.stat().st_mtime_ns for path in house.state.rglob("*") if path.is_file() and path.name != "lock"
+    }
+
+
+async def test_a_full_disk_is_named_and_everything_goes_on_when_there_is_room(house: House) -> None:
+    """
+    The state directory on a disk that fills up: nginx goes on, the failure names the disk, and room mends it.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    house.state.mkdir()
+    mounted = await asyncio.create_subprocess_exec(
+        "mount", "-t", "tmpfs", "-o", "size=3m,mode=0711", "tmpfs", str(house.state)
+    )
+    if await mounted.wait() != 0:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        house.write(WIKI)
+        await house.start()
+        await house.serving(WIKI)
+        await house.saw("nginx.reloaded")
+        serial, full = house.serial(WIKI), house.state / "full"
+        descriptor = os.open(full, os.O_WRONLY | os.O_CREAT)
+        with contextlib.suppress(OSError):
+            while True:
+                os.write(descriptor, bytes(4096))
+        os.close(descriptor)
+        code, _, err = await house.gatelodge("renew", WIKI, "--force")
+
+        assert code == 1
+        assert "disk is full" in err
+        assert house.serial(WIKI) == serial
+        assert await house.get(WIKI) == 200
+
+        full.unlink()
+        code, out, err = await house.gatelodge("renew", WIKI, "--force")
+
+        assert code == 0, (out, err)
+        assert house.serial(WIKI) != serial
+    finally:
+        if house.daemon is not None and house.daemon.returncode is None:
+            await house.kill(signal.SIGTERM)
+        unmounted = await asyncio.create_subprocess_exec("umount", "-l", str(house.state))
+        await unmounted.wait()

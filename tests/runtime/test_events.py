@@ -119,6 +119,36 @@ def test_a_closed_stderr_stops_nobody(tmp_path: Path) -> None:
     assert [entry["event"] for entry in events.read(str(tmp_path))] == ["one"]
 
 
+def test_text_that_is_no_text_stops_nobody(tmp_path: Path) -> None:
+    """
+    A CA can put half a character into a name; it is written down in a form that can be.
+    """
+    log = log_in(tmp_path)
+    log.emit("certificate.failed", error__detail="\ud800-01")
+    log.emit("next")
+
+    assert [entry["event"] for entry in events.read(str(tmp_path))] == ["certificate.failed", "next"]
+
+
+def test_a_reader_yields_each_event_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Across growth, rotation and half-written lines.
+    """
+    monkeypatch.setattr(events, "_ROTATE_BYTES", 300)
+    log, reader = log_in(tmp_path), events.Reader(str(tmp_path))
+    seen: list[int] = []
+    for number in range(1, 20):
+        log.emit("tick")
+        if number % 2 == 0:
+            seen += [entry["id"] for entry in reader.new()]
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"id": 20, "ev')
+    seen += [entry["id"] for entry in reader.new()]
+
+    assert seen == list(range(1, 20))
+    assert list(reader.new()) == []
+
+
 def test_only_the_owner_reads_the_log(tmp_path: Path) -> None:
     """
     Names of sites are nobody else's business.

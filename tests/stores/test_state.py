@@ -141,7 +141,7 @@ def test_wrong_group_is_corrected(top: Path) -> None:
     A folder of another group, after the workers' user changed, is given to the new one, with a note.
     """
     prepare(str(top), workers_group=WORKERS + 1)
-    notes = prepare(str(top), workers_group=WORKERS)
+    notes = about(top, prepare(str(top), workers_group=WORKERS))
     assert {(top / name).stat().st_gid for name in ("auth", "log", "tmp")} == {WORKERS}
     assert [f"group {WORKERS + 1} is {WORKERS} now" in note for note in notes] == [True] * 3
 
@@ -224,6 +224,25 @@ def test_others_may_not_write_at_the_top(top: Path, mode: int, corrected: int) -
     assert f"{mode:04o} is {corrected:04o}" in note
 
 
+def about(top: Path, notes: tuple[str, ...]) -> list[str]:
+    """
+    Return the notes on the directory and what is in it, without those on folders above, which are pytest's.
+    """
+    return [note for note in notes if note.startswith(str(top))]
+
+
+@pytest.mark.skipif(not ROOT, reason="nginx has workers of another user only under root")
+def test_workers_that_cannot_come_from_above_are_told(top: Path) -> None:
+    """
+    A folder above that others may not pass through is named, with the remedy; it is not ours to change.
+    """
+    top.parent.mkdir(parents=True, exist_ok=True)
+    top.parent.chmod(0o700)
+    notes = prepare(str(top), workers_group=WORKERS)
+    assert any(note.startswith(f"{top.parent}: ") and f"chmod o+x {top.parent}" in note for note in notes)
+    assert top.parent.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.skipif(not ROOT, reason="nginx has workers of another user only under root")
 def test_workers_must_pass_the_top(top: Path) -> None:
     """
@@ -231,7 +250,7 @@ def test_workers_must_pass_the_top(top: Path) -> None:
     """
     top.mkdir(parents=True)
     top.chmod(0o700)
-    (note,) = prepare(str(top), workers_group=WORKERS)
+    (note,) = about(top, prepare(str(top), workers_group=WORKERS))
     assert modes(top)["."] == 0o701
     assert "pass" in note
 

@@ -50,7 +50,8 @@ class Wishes:
         Have everything looked at now, every file too, and return the first look that finds nothing left to do.
         """
         await self._reconciler.distrust()
-        return await self._reconciler.passed(lambda look: look.settled)
+        # A reload that keeps its distance from the last one is still to come.
+        return await self._reconciler.passed(lambda look: look.settled and (look.served or _nginx_failed(look)))
 
     async def renew(self, wanted: str, *, force: bool) -> Answer:
         """

@@ -48,7 +48,7 @@ def prepare(
     state_directory: str, *, workers_group: int | None = None, nginx_group: int | None = None
 ) -> tuple[str, ...]:
     """
-    Make the state directory ready, whatever the umask, and return notes on what had to be corrected.
+    Make the state directory ready, whatever the umask, and return notes on what had to be corrected or stands in the way.
 
     Args:
         workers_group: the group of nginx's workers when its master is root, else None. Only root can give a folder to it.
@@ -63,7 +63,7 @@ def prepare(
     with durable.translated(top):
         durable.make_folders(top, mode=TOP)
         _check_format(top)
-        notes = [*_correct_top(top, workers_group)]
+        notes = [*_correct_top(top, workers_group), *_look_for_barriers(top, workers_group)]
         for folder in _folders(top, workers_group, nginx_group):
             notes += _correct(folder)
         _check_writable(top)
@@ -121,6 +121,21 @@ def _correct_top(top: Path, workers_group: int | None) -> Iterator[str]:
         yield (
             f"{top}: mode {mode:04o} is {wanted:04o} now: nobody else may write there, and nginx's workers must pass through"
         )
+
+
+def _look_for_barriers(top: Path, workers_group: int | None) -> Iterator[str]:
+    """
+    Find folders above that nginx's workers cannot pass through: uploads, large answers and http-01 tokens would fail.
+    """
+    if workers_group is None or os.geteuid() != 0:
+        return
+    for parent in top.parents:
+        found = parent.stat()
+        if not (found.st_mode & stat.S_IXOTH or (found.st_gid == workers_group and found.st_mode & stat.S_IXGRP)):
+            yield (
+                f"{parent}: nginx's workers cannot pass through it to {top}, so uploads, large answers and http-01 will fail; "
+                f"chmod o+x {parent}, or put state_directory elsewhere"
+            )
 
 
 def _correct(folder: _Folder) -> Iterator[str]:
