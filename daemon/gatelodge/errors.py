@@ -4,6 +4,7 @@ Everything that Gatelodge raises on purpose.
     GatelodgeError
     ├── ConfigError              the TOML is wrong: a person edits it
     ├── StateError               the state directory cannot be used: full, read-only, of a newer format
+    │   ├── StateDamaged         one document makes no sense: its reader decides whether it can be done without
     │   └── StateLocked          another daemon holds it
     ├── TransientError           try again later; `retry_after` when the other side said when
     │   ├── HttpUnreachable      nothing was sent
@@ -74,6 +75,12 @@ class StateError(GatelodgeError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}; {self.remedy}"
+
+
+class StateDamaged(StateError):
+    """
+    A document cannot be understood, as against one that this Gatelodge must not touch.
+    """
 
 
 class StateLocked(StateError):
@@ -182,7 +189,8 @@ class NginxRefused(NginxError):
     """
     nginx refused a configuration, or could not be started with it.
 
-    `output` is what nginx said, `guilty` the file names of the sites it blamed; none when nobody could be blamed.
+    `output` is what nginx said and stands alone, `guilty` the file names of the sites it blamed; none when nobody could be
+    blamed.
     """
 
     def __init__(self, output: str, guilty: frozenset[str] = frozenset()) -> None:
@@ -191,7 +199,7 @@ class NginxRefused(NginxError):
         self.guilty = guilty
 
     def __str__(self) -> str:
-        return f"nginx refused the configuration: {self.output}"
+        return self.output
 
 
 class NginxUnproven(NginxError):

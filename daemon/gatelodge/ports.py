@@ -118,7 +118,8 @@ class Store(Protocol):
         that is no longer intact.
 
         Raises:
-            StateError: the store cannot be written.
+            StateError: the store cannot be written, or what is held under that name cannot be read though it may be well: it was
+                written by a newer Gatelodge, or belongs to another user.
             ValueError: key and leaf do not fit, the leaf lacks a name of the spec, or see above.
         """
         ...
@@ -127,8 +128,10 @@ class Store(Protocol):
         """
         Return what is held. Cheap when nothing has changed: files are read again only when they look different.
 
+        A certificate that cannot be read is named in `damaged`, whatever the reason, and costs no other anything.
+
         Raises:
-            StateError: the store cannot be read.
+            StateError: the store itself cannot be read, or the machine is short of something.
         """
         ...
 
@@ -165,12 +168,13 @@ class Store(Protocol):
 class Index:
     """
     What a store holds: the newest intact version of each certificate, the numbers of all intact versions, and for certificates
-    whose newest version is not intact, why.
+    whose newest version is not intact, why. `closed` are those that `put` refuses, since what is there is not ours to replace.
     """
 
     held: Mapping[str, Held]
     versions: Mapping[str, tuple[int, ...]]
     damaged: Mapping[str, str]
+    closed: frozenset[str] = frozenset()
 
 
 class Documents(Protocol):
@@ -186,6 +190,7 @@ class Documents(Protocol):
         Return a document, or None.
 
         Raises:
+            StateDamaged: it is there and makes no sense; the next `put` replaces it.
             StateError: it is there but cannot be read, or was written by a newer Gatelodge.
         """
         ...

@@ -191,7 +191,11 @@ class _Gates:
         solver_parts = (wanted.webroot, origin)
         if solver_parts not in self._webroots:
             self._webroots[solver_parts] = Webroot(
-                directory=wanted.webroot, http=self._web(None), origin=origin, clock=self._clock
+                directory=wanted.webroot,
+                http=self._web(None),
+                origin=origin,
+                clock=self._clock,
+                own=wanted.webroot.startswith(f"{wanted.state_directory}/"),
             )
         parts = (authority, email, *solver_parts)
         if parts not in self._acmes:

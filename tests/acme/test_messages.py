@@ -138,3 +138,94 @@ def test_addresses_are_identifiers_of_their_own_kind() -> None:
         {"type": "ip", "value": "192.0.2.1"},
         {"type": "ip", "value": "2001:db8::1"},
     ]
+
+
+@pytest.mark.parametrize("text", ["\ud800-01", "\x1b]0;owned\x07-01", "a\nb", "x" * 5000])
+def test_text_can_be_shown(text: str) -> None:
+    """
+    Whatever a server calls a status or a type, it can be printed, encoded and read.
+    """
+    challenge = AUTHORIZATION["challenges"][0] | {"type": text, "status": text}
+    found = authorization(AUTHORIZATION | {"status": text, "challenges": [challenge]})
+    asked = order(ORDER | {"status": text, "profile": text})
+    for each in (found.status, found.challenges[0].type, found.challenges[0].status, asked.status, asked.profile or ""):
+        assert each
+        assert each.isprintable()
+        assert each.encode()
+        assert len(each) <= 1000
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ca.test/\x1b]0;owned",
+        "https://ca.test/a b",
+        "https://ca.test/\n",
+        "https://cä.test/",
+        "https://ca.test/\ud800",
+        "https://" + "a" * 3000,
+        "https:///order",
+        "https://[::1/order",
+        "https://ca.test:99999/",
+        "http://ca.test/order",
+        "http://127.0.0.1.ca.test/order",
+        "ftp://ca.test/",
+        "",
+    ],
+)
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    """
+    Only https, in printable ASCII and of a sane length, is asked for; and the refusal does not repeat what was sent.
+    """
+    for document in (ORDER | {"finalize": url}, ORDER | {"authorizations": [url]}):
+        with pytest.raises(IssuanceError) as caught:
+            order(document)
+        assert caught.value.problem.type == "badAnswer"
+        assert caught.value.problem.detail.isprintable()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:14000/x", "http://[::1]/x", "http://localhost/x", "https://ca.test/x"]
+)
+def test_a_ca_on_this_machine_may_do_without_tls(url: str) -> None:
+    """
+    Loopback is nobody's to listen in on.
+    """
+    assert order(ORDER | {"finalize": url}).finalize == url
+
+
+def test_a_link_is_read_as_a_url() -> None:
+    """
+    Headers point to places as fields do: relative to the answer's, and no less checked.
+    """
+    assert messages.link(URL, "/order/1") == "https://ca.test/order/1"
+    for bad in ("http://ca.test/order/1", "https://ca.test/\x1b", "//[", "\udcff"):
+        with pytest.raises(IssuanceError):
+            messages.link(URL, bad)
+
+
+@pytest.mark.parametrize("value", ["\x1b[2Ja.example", "a.example\x00", "ä.example", "a" * 254])
+def test_a_name_that_is_none_is_refused(value: str) -> None:
+    """
+    A name is compared and shown, so nothing is cut off it to make it one of ours.
+    """
+    with pytest.raises(IssuanceError):
+        order(ORDER | {"identifiers": [{"type": "dns", "value": value}]})
+
+
+def test_lists_are_bounded() -> None:
+    """
+    More authorizations than names, or more of anything than any CA has, is work that nobody asked for.
+    """
+    url = "https://ca.test/x"
+    challenge = AUTHORIZATION["challenges"][0]
+    order(ORDER | {"authorizations": [url, url]})
+    authorization(AUTHORIZATION | {"challenges": [challenge] * 100})
+    for ask in (
+        lambda: order(ORDER | {"authorizations": [url] * 3}),
+        lambda: order(ORDER | {"identifiers": ORDER["identifiers"] * 501}),
+        lambda: authorization(AUTHORIZATION | {"challenges": [challenge] * 101}),
+        lambda: messages.order_list(response({"orders": [url] * 10_001}), url=URL),
+    ):
+        with pytest.raises(IssuanceError, match="which is more than"):
+            ask()

@@ -86,3 +86,11 @@ def test_control_characters_do_not_reach_a_terminal() -> None:
     assert "\x1b" not in found.detail
     assert "\n" not in found.detail
     assert len(found.detail) <= 1000
+
+
+def test_surrogates_and_endless_reasons_are_left_out() -> None:
+    """
+    What cannot be encoded would stop the log; what has no end would fill it.
+    """
+    found = problems.from_document({"type": "\ud800x", "detail": "y\udfff", "subproblems": [{}] * 10_000})
+    assert (found.type, found.detail, len(found.subproblems)) == ("x", "y", 100)

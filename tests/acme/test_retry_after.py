@@ -79,3 +79,10 @@ def test_no_header_is_no_wait() -> None:
     An answer without Retry-After asks for nothing.
     """
     assert retry_after.of_answer(HttpResponse(status=503, headers={}, body=b""), now=NOW) is None
+
+
+def test_a_month_is_not_believed() -> None:
+    """
+    A certificate would expire meanwhile.
+    """
+    assert retry_after.parse("2592000", now=NOW) == dt.timedelta(days=1)

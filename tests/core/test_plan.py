@@ -430,6 +430,19 @@ def test_forgetting_waits_until_no_tree_names_it() -> None:
     assert not any(name == "b.example" for tree in world.observed.nginx.generations for name, _ in tree.references)
 
 
+def test_a_certificate_that_is_not_ours_to_replace_costs_no_order_and_stops_no_other() -> None:
+    """
+    Files of a newer Gatelodge, or of another user: a person must look; the other sites are served meanwhile.
+    """
+    world = fresh_world(A, B)
+    kept(world, damaged={"a.example": "written by a newer Gatelodge"}, closed=frozenset({"a.example"}))
+    world.settle()
+
+    assert "a.example" not in world.observed.held
+    assert not world.observed.held["b.example"].placeholder
+    assert world.observed.nginx.running
+
+
 def test_a_certificate_that_was_just_stored_is_not_due_at_once() -> None:
     """
     A CA that issues them half dead is not asked in a loop: there is at least an hour between two.

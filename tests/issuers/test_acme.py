@@ -272,15 +272,25 @@ async def test_a_failed_check_fails_the_order(world: World) -> None:
     assert not world.board.visible
 
 
-async def test_a_failed_self_check_asks_the_ca_for_nothing(world: World) -> None:
+async def test_a_failed_self_check_costs_nothing(world: World) -> None:
     """
-    No challenge is answered, so nothing counts as failed; the open authorizations are given up and the record closed.
+    No challenge is answered, so nothing counts as failed; the order is kept, and however often it fails, there is one.
     """
     world.board.fail = IssuanceError(Problem(type="selfCheck", detail="404"))
-    assert (await world.fail()).type == "selfCheck"
-    assert "challenge" not in world.server.log
-    assert {each.status for each in world.server.authorizations.values()} == {"deactivated"}
-    assert await world.record() is None
+    for _ in range(3):
+        assert (await world.fail()).type == "selfCheck"
+        world.restart()
+    before = await world.record()
+    assert {operation for operation, _ in world.server.payloads} == {
+        "new-account",
+        "new-order",
+        "order",
+        "authorization",
+    }
+    assert {each.status for each in world.server.authorizations.values()} == {"pending"}
+    world.board.fail = None
+    assert (await world.issue()).private_key.reveal() == before["private_key"]
+    assert len(world.server.orders) == world.server.issued == 1
 
 
 async def test_what_is_proven_is_not_given_up(world: World) -> None:
@@ -289,8 +299,9 @@ async def test_what_is_proven_is_not_given_up(world: World) -> None:
     """
     world.server.reuse = True
     await world.issue(dataclasses.replace(SPEC, name="other", names=SPEC.names[:1]))
-    world.board.fail = IssuanceError(Problem(type="selfCheck", detail="404"))
-    await world.fail()
+    world.solvers = []
+    world.restart()
+    assert (await world.fail()).type == "noSolver"
     assert [each.status for each in world.server.authorizations.values()] == ["valid", "deactivated"]
 
 
@@ -298,9 +309,10 @@ async def test_giving_up_is_done_in_kindness_only(world: World) -> None:
     """
     A CA that cannot be told does not hide why the order failed.
     """
-    world.board.fail = IssuanceError(Problem(type="selfCheck", detail="404"))
+    world.solvers = []
+    world.restart()
     world.server.scripted["order"] = [world.server.problem(404, "malformed")]
-    assert (await world.fail()).type == "selfCheck"
+    assert (await world.fail()).type == "noSolver"
     assert await world.record() is None
 
 
@@ -336,6 +348,10 @@ async def test_the_first_solver_that_can_is_used(world: World) -> None:
         ("key", "another key"),
         ("names", "other.test"),
         ("expired", "expired on 2025-12-31"),
+        ("future", "begins on 2026-01-01 02:00"),
+        ("long", "a chain of"),
+        ("kind", "neither a host's nor an address: RFC822Name"),
+        ("escape", "for  ]0;owned , not for a.example"),
         ("garbage", "no certificate"),
     ],
 )
@@ -348,6 +364,34 @@ async def test_a_wrong_certificate_is_not_handed_out(world: World, lie: str, wor
     assert problem.type == "badAnswer"
     assert words in problem.detail
     assert await world.record() is None
+
+
+async def test_a_certificate_that_begins_a_little_ahead_is_taken(world: World) -> None:
+    """
+    A clock of ours that is slow by minutes refuses nothing.
+    """
+    world.server.lie = "soon"
+    await world.issue()
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_a_certificate_that_is_refused_is_ordered_anew(world: World, status: int) -> None:
+    """
+    A valid order never ends by itself, so it is not asked for ever for a certificate that the CA does not hand out.
+    """
+    world.server.scripted["certificate"] = [world.server.answer(b"<html>", status)]
+    assert (await world.fail()).type == "badAnswer"
+    assert await world.record() is None
+    await world.issue()
+    assert len(world.server.orders) == 2
+
+
+async def test_bytes_that_are_no_text_between_certificates_are_passed_over(world: World) -> None:
+    """
+    What stands beside the PEM is dropped, whatever it is.
+    """
+    world.server.lie = "prologue"
+    assert (await world.issue()).chain.startswith("-----BEGIN")
 
 
 @pytest.mark.parametrize("operation", ["new-order", "authorization", "order", "finalize"])

@@ -13,10 +13,13 @@ import pytest
 from tests.issuers.test_acme import ORDERS, SPEC, World
 from tests.support.fake_acme import DIRECTORY
 
-from gatelodge.errors import IssuanceError
+from gatelodge.errors import IssuanceError, StateError
 from gatelodge.model import AcmeIssuer, CertificateAuthority, Name
+from gatelodge.stores.documents import DirectoryDocuments
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gatelodge.model import JsonObject
 
 
@@ -159,6 +162,63 @@ async def test_without_a_list_a_lost_order_is_replaced() -> None:
     async with world.acme.issue(SPEC, progress=world.texts.append):
         assert (await world.record())["begun"] == 2
     assert (len(world.server.orders), world.server.issued) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, b""), (405, b'{"type": "urn:ietf:params:acme:error:malformed"}'), (200, b"[]"), (501, None), (404, None)],
+)
+@pytest.mark.parametrize("operation", ["account", "orders"])
+async def test_a_list_that_cannot_be_read_is_none(
+    world: World, operation: str, status: int, body: bytes | None
+) -> None:
+    """
+    A server that names a list it does not keep costs one order more; one in trouble is asked again later.
+    """
+    await world.stop_at("new-order", "after")
+    kind = {404: "notFound", 501: "serverInternal"}.get(status, "")
+    bad = world.server.problem(status, kind) if body is None else world.server.answer(body, status)
+    world.server.scripted[operation] = [bad] * 4
+    if status == 501:
+        assert (await world.fail()).type == "serverInternal"
+        assert len(world.server.orders) == 1
+        world.server.scripted.clear()
+        await world.issue()
+        assert len(world.server.orders) == 1
+        return
+    await world.issue()
+    assert (len(world.server.orders), world.server.issued) == (2, 1)
+
+
+async def test_an_order_with_work_without_end_is_refused(world: World) -> None:
+    """
+    None of the authorizations that nobody asked for is asked about, and no token is shown.
+    """
+    await world.stop_at("authorization", "before")
+    (order,) = world.server.orders.values()
+    order.authorizations *= 1000
+    world.server.scripted["new-order"] = [world.server.answer({}, 500)] * 4
+    await world.fail()
+    assert "authorization" not in world.server.log
+    assert len(world.server.log) < 20
+
+
+async def test_a_record_that_a_power_loss_emptied_counts_as_none(world: World, tmp_path: Path) -> None:
+    """
+    The certificate is ordered anew, and the next record takes the place of the damaged one.
+    """
+    world.documents = DirectoryDocuments(directory=str(tmp_path))  # type: ignore[assignment]
+    world.restart()
+    await world.documents.put(ORDERS, SPEC.name, {})
+    (file,) = (tmp_path / ORDERS).iterdir()
+    file.write_bytes(b"")
+    await world.issue()
+    assert await world.record() is None
+    assert world.server.issued == 1
+    file.write_text('{"format": 2}')
+    with pytest.raises(StateError, match="newer Gatelodge"):
+        await world.issue()
+    assert world.server.issued == 1
 
 
 async def test_a_record_that_makes_no_sense_counts_as_none(world: World) -> None:

@@ -192,7 +192,7 @@ async def test_nginx_may_need_a_moment(world: World) -> None:
     ("answer", "words"),
     [
         (answered(404), ["answered 404"]),
-        (answered(301, location="https://a.example/x"), ["answered 301 to https://a.example/x"]),
+        (answered(301, location="https://a.example/x"), ["answered 301 to 'https://a.example/x'"]),
         (answered(200, b"<html>"), ["something else than the token"]),
         (HttpUnreachable("127.0.0.1 cannot be reached: refused"), ["refused"]),
     ],
@@ -325,3 +325,51 @@ async def test_the_second_failing_to_be_written_removes_the_first(world: World) 
     bad = Challenge(name=Name("b.example"), token="a/b", key_authorization="x")
     await world.problem(ONE, bad)
     assert world.files() == set()
+
+
+async def test_old_tokens_of_a_killed_process_are_removed_once(world: World) -> None:
+    """
+    In a webroot of our own, at the first use: files named as tokens and a day old. Nothing else, and nothing later.
+    """
+    folder = world.root / FOLDER
+    folder.mkdir(parents=True)
+    now = world.clock.now().timestamp()
+    for name in ("old", ".old-1.new", "young", ".hidden", "robots.txt"):
+        (folder / name).write_text("x")
+        os.utime(folder / name, (now, now - (3600 if name == "young" else 90_000)))
+    (folder / "subfolder").mkdir()
+    (folder / "link").symlink_to("robots.txt")
+    for name in ("subfolder", "link"):
+        os.utime(folder / name, (0, 0), follow_symlinks=False)
+    kept = {"young", ".hidden", "robots.txt", "subfolder", "link"}
+    solver = Webroot(directory=str(world.root), http=world.server, origin=ORIGIN, clock=world.clock, own=True)
+    async with solver.published([ONE]):
+        assert world.files() == kept | {ONE.token}
+    (folder / "later").write_text("x")
+    os.utime(folder / "later", (0, 0))
+    async with solver.published([ONE]):
+        pass
+    assert world.files() == kept | {"later"}
+
+
+async def test_a_shared_webroot_is_not_swept(world: World) -> None:
+    """
+    Another client's tokens are named as ours are.
+    """
+    folder = world.root / FOLDER
+    folder.mkdir(parents=True)
+    (folder / "old").write_text("x")
+    os.utime(folder / "old", (0, 0))
+    async with world.solver.published([ONE]):
+        pass
+    assert world.files() == {"old"}
+
+
+async def test_where_a_redirect_leads_is_shown_harmlessly(world: World) -> None:
+    """
+    Whoever answers on that port does not reach the reader's terminal.
+    """
+    world.server.first = [answered(301, location="https://x/\x1b]0;owned\x07\udcff" + "y" * 9999)] * 100
+    _, text = await world.problem(ONE)
+    assert text.isprintable()
+    assert len(text) < 2000

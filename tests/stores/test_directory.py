@@ -7,8 +7,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime as dt
+import errno
 import json
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -22,6 +24,7 @@ from tests.support.certificates import QuickKeys, issued, placeholder, spec
 from tests.support.stores import WIKI, everything, opened
 from tests.support.waiting import until
 
+from gatelodge import durable
 from gatelodge.errors import StateError
 from gatelodge.ports import Issued
 from gatelodge.stores import contents
@@ -305,19 +308,118 @@ async def test_placeholder_over_damage(folder: Path) -> None:
 
 async def test_newer_format(folder: Path) -> None:
     """
-    A version of a format from the future stops everything that would read or follow it, and stays untouched.
+    A version of a format from the future is damage that says what to do; nothing follows it, and it stays untouched.
     """
+    other = spec("other.example.com")
     store = opened(folder)
     held = await store.put(WIKI, issued(WIKI))
     path = Path(held.directory) / contents.META
     path.write_text('{"format": 2}')
+    intact = await store.put(other, issued(other))
     await store.verify()
-    with pytest.raises(StateError, match=r"meta\.json.*newer Gatelodge \(format 2, this one knows 1\).*upgrade"):
-        await store.index()
-    with pytest.raises(StateError, match="upgrade"):
-        await opened(folder).put(WIKI, issued(WIKI))
+    index = await store.index()
+    assert index.held == {other.name: intact}
+    assert re.search(
+        r"meta\.json.*written by a newer Gatelodge \(format 2, this one knows 1\).*upgrade", index.damaged[WIKI.name]
+    )
+    for wanted in (WIKI, placeholder()):
+        with pytest.raises(StateError, match="upgrade"):
+            await opened(folder).put(wanted, issued(WIKI))
+    await store.prune([(WIKI.name, 1)])
     assert path.read_text() == '{"format": 2}'
     assert [each.name for each in path.parent.parent.iterdir()] == ["1"]
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, path: Path, code: int) -> None:
+    """
+    Let the opening of a file fail, as it does for a user who may not: tests may run as root, who may everything.
+    """
+    real = os.open
+
+    def fail(asked: str | Path, *more: int, **keywords: int) -> int:
+        if str(asked) == str(path):
+            raise OSError(code, os.strerror(code), str(asked))
+        return real(asked, *more, **keywords)
+
+    monkeypatch.setattr(os, "open", fail)
+
+
+async def test_file_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Root's leftover costs only its own certificate: it is named, an older one is held, nothing follows it; and once it may be read
+    it is held again, though the file looks the same.
+    """
+    store, other = opened(folder), spec("other.example.com")
+    first = await store.put(WIKI, issued(WIKI))
+    second = await store.put(WIKI, issued(WIKI))
+    intact = await store.put(other, issued(other))
+    key = Path(second.directory) / contents.KEY
+    with monkeypatch.context() as patch:
+        refusing(patch, key, errno.EACCES)
+        await store.verify()
+        index = await store.index()
+        assert index.held == {WIKI.name: first, other.name: intact}
+        assert index.damaged == {WIKI.name: str(durable.state_error(key, PermissionError(errno.EACCES, "denied")))}
+        before = everything(folder)
+        for each in (store, opened(folder)):
+            with pytest.raises(StateError, match="permission is denied") as raised:
+                await each.put(WIKI, issued(WIKI))
+            assert raised.value.path == str(key)
+        await store.prune([(WIKI.name, 1)])
+        assert everything(folder) == before
+    assert (await store.index()).held[WIKI.name] == second
+    assert (await store.put(WIKI, issued(WIKI))).version == 3
+
+
+async def test_old_version_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    One that is followed by an intact version stands in nobody's way.
+    """
+    store = opened(folder)
+    first = await store.put(WIKI, issued(WIKI))
+    second = await store.put(WIKI, issued(WIKI))
+    refusing(monkeypatch, Path(first.directory) / contents.META, errno.EACCES)
+    await store.verify()
+    index = await store.index()
+    assert (index.held, index.damaged) == ({WIKI.name: second}, {})
+    assert (await store.put(WIKI, issued(WIKI))).version == 3
+
+
+async def test_folder_that_may_not_be_looked_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A certificate whose folder is closed to us costs no other either.
+    """
+    store, other = opened(folder), spec("other.example.com")
+    await store.put(WIKI, issued(WIKI))
+    intact = await store.put(other, issued(other))
+    closed, real = str(folder / WIKI.name / "versions"), os.scandir
+
+    def scandir(path: str | Path) -> object:
+        if str(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", closed)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    index = await opened(folder).index()
+    assert index.held == {other.name: intact}
+    assert index.damaged[WIKI.name].startswith(f"{closed}: permission is denied")
+    with pytest.raises(StateError, match="permission is denied"):
+        await opened(folder).put(WIKI, issued(WIKI))
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOMEM])
+async def test_machine_that_is_short_of_something(folder: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """
+    Too many open files are no reason to take certificates for damaged and to order them all anew.
+    """
+    store = opened(folder)
+    held = await store.put(WIKI, issued(WIKI))
+    await store.verify()
+    with monkeypatch.context() as patch:
+        refusing(patch, Path(held.directory) / contents.KEY, code)
+        with pytest.raises(StateError):
+            await store.index()
+    assert (await store.index()).held == {WIKI.name: held}
 
 
 async def test_read_only_beside_a_daemon(folder: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gatelodge.errors import StateError
+from gatelodge.errors import StateDamaged, StateError
 from gatelodge.stores.documents import DirectoryDocuments
 
 KIND = "journal/attempts"
@@ -96,7 +96,7 @@ async def test_damage(tmp_path: Path, text: str) -> None:
     await documents.put(KIND, "other", {"failures": 2})
     path = tmp_path / KIND / "wiki.json"
     path.write_text(text, errors="surrogateescape")
-    with pytest.raises(StateError, match=r"wiki\.json: .*; restore it from a backup or move it away"):
+    with pytest.raises(StateDamaged, match=r"wiki\.json: .*; restore it from a backup or move it away"):
         await documents.get(KIND, "wiki")
     for _ in range(2):
         assert await documents.list(KIND) == {"other": {"failures": 2}}
@@ -146,6 +146,66 @@ async def test_leftovers(tmp_path: Path) -> None:
     assert names(tmp_path) == [".new-0"]
     await documents.put(KIND, "wiki", {})
     assert names(tmp_path) == ["wiki.json"]
+
+
+async def test_only_our_leftovers_are_swept(tmp_path: Path) -> None:
+    """
+    Other hidden files and folders, and links, are somebody's; a name of ours that stands in the way is passed over.
+    """
+    folder = tmp_path / KIND
+    (folder / ".git").mkdir(parents=True)
+    (folder / ".git" / "HEAD").write_text("x")
+    (folder / ".new-0").mkdir()
+    (folder / ".new-1").symlink_to(folder / ".git" / "HEAD")
+    (folder / ".new-2").write_text("x")
+    (folder / ".new-3x").write_text("x")
+    documents = DirectoryDocuments(directory=str(tmp_path))
+    await documents.put(KIND, "wiki", {})
+    await documents.put(KIND, "wiki", {"a": 1})
+    assert await documents.get(KIND, "wiki") == {"a": 1}
+    assert names(tmp_path) == [".git", ".new-0", ".new-1", ".new-3x", "wiki.json"]
+    assert (folder / ".git" / "HEAD").read_text() == "x"
+
+
+@pytest.mark.parametrize("linked", ["journal", KIND])
+async def test_nothing_is_swept_behind_a_link(tmp_path: Path, linked: str) -> None:
+    """
+    A folder of ours that is a link leads to what may be anybody's; documents are written there all the same.
+    """
+    outside = tmp_path / "outside"
+    (outside / "attempts").mkdir(parents=True)
+    for each in (outside, outside / "attempts"):
+        (each / ".new-0").write_text("x")
+    link = tmp_path / "state" / linked
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    documents = DirectoryDocuments(directory=str(tmp_path / "state"))
+    await documents.put(KIND, "wiki", {"a": 1})
+    assert await documents.get(KIND, "wiki") == {"a": 1}
+    assert sorted(str(each.relative_to(outside)) for each in outside.rglob(".*")) == [".new-0", "attempts/.new-0"]
+
+
+async def test_document_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    It is left out of a listing and told; asked for, it is no damage that could be written over.
+    """
+    heard = Heard()
+    documents = DirectoryDocuments(directory=str(tmp_path), events=heard)
+    await documents.put(KIND, "wiki", {})
+    await documents.put(KIND, "other", {})
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == "wiki.json":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert await documents.list(KIND) == {"other": {}}
+    assert [event for event, _ in heard.events] == ["state.damaged"]
+    with pytest.raises(StateError, match="permission is denied") as raised:
+        await documents.get(KIND, "wiki")
+    assert not isinstance(raised.value, StateDamaged)
 
 
 async def test_foreign_files(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ It keeps no state and decides nothing: `steps` says what to do next, `transport`
 
 from __future__ import annotations
 
+import collections
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
 from josepy.b64 import b64encode
 
@@ -29,6 +29,9 @@ _CHAIN = "application/pem-certificate-chain"
 
 #: Pages of an account's orders that are read, at most.
 _MOST_PAGES = 50
+
+#: Of so many pages, the orders that are kept: the last ones.
+_MOST_LISTED = 1000
 
 _NEXT = re.compile(r"<([^>]*)>[^,]*;\s*rel=\"?next\"?")
 
@@ -104,7 +107,7 @@ class Client:
         Return the URLs of the account's orders, the last listed first; nothing when the server keeps no list (§7.1.2.1).
         """
         url = messages.account(await self._get(self.kid), url=self.kid).orders
-        found: list[str] = []
+        found: collections.deque[str] = collections.deque(maxlen=_MOST_LISTED)
         for _ in range(_MOST_PAGES):
             if url is None:
                 break
@@ -145,13 +148,10 @@ class Client:
 
     async def certificate(self, url: str) -> str:
         """
-        Fetch a certificate with its chain, as the server wrote it (§7.4.2).
+        Fetch a certificate with its chain, as the server wrote it (§7.4.2). Bytes that no PEM has come as U+FFFD.
         """
         response = await self._transport.post(url, None, signer=self._signer, accept=_CHAIN)
-        try:
-            return response.body.decode("ascii")
-        except UnicodeDecodeError:
-            raise problems.bad_answer(f"{url} answered with something that is no PEM") from None
+        return response.body.decode("ascii", "replace")
 
     async def _authorization(self, url: str) -> Authorization:
         return messages.authorization(await self._get(url), url=url, now=self._transport.now())
@@ -167,9 +167,9 @@ def _location(response: HttpResponse, url: str) -> str:
     found = response.header("location")
     if not found:
         raise problems.bad_answer(f"{url} answered {response.status} without a Location")
-    return urljoin(url, found)
+    return messages.link(url, found)
 
 
 def _next(response: HttpResponse, url: str) -> str | None:
     links = [found[1] for link in response.headers.get("link", ()) if (found := _NEXT.search(link))]
-    return urljoin(url, links[0]) if links else None
+    return messages.link(url, links[0]) if links else None

@@ -2,7 +2,8 @@
 What an ACME server says, as values (RFC 8555 §7.1). Pure.
 
 Tolerant of what may grow: statuses, challenge types and identifier types stay text, unknown fields are passed over, and a
-missing optional one is None. What cannot be done without, or would lead astray, is a problem of type `badAnswer`.
+missing optional one is None. What cannot be done without, or would lead astray, is a problem of type `badAnswer`. Whatever text
+is kept can be shown on a terminal, and no answer makes us ask for more than an order of that many names may need.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ipaddress
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from gatelodge.acme import problems, retry_after
 from gatelodge.model import Name, is_ip, is_wildcard
@@ -25,6 +27,18 @@ if TYPE_CHECKING:
 
 #: Tokens are base64url without padding (RFC 8555 §8.1). They become part of paths and file names.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
+
+#: Printable, without spaces, and not longer than anybody's URL.
+_URL = re.compile(r"https?://[!-~]{1,2000}", re.ASCII)
+
+#: A DNS name has 253 characters at most, an address fewer.
+_NAME = re.compile(r"[!-~]{1,253}", re.ASCII)
+
+#: Bounds that no CA comes near: Let's Encrypt takes 100 names (https://letsencrypt.org/docs/rate-limits/), and there are four
+#: types of challenges.
+_MOST_NAMES = 1000
+_MOST_CHALLENGES = 100
+_MOST_LISTED = 10_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,15 +134,18 @@ def order(response: HttpResponse, *, url: str, now: dt.datetime) -> Order:
     Read an order.
     """
     fields = _object(response, url)
+    named = _list(fields, "identifiers", url, most=_MOST_NAMES)
+    # Each proves one of the names; more would be work without end.
+    proofs = _list(fields, "authorizations", url, most=len(named))
     return Order(
         url=url,
         status=_text(fields, "status", url),
-        names=frozenset(_name(identifier, url) for identifier in _list(fields, "identifiers", url)),
-        authorizations=tuple(_as_url(each, "authorizations", url) for each in _list(fields, "authorizations", url)),
+        names=frozenset(_name(identifier, url) for identifier in named),
+        authorizations=tuple(_as_url(each, "authorizations", url) for each in proofs),
         finalize=_url(fields, "finalize", url),
         certificate=_url(fields, "certificate", url) if fields.get("certificate") else None,
         expires=_time(fields.get("expires")),
-        profile=fields["profile"] if isinstance(fields.get("profile"), str) else None,
+        profile=problems.shown(fields["profile"]) if isinstance(fields.get("profile"), str) else None,
         error=problems.from_document(fields["error"]) if fields.get("error") else None,
         retry_after=retry_after.of_answer(response, now=now),
     )
@@ -145,7 +162,7 @@ def authorization(response: HttpResponse, *, url: str, now: dt.datetime) -> Auth
         url=url,
         status=_text(fields, "status", url),
         name=Name(f"*.{name}") if wildcard else name,
-        challenges=tuple(_challenge(each, url) for each in _list(fields, "challenges", url)),
+        challenges=tuple(_challenge(each, url) for each in _list(fields, "challenges", url, most=_MOST_CHALLENGES)),
         retry_after=retry_after.of_answer(response, now=now),
     )
 
@@ -154,7 +171,18 @@ def order_list(response: HttpResponse, *, url: str) -> tuple[str, ...]:
     """
     Read a page of an account's orders (§7.1.2.1).
     """
-    return tuple(_as_url(each, "orders", url) for each in _list(_object(response, url), "orders", url))
+    listed = _list(_object(response, url), "orders", url, most=_MOST_LISTED)
+    return tuple(_as_url(each, "orders", url) for each in listed)
+
+
+def link(url: str, target: str) -> str:
+    """
+    Return where a header of the answer to `url` points.
+    """
+    try:
+        return _as_url(urljoin(url, target), "Location", url)
+    except ValueError:
+        raise problems.bad_answer(f"{url} answered with a 'Location' that is no URL") from None
 
 
 def identifiers(names: Sequence[Name]) -> list[dict[str, str]]:
@@ -172,15 +200,18 @@ def _challenge(value: object, url: str) -> Challenge:
     return Challenge(
         type=_text(fields, "type", url),
         url=_url(fields, "url", url),
-        status=fields["status"] if isinstance(fields.get("status"), str) else "pending",
+        status=problems.shown(fields["status"]) if isinstance(fields.get("status"), str) else "pending",
         token=token,
         error=problems.from_document(fields["error"]) if fields.get("error") else None,
     )
 
 
-def _name(value: object, url: str) -> Name:
-    fields: dict[str, Any] = value if isinstance(value, dict) else {}
-    text = _text(fields, "value", url).lower()
+def _name(identifier: object, url: str) -> Name:
+    fields: dict[str, Any] = identifier if isinstance(identifier, dict) else {}
+    value = fields.get("value")
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise problems.bad_answer(f"{url} answered with an identifier that is no name")
+    text = value.lower()
     return Name(str(ipaddress.ip_address(text)) if is_ip(text) else text)
 
 
@@ -204,15 +235,18 @@ def _object(response: HttpResponse, url: str) -> dict[str, Any]:
 
 def _text(fields: dict[str, Any], name: str, url: str) -> str:
     value = fields.get(name)
-    if not isinstance(value, str) or not value:
+    text = problems.shown(value) if isinstance(value, str) else ""
+    if not text:
         raise problems.bad_answer(f"{url} answered without {name!r}")
-    return value
+    return text
 
 
-def _list(fields: dict[str, Any], name: str, url: str) -> list[object]:
+def _list(fields: dict[str, Any], name: str, url: str, *, most: int) -> list[object]:
     value = fields.get(name)
     if not isinstance(value, list):
         raise problems.bad_answer(f"{url} answered without a list of {name!r}")
+    if len(value) > most:
+        raise problems.bad_answer(f"{url} answered with {len(value)} {name}, which is more than {most}")
     return value
 
 
@@ -221,6 +255,17 @@ def _url(fields: dict[str, Any], name: str, url: str) -> str:
 
 
 def _as_url(value: object, name: str, url: str) -> str:
-    if not isinstance(value, str) or not value.startswith(("https://", "http://")):
+    if not isinstance(value, str) or not _URL.fullmatch(value):
         raise problems.bad_answer(f"{url} answered with a {name!r} that is no URL")
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        host = None
+    if not host or not (parts.scheme == "https" or _is_loopback(host)):
+        raise problems.bad_answer(f"{url} answered with a {name!r} that is no https URL")
     return value
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)

@@ -28,6 +28,9 @@ _SERVER_ERROR = 500
 #: More of a text from outside than this is of no use to a reader.
 _MOST = 1000
 
+#: Reasons that are kept of one problem: a CA gives at most one for each name.
+_MOST_SUBPROBLEMS = 100
+
 
 def bad_answer(what: str, *, status: int | None = None) -> IssuanceError:
     """
@@ -71,10 +74,17 @@ def from_document(document: object, *, status: int | None = None, wait: dt.timed
         type=_type(fields),
         detail=_text(fields, "detail") or _text(fields, "title") or "the server gave no reason",
         status=status if status is not None else own if isinstance(own, int) else None,
-        subproblems=tuple(map(_subproblem, subproblems)) if isinstance(subproblems, list) else (),
+        subproblems=tuple(map(_subproblem, subproblems[:_MOST_SUBPROBLEMS])) if isinstance(subproblems, list) else (),
         retry_after=wait,
         instance=_text(fields, "instance"),
     )
+
+
+def shown(text: str) -> str:
+    """
+    Return a text from outside as it may end up on terminals and in logs: bounded, without control characters and surrogates.
+    """
+    return "".join(letter if letter.isprintable() else " " for letter in text[:_MOST]).strip()
 
 
 def _subproblem(document: object) -> Subproblem:
@@ -94,7 +104,4 @@ def _type(fields: dict[str, Any]) -> str:
 
 def _text(fields: dict[str, Any], name: str) -> str | None:
     value = fields.get(name)
-    if not isinstance(value, str):
-        return None
-    # It ends up on terminals and in logs: no control characters from a server get there.
-    return "".join(letter if letter.isprintable() else " " for letter in value[:_MOST]).strip() or None
+    return shown(value) or None if isinstance(value, str) else None

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gatelodge.ports import HttpResponse
 
-#: The longest wait that is believed. Let's Encrypt's longest window is a week (https://letsencrypt.org/docs/rate-limits/).
-LONGEST = dt.timedelta(days=30)
+#: The longest wait that is believed. Some windows are longer (Let's Encrypt: a week, https://letsencrypt.org/docs/rate-limits/);
+#: to be refused once a day costs less than a certificate that expires because a server said a month.
+LONGEST = dt.timedelta(days=1)
 
 _SECONDS = re.compile(r"[0-9]+", re.ASCII)
 _MOST_DIGITS = 10

@@ -163,4 +163,4 @@ def _presents_ip(section: SiteSection) -> bool:
 
 
 def _share_a_listener(one: SiteSection, other: SiteSection) -> bool:
-    return one.tls is other.tls and bool(set(one.listeners) & set(other.listeners))
+    return one.tls is other.tls and any(mine.overlaps(theirs) for mine in one.listeners for theirs in other.listeners)

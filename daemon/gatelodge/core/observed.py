@@ -109,13 +109,15 @@ class Nginx:
     nginx as it is found. `missing` says why there is none to run; then `capabilities` is None.
 
     `running` is the generation that the running master was last given, 0 when it runs an unknown one, None when it does not
-    run. `reloaded_at` is the last reload by us; `draining` counts workers that finish old connections.
+    run. `version` is the running master's, None when that is not known: `capabilities` are those of the program on disk, which
+    may have been replaced since. `reloaded_at` is the last reload by us; `draining` counts workers that finish old connections.
     """
 
     capabilities: Capabilities | None = None
     missing: str | None = None
     running: int | None = None
     pid: int | None = None
+    version: tuple[int, int, int] | None = None
     current: Generation | None = None
     generations: tuple[Generation, ...] = ()
     reloaded_at: dt.datetime | None = None
@@ -156,12 +158,13 @@ class Doubt:
 class Observed:
     """
     Everything at one moment. `versions` lists the intact versions on disk for each certificate, `damaged` those held ones whose
-    newest version is not intact.
+    newest version is not intact, `closed` those of them that cannot be replaced before a person did something.
     """
 
     held: Mapping[str, Held] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     damaged: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    closed: frozenset[str] = frozenset()
     attempts: Mapping[str, Attempt] = dataclasses.field(default_factory=dict)
     in_flight: Mapping[str, InFlight] = dataclasses.field(default_factory=dict)
     jobs: Mapping[str, Job] = dataclasses.field(default_factory=dict)

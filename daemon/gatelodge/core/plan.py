@@ -135,6 +135,8 @@ class _Planner:
     def _certificates(self) -> Iterator[Action]:
         for spec in self.desired.certificates.values():
             held = self.observed.held.get(spec.name)
+            if spec.name in self.observed.closed:
+                continue  # its files are not ours to replace; an order would be thrown away
             if held is None:
                 mend = Obtain(spec=spec, reason=Reason.DAMAGED)
                 yield mend if self._lost_while_serving(mend) and self._possible(spec) else MakePlaceholder(spec=spec)
@@ -245,7 +247,7 @@ class _Planner:
             yield RollBack(tree=current.digest)
             return
         apply = ApplyTree(rendered=rendered, why=self._why())
-        ready = all(name in self.observed.held for name in self.desired.certificates)
+        ready = self.desired.certificates.keys() <= self.observed.held.keys() | self.observed.closed
         if nginx.running is None:
             start = StartNginx(tree=current.digest) if current and self._intact(current.references) else None
             # What is asked for comes first, so that a change that no reload can make is made now; what was proven is the way back.

@@ -9,7 +9,7 @@ record that is found depends only on what the CA says of that order:
     valid               fetch the certificate
     gone, invalid, expired, or made for other names or another account
                         give its open authorizations up, order anew
-    its URL never came  look for it in the account's list of orders, where the CA keeps one; else order anew
+    its URL never came  look for it in the account's list of orders, where the CA keeps one that can be read; else order anew
 
 So a crash costs at most one more order, and never a second certificate. Never in this file: when to try again, and what is
 done with a certificate.
@@ -177,8 +177,15 @@ class Acme:
         """
         Look for an order whose URL never came, among those that no other certificate has a record of.
         """
+        try:
+            listed = await client.orders()
+        except IssuanceError as error:
+            if passes(error.problem) or error.problem.type == "accountDoesNotExist":
+                raise
+            # It names a list and does not keep one: an order more is better than a certificate that waits for ever.
+            return None
         taken = await self._records.urls()
-        for url in (await client.orders())[:_MOST_LISTED]:
+        for url in listed[:_MOST_LISTED]:
             if url in taken:
                 continue
             try:

@@ -44,8 +44,8 @@ _LONGEST_WAIT = 5.0
 #: Problems that pass: the same request may succeed later. So does every 5xx.
 _PASSING = frozenset({"unreachable", "timeout", "rateLimited", "badNonce", "serverInternal"})
 
-#: Problems that say nothing about the order itself.
-_BESIDE = _PASSING | {"badAnswer", "accountDoesNotExist"}
+#: Problems that say nothing about the order itself. After a failed look of our own the CA was told nothing, so the order stays.
+_BESIDE = _PASSING | {"badAnswer", "accountDoesNotExist", "selfCheck"}
 
 _SERVER_ERROR = 500
 
@@ -125,7 +125,7 @@ class Fulfilment:
                         done = dataclasses.replace(done, finalized=accepted)
                     case steps.Download(url=url):
                         self._progress(f"fetching the certificate from {self._ca}")
-                        return self._received(await self._client.certificate(url), key, record)
+                        return self._received(await self._fetch(url), key, record)
                     case steps.Failed(problem=problem):
                         raise OrderDead(problem)
 
@@ -224,6 +224,15 @@ class Fulfilment:
                 )
             )
         await self._clock.sleep(wait)
+
+    async def _fetch(self, url: str) -> str:
+        try:
+            return await self._client.certificate(url)
+        except IssuanceError as error:
+            if passes(error.problem) or error.problem.type == "accountDoesNotExist":
+                raise
+            # A valid order never expires, so one whose certificate is refused would be asked for ever.
+            raise OrderDead(error.problem) from error
 
     def _received(self, pem: str, key: _Key, record: Record) -> Issued:
         try:

@@ -1,27 +1,46 @@
 """
 Decides whether what a CA sent is the certificate that was ordered. Pure.
 
-A certificate that does not fit its key or its names would be refused by nginx or by every visitor, so it never gets that far.
+A certificate that does not fit its key, its names or the time would be refused by nginx or by every visitor, so it never gets
+that far; and what the store would refuse is refused here.
 Trust in the chain is not checked: which roots visitors trust is not known here.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gatelodge.acme import problems
 from gatelodge.errors import IssuanceError, Problem
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable
 
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
     from gatelodge.model import Name
+
+#: What a clock of ours may be slow by. CAs date certificates back, Let's Encrypt by an hour, for clocks like that.
+SLOW = dt.timedelta(hours=1)
+
+#: A chain of this length is none: a real one is below 10 kB, and nginx would send it at every handshake.
+_MOST_CHARACTERS = 200_000
+
+#: What the library raises for a certificate that is none, or of a kind that nobody uses.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def check(pem: str, *, names: Iterable[Name], public_key: PublicKeyTypes, ca: str, now: dt.datetime) -> str:
@@ -31,22 +50,28 @@ def check(pem: str, *, names: Iterable[Name], public_key: PublicKeyTypes, ca: st
     Raises:
         IssuanceError: `badAnswer`: it is not what was ordered.
     """
+    if len(pem) > _MOST_CHARACTERS:
+        raise _wrong(ca, f"a chain of {len(pem)} characters")
     try:
         chain = x509.load_pem_x509_certificates(pem.encode())
         # RFC 8555 §9.1: the leaf comes first.
         leaf = chain[0]
         sans = _sans(leaf)
         theirs = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, x509.DuplicateExtension) as error:
+        begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+        rewritten = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in chain)
+    except _UNREADABLE as error:
         raise _wrong(ca, f"no certificate ({error})") from None
     if theirs != public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
         raise _wrong(ca, "a certificate for another key")
     wanted = frozenset(names)
     if sans != wanted:
         raise _wrong(ca, f"a certificate for {_listed(sans)}, not for {_listed(wanted)}")
-    if leaf.not_valid_after_utc <= now:
-        raise _wrong(ca, f"a certificate that expired on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
-    return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in chain)
+    if ends <= now:
+        raise _wrong(ca, f"a certificate that expired on {ends:%Y-%m-%d %H:%M} UTC")
+    if begins > now + SLOW:
+        raise _wrong(ca, f"a certificate that begins on {begins:%Y-%m-%d %H:%M} UTC")
+    return rewritten
 
 
 def _sans(leaf: x509.Certificate) -> frozenset[str]:
@@ -58,8 +83,13 @@ def _sans(leaf: x509.Certificate) -> frozenset[str]:
 
 
 def _name(name: x509.GeneralName) -> str:
-    value = name.value
-    return str(value) if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address) else str(value).lower()
+    match name:
+        case x509.DNSName(value=str(value)):
+            return value.lower()
+        case x509.IPAddress(value=ipaddress.IPv4Address() | ipaddress.IPv6Address() as value):
+            return str(value)
+        case _:
+            raise ValueError(f"it has a name that is neither a host's nor an address: {type(name).__name__}")
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -68,5 +98,8 @@ def _listed(names: Iterable[str]) -> str:
 
 def _wrong(ca: str, what: str) -> IssuanceError:
     return IssuanceError(
-        Problem(type="badAnswer", detail=f"{ca} sent {what}; the order is given up and made anew at the next try")
+        Problem(
+            type="badAnswer",
+            detail=f"{ca} sent {problems.shown(what)}; the order is given up and made anew at the next try",
+        )
     )

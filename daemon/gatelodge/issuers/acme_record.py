@@ -11,6 +11,7 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from gatelodge.errors import StateDamaged
 from gatelodge.model import KeyKind, Name, Secret
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ class Records:
         """
         Return the record of a certificate, or None.
         """
-        document = await self._documents.get(KIND, name)
+        try:
+            document = await self._documents.get(KIND, name)
+        except StateDamaged:
+            return None
         return None if document is None else _read(dict(document))
 
     async def put(self, record: Record) -> None:

@@ -65,7 +65,10 @@ class Journal:
         """
         Learn whether an order for a certificate is in flight: issuers write those down and close them themselves.
         """
-        document = await self._documents.get(ORDERS, certificate)
+        try:
+            document = await self._documents.get(ORDERS, certificate)
+        except StateError:
+            document = None  # whoever needs it says so; this must not hide what went wrong before
         found = _known({certificate: document} if document else {}, _in_flight)
         self.in_flight.pop(certificate, None)
         self.in_flight.update(found)

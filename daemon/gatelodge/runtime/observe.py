@@ -37,6 +37,7 @@ async def observe(
         held=index.held,
         versions=index.versions,
         damaged=index.damaged,
+        closed=index.closed,
         attempts=journal.standing_attempts(nginx_runs=found.running is not None),
         in_flight=dict(journal.in_flight),
         jobs=jobs,

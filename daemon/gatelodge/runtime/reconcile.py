@@ -216,9 +216,10 @@ class Reconciler:
 
     async def passed(self, condition: Callable[[Look], bool]) -> Look:
         """
-        Return the first look from now on that satisfies a condition.
+        Return the first look from now on that satisfies a condition. There will be one: the last one may have been just before.
         """
         async with self._passed:
+            self.wake()
             while True:
                 await self._passed.wait()
                 if self.latest is not None and condition(self.latest):

@@ -56,11 +56,11 @@ def healthy(document: dict[str, Any]) -> bool:
 def _nginx(look: Look) -> dict[str, Any]:
     observed, nginx = look.observed, look.observed.nginx
     failed = [attempt for tries, attempt in observed.attempts.items() if tries.startswith("nginx/")]
-    version = ".".join(map(str, nginx.capabilities.version)) if nginx.capabilities else None
+    version = nginx.version or (nginx.capabilities.version if nginx.capabilities else None)
     return {
         "running": nginx.running is not None,
         "pid": nginx.pid,
-        "version": version,
+        "version": ".".join(map(str, version)) if version else None,
         "generation": nginx.current.number if nginx.current else None,
         "proven": bool(
             nginx.running and nginx.current and nginx.current.proven and nginx.running == nginx.current.number

@@ -1,8 +1,8 @@
 """
 Answers http-01 through files that nginx serves (RFC 8555 §8.3), and looks through nginx before the CA does.
 
-A failed check by the CA costs its limits (Let's Encrypt: 5 an hour and name); a failed look of ours costs nothing. Only nginx's
-own listener is asked: what the public addresses answer from inside says little about what the CA will see.
+A failed check by the CA costs its limits (Let's Encrypt: 5 an hour and name); a failed look of ours costs nothing, since the CA
+is told nothing and the issuer keeps the order. Only nginx's own listener is asked: what the public addresses answer from inside says little about what the CA will see.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import datetime as dt
 import ipaddress
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
 #: How long nginx may take to serve a token: it may just have been reloaded or started.
 DEADLINE = 5.0
 
+#: Tokens older than this are nobody's any more: no order is worked on for so long.
+_OLD = dt.timedelta(days=1)
+
 _FIRST_WAIT = 0.05
 _GROWTH = 2.0
 _REQUEST_SECONDS = 3.0
 _OK = 200
+_MOST_SHOWN = 200
 
 
 class Webroot:
@@ -36,10 +41,11 @@ class Webroot:
     Implements `ports.Solver` for http-01.
     """
 
-    def __init__(self, *, directory: str, http: Http, origin: str, clock: Clock) -> None:
+    def __init__(self, *, directory: str, http: Http, origin: str, clock: Clock, own: bool = False) -> None:
         """
         Args:
             directory: the webroot.
+            own: nobody else puts tokens there, so that old ones, which a killed process left, may be removed.
             origin: nginx's plain listener as seen from here, `http://127.0.0.1:80`.
         """
         self._directory = directory
@@ -48,6 +54,7 @@ class Webroot:
         self._clock = clock
         # Two orders can share an authorization, and with it a token: the last one out removes the file.
         self._uses: collections.Counter[str] = collections.Counter()
+        self._unswept = own
 
     @property
     def type(self) -> str:
@@ -61,6 +68,9 @@ class Webroot:
         """
         Keep the answers visible, as `ports.Solver` says.
         """
+        if self._unswept:
+            self._unswept = False
+            webroot_files.sweep(self._directory, before=(self._clock.now() - _OLD).timestamp())
         with contextlib.ExitStack() as files:
             for challenge in challenges:
                 self._write(challenge, files)
@@ -137,7 +147,8 @@ class Webroot:
             return f"{url}: {error}"
         if answer.status != _OK:
             elsewhere = answer.header("location")
-            return f"{url} answered {answer.status}" + (f" to {elsewhere}" if elsewhere else "") + ", not the token"
+            where = f" to {elsewhere[:_MOST_SHOWN]!r}" if elsewhere else ""
+            return f"{url} answered {answer.status}{where}, not the token"
         # White space at the end is allowed (RFC 8555 §8.3).
         if answer.body.rstrip() != challenge.key_authorization.encode():
             return f"{url} answered something else than the token"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ FOLDERS = (".well-known", "acme-challenge")
 
 #: base64url (RFC 8555 §8.1), no longer than a file name may be.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
+
+#: A token's file while it is written.
+_FRESH = re.compile(r"\.[A-Za-z0-9_-]{1,200}\.new", re.ASCII)
 
 _FOLDER_MODE = 0o755
 _FILE_MODE = 0o644
@@ -58,6 +62,22 @@ def remove(webroot: str, token: str) -> None:
     """
     with contextlib.suppress(OSError), _opened(webroot, make=False) as folder:
         os.unlink(token, dir_fd=folder)
+
+
+def sweep(webroot: str, *, before: float) -> None:
+    """
+    Remove the files that a killed process left behind: those that are named as tokens and last written before that time.
+
+    For a webroot of our own only: other ACME clients name their tokens alike. What cannot be removed stays.
+    """
+    with contextlib.suppress(OSError), _opened(webroot, make=False) as folder:
+        for name in os.listdir(folder):  # noqa: PTH208 - an open folder has no path
+            if not (_TOKEN.fullmatch(name) or _FRESH.fullmatch(name)):
+                continue
+            with contextlib.suppress(OSError):
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode) and found.st_mtime < before:
+                    os.unlink(name, dir_fd=folder)
 
 
 @contextlib.contextmanager

@@ -190,7 +190,7 @@ def understand(files: Mapping[str, bytes], *, name: str, version: int, directory
 def _meta(text: bytes) -> dict[str, Any]:
     try:
         meta = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Damaged(META, f"it is not JSON ({error})") from error
     if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
         raise Damaged(META, "it has no format number")

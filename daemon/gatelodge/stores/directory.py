@@ -120,6 +120,8 @@ class DirectoryStore:
         files = checked.files()
         with self._turn(spec.name), durable.translated(path):
             before = self._lineage(spec.name)
+            if before.closed:
+                raise before.closed
             contents.check_successor(before.held, spec)
             durable.make_folders(self._directory, mode=0o700 if self._group is None else 0o750, group=self._group)
             number = 1 + folder.last_used(path)
@@ -150,6 +152,7 @@ class DirectoryStore:
             held={name: each.held for name, each in lineages.items() if each.held},
             versions={name: each.intact for name, each in lineages.items() if each.intact},
             damaged={name: each.damage for name, each in lineages.items() if each.damage},
+            closed=frozenset(name for name, each in lineages.items() if each.closed),
         )
 
     def _read(self, name: str, version: int) -> Issued:
@@ -169,6 +172,8 @@ class DirectoryStore:
             path = self._path(name)
             with self._turn(name), durable.translated(path):
                 lineage = self._lineage(name)
+                if lineage.closed:
+                    continue  # not ours to tidy up while a part of it cannot be read
                 kept = {*lineage.numbers[-1:], *lineage.intact[-1:]}
                 for number in (set(lineage.numbers) & unwanted) - kept:
                     folder.retire(path, number)
@@ -194,13 +199,16 @@ class DirectoryStore:
         if not self._read_only:
             with contextlib.suppress(OSError):  # a disk that is full or read-only can still be read
                 folder.sweep(path)
-        for _ in range(_LOOKS):
-            numbers = tuple(folder.numbers(path))
-            looks = self._looks(name, numbers)
-            lineage = folder.look(path, name)
-            if lineage.numbers == numbers:
-                break  # else a daemon beside us put one there and took another away, and we saw neither
-        if lineage.held and not self._read_only:
+        try:
+            for _ in range(_LOOKS):
+                numbers = tuple(folder.numbers(path))
+                looks = self._looks(name, numbers)
+                lineage = folder.look(path, name)
+                if lineage.numbers == numbers:
+                    break  # else a daemon beside us put one there and took another away, and we saw neither
+        except OSError as error:
+            return _Known(lineage=folder.unreadable(path, error), looks={})
+        if lineage.held and not lineage.closed and not self._read_only:
             with contextlib.suppress(OSError):
                 folder.point_current(path, lineage.held.version)
         watched = _paths(name, {*lineage.numbers[-1:], *lineage.intact[-1:]})
@@ -215,13 +223,18 @@ class DirectoryStore:
 
     def _changed(self, names: Sequence[str]) -> list[str]:
         """
-        Return those names whose files look different from when they were read.
+        Return those names whose files look different from when they were read, or could not be read: what a file may do does not
+        show in how it looks.
         """
         if not names:
             return []
         known = self._known
         with self._opened() as store:
-            return [name for name in names if name not in known or not _look_alike(known[name].looks, store)]
+            return [
+                name
+                for name in names
+                if name not in known or known[name].lineage.closed or not _look_alike(known[name].looks, store)
+            ]
 
     def _looks(self, name: str, numbers: Iterable[int]) -> dict[str, _Look]:
         if not self._directory.is_dir():

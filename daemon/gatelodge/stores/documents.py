@@ -2,25 +2,28 @@
 Documents on disk, one file each: implements `ports.Documents`.
 
     STATE/KIND/KEY.json     {"format": 1, "key": "…", "document": {…}}
-    STATE/KIND/.…           one that was not finished: never looked at, swept before the first write into its folder
+    STATE/KIND/.new-…       one that was not finished: never looked at, swept before the first write into its folder
 
-A file that cannot be read stays where it is, for a person to look at, until its key is written again: `get` raises, `list` leaves
-it out and tells once. One of a newer format stops everything and is not touched.
+A file that cannot be read stays where it is, for a person to look at, until its key is written again: `get` raises (damage as
+`StateDamaged`, so that its reader can count it as none), `list` leaves it out and tells once. One of a newer format stops
+everything and is not touched.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import itertools
 import json
-import shutil
+import os
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatelodge import durable
-from gatelodge.errors import StateError
+from gatelodge.errors import StateDamaged, StateError
 from gatelodge.stores.naming import check_kind, file_name
 
 if TYPE_CHECKING:
@@ -31,6 +34,11 @@ if TYPE_CHECKING:
 
 #: The number that every document carries. A higher one is not touched.
 FORMAT = 1
+
+_DENIED = frozenset((errno.EACCES, errno.EPERM))
+
+#: A document on its way to the disk.
+_UNFINISHED = re.compile(r"\.new-[0-9]+", re.ASCII)
 
 
 class DirectoryDocuments:
@@ -92,26 +100,30 @@ class DirectoryDocuments:
         with durable.translated(path):
             with self._sweeping:
                 self._prepare(path.parent)
-            durable.replace(path, text, beside=path.with_name(f".new-{next(self._numbers)}"))
+            names = (f".new-{number}" for number in self._numbers)
+            beside = next(free for name in names if not os.path.lexists(free := path.with_name(name)))
+            durable.replace(path, text, beside=beside)
 
     def _prepare(self, folder: Path) -> None:
         """
-        Make a kind's folder and those above it, and sweep it once: before our first write nothing in it is ours.
+        Make a kind's folder and those above it, and sweep it once: before our first write no file there is being written.
+
+        Only files that are named as ours are removed, and none behind a symbolic link: what lies there may be anybody's.
         """
-        for above in reversed(folder.relative_to(self._directory).parents):
-            durable.make_folders(self._directory / above)
+        folders = [self._directory / above for above in reversed(folder.relative_to(self._directory).parents)]
+        for above in folders:
+            durable.make_folders(above)
         durable.make_folder(folder)
-        if folder not in self._swept:
-            for left in folder.glob(".*"):
-                _discard(left)
-            self._swept.add(folder)
+        if folder not in self._swept and not any(each.is_symlink() for each in (*folders[1:], folder)):
+            with os.scandir(folder) as entries:
+                left = [each.path for each in entries if _UNFINISHED.fullmatch(each.name) and _is_file(each)]
+            for path in left:
+                Path(path).unlink()
+        self._swept.add(folder)
 
 
-def _discard(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
 
 
 def _remove(path: Path) -> None:
@@ -138,21 +150,21 @@ def _load_all(folder: Path) -> tuple[dict[str, JsonObject], list[tuple[Path, int
             key, document = found
             if file_name(key) != path.name:
                 raise _damaged(path, "it belongs to another key")
-        except _Damaged as error:
+        except (StateDamaged, _Denied) as error:
             damaged.append((path, _mtime(path), error.problem))
         else:
             documents[key] = document
     return documents, damaged
 
 
-class _Damaged(StateError):
+class _Denied(StateError):
     """
-    A document that cannot be understood, as against one that this Gatelodge must not touch.
+    A document that may be well, and that this user may not read.
     """
 
 
-def _damaged(path: Path, problem: str) -> _Damaged:
-    return _Damaged(str(path), problem, "restore it from a backup or move it away; what it held is forgotten then")
+def _damaged(path: Path, problem: str) -> StateDamaged:
+    return StateDamaged(str(path), problem, "restore it from a backup or move it away; what it held is forgotten then")
 
 
 def _load(path: Path) -> tuple[str, JsonObject] | None:
@@ -163,8 +175,11 @@ def _load(path: Path) -> tuple[str, JsonObject] | None:
     except OSError as error:
         if error.errno in durable.BROKEN:
             raise _damaged(path, f"it cannot be read ({error.strerror})") from error
-        raise durable.state_error(path, error) from error
-    except ValueError as error:
+        found = durable.state_error(path, error)
+        if error.errno in _DENIED:
+            found = _Denied(found.path, found.problem, found.remedy)
+        raise found from error
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"it is not JSON ({error})") from error
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
         raise _damaged(path, "it has no format number")

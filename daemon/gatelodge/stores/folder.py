@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import shutil
 import stat
@@ -32,18 +33,35 @@ if TYPE_CHECKING:
 #: No file of a version is near this size; what is larger is not read into memory.
 _MOST_BYTES = 1 << 20
 
+#: What a read says when the machine is short of something: no file is to blame, and nothing may be concluded from it.
+_SHORT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EINTR))
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
     """
     What one certificate's folder holds: its numbers in order, those that are intact, the newest of these, and why the newest of
     all is not intact when it is not.
+
+    `closed` says why no version may follow: one that may be well, newer than the newest intact, cannot be read by us.
     """
 
     numbers: tuple[int, ...] = ()
     intact: tuple[int, ...] = ()
     held: Held | None = None
     damage: str | None = None
+    closed: StateError | None = None
+
+
+def unreadable(path: Path, error: OSError) -> Lineage:
+    """
+    Return what is known of a certificate none of whose versions could be looked at.
+
+    Raises:
+        OSError: the machine is short of something, so that it says nothing about the certificate.
+    """
+    closed = _refusal(path, error)
+    return Lineage(damage=str(closed), closed=closed)
 
 
 def check_name(name: str) -> str:
@@ -92,25 +110,38 @@ def look(folder: Path, name: str) -> Lineage:
     Read and check all versions of a certificate.
 
     Raises:
-        OSError: a file cannot be read, though it may be well.
-        StateError: a version was written by a newer Gatelodge.
+        OSError: the folder cannot be looked at, or the machine is short of something.
     """
     found: list[int] = []
     intact: list[int] = []
-    held, damage = None, None
+    held, damage, closed = None, None, None
     for number in reversed(numbers(folder)):
+        path = path_of(folder, number)
         try:
             each, _ = load(folder, name, number)
         except contents.Damaged as error:
-            if not _is_folder(path_of(folder, number)):
+            if not _is_folder(path):
                 continue  # deleted while it was read, by the daemon beside which this reads
-            found.append(number)
-            damage = damage or (None if intact else f"{path_of(folder, number)}/{error}")
-            continue
+            damage = damage or (None if intact else f"{path}/{error}")
+        except (OSError, StateError) as error:
+            refusal = _refusal(path, error)
+            if not intact:
+                damage, closed = damage or str(refusal), closed or refusal
+        else:
+            intact.append(number)
+            held = held or each
         found.append(number)
-        intact.append(number)
-        held = held or each
-    return Lineage(numbers=tuple(reversed(found)), intact=tuple(reversed(intact)), held=held, damage=damage)
+    return Lineage(
+        numbers=tuple(reversed(found)), intact=tuple(reversed(intact)), held=held, damage=damage, closed=closed
+    )
+
+
+def _refusal(path: Path, error: OSError | StateError) -> StateError:
+    if isinstance(error, StateError):
+        return error
+    if error.errno in _SHORT:
+        raise error
+    return durable.state_error(path, error)
 
 
 def load(folder: Path, name: str, number: int) -> tuple[Held, Issued]:
@@ -216,7 +247,7 @@ def _read(path: Path, file: str) -> bytes:
     try:
         # Not blocking, so that a named pipe cannot hold us up.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(path / file, flags)
+        descriptor = os.open(f"{path}/{file}", flags)
         try:
             content = os.read(descriptor, _MOST_BYTES)
         finally:
