@@ -102,7 +102,7 @@ class Client:
             async with self._session.post(url, data=signed.encode(), headers=headers) as answer:
                 content = await answer.read()
             self._nonces.append(b64decode(answer.headers["Replay-Nonce"]))
-            document = json.loads(content) if answer.content_type.endswith("json") else content
+            document: Any = json.loads(content) if answer.content_type.endswith("json") else content
             if answer.ok:
                 return answer, document
             if not document["type"].endswith(":badNonce"):

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Failed
+
 from gatelodge.api import client
 
 if TYPE_CHECKING:
@@ -23,19 +24,23 @@ _POLL = 0.1
 
 
 @contextlib.contextmanager
-def running(config: Path, *, socket: Path) -> Iterator[int]:
+def running(folder: Path, config: Path) -> Iterator[int]:
     """
     Run the daemon inside the context, once it is settled. Yields its pid.
+
+    Args:
+        folder: holds its state directory, `state`, and its admin socket, `admin.sock`.
 
     Raises:
         Failed: it ended, or did not settle in time.
     """
-    log = config.with_name("daemon.log")
+    log = folder / "daemon.log"
+    door = client.Door(state_directory=f"{folder}/state", paths=(f"{folder}/admin.sock",))
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", "gatelodge", "run", "-c", str(config)], stderr=output)
     try:
         deadline = time.monotonic() + _DEADLINE
-        while not _settled(socket):
+        while not _settled(door):
             if process.poll() is not None or time.monotonic() > deadline:
                 last = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
                 raise Failed(f"the daemon did not settle:\n{last}")
@@ -46,8 +51,8 @@ def running(config: Path, *, socket: Path) -> Iterator[int]:
         process.wait()
 
 
-def _settled(socket: Path) -> bool:
-    status = _status(socket)
+def _settled(door: client.Door) -> bool:
+    status = _status(door)
     return (
         status is not None
         and bool(status["settled"] and status["nginx"]["proven"])
@@ -55,8 +60,8 @@ def _settled(socket: Path) -> bool:
     )
 
 
-def _status(socket: Path) -> dict[str, Any] | None:
+def _status(door: client.Door) -> dict[str, Any] | None:
     with contextlib.suppress(client.NotRunning):
-        code, document = client.call((str(socket),), "GET", "/v1/status", timeout=30)
+        code, document = client.call(door, "GET", "/v1/status", timeout=30)
         return document if code == 200 else None
     return None

@@ -17,12 +17,12 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import show
+from benchmarks import scratch, show
+
 from gatelodge import wiring
 from gatelodge.config.read import read
 from gatelodge.core.desired import desired
@@ -56,9 +56,7 @@ def write_config(folder: Path, count: int) -> Path:
     Write a configuration with so many sites of the local CA.
     """
     file = folder / "gatelodge.toml"
-    sites = (
-        f'"site-{number}.lan" = {{ upstream = "http://127.0.0.1:9", tls = "local" }}\n' for number in range(count)
-    )
+    sites = (f'"site-{number}.lan" = {{ upstream = "http://127.0.0.1:9", tls = "local" }}\n' for number in range(count))
     file.write_text(f'state_directory = "{folder}/state"\n\n[sites]\n{"".join(sites)}')
     return file
 
@@ -114,11 +112,11 @@ async def measure_render(folder: Path, count: int) -> dict[str, float]:
     async with wiring.open_house(config, file, read=load, looking=True) as house:
         gate = house.reconciler.gate
         look = await house.reconciler.look()
-    first, again = _fresh_render(), []
-    took = _timed(lambda: first(gate.desired, look.observed))
-    again = [_timed(lambda: first(gate.desired, look.observed)) for _ in range(_TIMES)]
+    render = _fresh_render()
+    first = _timed(lambda: render(gate.desired, look.observed))
+    again = [_timed(lambda: render(gate.desired, look.observed)) for _ in range(_TIMES)]
     return {
-        f"first render of {count} sites": took,
+        f"first render of {count} sites": first,
         f"render of {count} sites again": statistics.median(again),
     }
 
@@ -166,10 +164,10 @@ def main() -> None:
     given = arguments.parse_args()
     os.environ["PATH"] += ":/usr/sbin"
     found: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="gatelodge-bench-") as name:
-        found |= asyncio.run(measure_render(Path(name), given.sites))
-    with tempfile.TemporaryDirectory(prefix="gatelodge-bench-") as name:
-        found |= asyncio.run(measure_pass(Path(name), given.certificates))
+    with scratch.folder() as folder:
+        found |= asyncio.run(measure_render(folder, given.sites))
+    with scratch.folder() as folder:
+        found |= asyncio.run(measure_pass(folder, given.certificates))
     found |= measure_imports()
     rows: list[dict[str, Any]] = [{"what": what, "seconds": round(seconds, 3)} for what, seconds in found.items()]
     note = f"the goals are {GOAL_PASS:g} s for an idle pass over 10 000, {GOAL_RENDER:g} s for a first render of 1 000"

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 _PR_SET_CHILD_SUBREAPER = 36
 
+#: A command that takes longer hangs, or waits for a server that does.
+_LONGEST_SECONDS = 90.0
+
+#: As timeout(1) says it.
+_TIMED_OUT = 124
+
+#: How long it may take to stop when it is told to.
+_STOP_SECONDS = 30.0
+
 
 class Failed(Exception):
     """
@@ -51,7 +60,7 @@ def run(command: Sequence[str], *, log: Path, environment: Mapping[str, str] | N
         log: a file for what it says.
 
     Raises:
-        Failed: it ended with an error.
+        Failed: it ended with an error, or did not end.
     """
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.measure", str(log), *command],
@@ -74,13 +83,29 @@ def median(runs: Sequence[Run]) -> Run:
     return Run(wall=statistics.median(each.wall for each in runs), cpu=statistics.median(each.cpu for each in runs))
 
 
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """
+    Return a process's exit code, after stopping it when it takes too long.
+    """
+    try:
+        return process.wait(_LONGEST_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return _TIMED_OUT
+
+
 def _main() -> None:
     log, *command = sys.argv[1:]
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
     with Path(log).open("wb") as output:
         began = time.perf_counter()
-        code = subprocess.Popen(command, stdout=output, stderr=output).wait()
+        code = _wait(subprocess.Popen(command, stdout=output, stderr=output))
         wall = time.perf_counter() - began
     try:
         while True:

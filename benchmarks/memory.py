@@ -13,13 +13,13 @@ import argparse
 import asyncio
 import os
 import re
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import daemon, show
+from benchmarks import daemon, scratch, show
 from benchmarks.issuance import PEBBLE, write_config
+
 from gatelodge.demo import pebble
 
 #: MB (10^6 bytes) at 100 sites.
@@ -66,7 +66,7 @@ def _measure(folder: Path, ca: pebble.Pebble, sites: int) -> list[dict[str, Any]
     rows = []
     for when in ("after issuance", "after a restart"):
         show.tell(f"{sites} sites, {when}")
-        with daemon.running(config, socket=folder / "admin.sock") as pid:
+        with daemon.running(folder, config) as pid:
             rows.append(_row(sites, when, folder, pid))
     return rows
 
@@ -76,10 +76,9 @@ async def measure(sites: int) -> list[dict[str, Any]]:
     Measure a daemon with so many sites.
     """
     (http_port,) = pebble.free_ports(1)
-    with tempfile.TemporaryDirectory(prefix="gatelodge-bench-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)  # noqa: S103 - nginx's workers are not root, and serve tokens from below
-        async with pebble.running(Path(name), http_port=http_port, environment=PEBBLE) as ca:
-            return await asyncio.to_thread(_measure, Path(name), ca, sites)
+    with scratch.folder() as folder:
+        async with pebble.running(folder, http_port=http_port, environment=PEBBLE) as ca:
+            return await asyncio.to_thread(_measure, folder, ca, sites)
 
 
 def main() -> None:
@@ -92,9 +91,7 @@ def main() -> None:
     given = arguments.parse_args()
     os.environ["PATH"] += ":/usr/sbin"
     rows = [row for sites in given.sites or [3, 100] for row in asyncio.run(measure(sites))]
-    show.table(
-        "memory", rows, note=f"MB; the goal for the daemon at 100 sites is under {GOAL} MB", as_json=given.json
-    )
+    show.table("memory", rows, note=f"MB; the goal for the daemon at 100 sites is under {GOAL} MB", as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -178,6 +178,10 @@ class CertificateAuthority:
     profile: str | None = None
 
 
+#: Addresses that stand for every one of a family, and whether that is IPv6's.
+_EVERY_ADDRESS = {"0.0.0.0": False, "::": True}  # noqa: S104 - compared with, never bound here
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Listener:
     """
@@ -186,6 +190,27 @@ class Listener:
 
     port: int
     address: str = ""
+
+    @property
+    def narrow(self) -> bool:
+        """
+        True for one address; false for all of the machine's, or all of one family.
+        """
+        return self.address not in {"", *_EVERY_ADDRESS}
+
+    def includes(self, other: Listener) -> bool:
+        """
+        Tell whether every visitor of `other` comes to an address and port of this one too.
+        """
+        if self.port != other.port or self.address in {"", other.address}:
+            return self.port == other.port
+        return other.address != "" and _EVERY_ADDRESS.get(self.address) is (":" in other.address)
+
+    def overlaps(self, other: Listener) -> bool:
+        """
+        Tell whether a visitor can come to both at once.
+        """
+        return self.includes(other) or other.includes(self)
 
     def __str__(self) -> str:
         if not self.address:

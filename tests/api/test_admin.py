@@ -158,7 +158,7 @@ async def test_a_renewal_by_force_and_by_host(folder: Path) -> None:
     """
     async with served(folder, A) as house:
         house.world.use(A, more=f'"{B}" = {{ upstream = "http://127.0.0.1:1", hosts = ["www.example.com"] }}')
-        await house.ask("POST", "/v1/reload", {})
+        await house.world.live(DAY)
         code, document = await house.ask("POST", "/v1/renew", {"certificate": "www.example.com", "force": True})
         shown = house.world.served(B)
 

@@ -13,6 +13,7 @@ from tests.nginx.trees import NOW, desired, held, observed, site
 
 from gatelodge.core.tree import GENERATION, Generation
 from gatelodge.errors import StateError
+from gatelodge.nginx.binary import Program
 from gatelodge.nginx.memory import Memory, Remembered
 from gatelodge.nginx.process import Process
 from gatelodge.nginx.render import render
@@ -129,11 +130,19 @@ def test_what_runs_is_remembered_of_one_process_only(tmp_path: Path) -> None:
     """
     memory = Memory(tmp_path / "running")
     assert memory.recall() == Remembered()
-    memory.write(Remembered(pid=7, started=100, generation=3, reloaded_at=NOW))
+    program = Program(path="/usr/sbin/nginx", inode=12, changed=34, version=(1, 22, 1))
+    written = Remembered(pid=7, started=100, generation=3, program=program, reloaded_at=NOW)
+    memory.write(written)
     recalled = memory.recall()
-    assert recalled.reloaded_at == NOW
-    generations = [recalled.generation_of(Process(pid=pid, started=at)) for pid, at in ((7, 100), (7, 101), (8, 100))]
+    assert recalled == written
+    assert recalled.program is not None
+    assert recalled.program.path == program.path
+    generations = [recalled.of(Process(pid=pid, started=at)).generation for pid, at in ((7, 100), (7, 101), (8, 100))]
     assert generations == [3, 0, 0]
+    document = json.loads((tmp_path / "running").read_text())
+    del document["program"]
+    (tmp_path / "running").write_text(json.dumps(document))
+    assert memory.recall() == dataclasses.replace(written, program=None), "as older Gatelodges wrote it"
     (tmp_path / "running").write_text("{")
     assert memory.recall() == Remembered()
     (tmp_path / "running").write_text('{"format": 99}')

@@ -390,6 +390,14 @@ class FakeAcme:
         now = self.clock.now()
         names = (*order.names, "other.test") if self.lie == "names" else order.names
         key = ec.generate_private_key(ec.SECP256R1()).public_key() if self.lie == "key" else order.csr.public_key()
+        begin = now + {"future": dt.timedelta(hours=2), "soon": dt.timedelta(minutes=59)}.get(
+            self.lie or "", dt.timedelta(days=-1)
+        )
+        sans: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+        if self.lie == "kind":
+            sans.append(x509.RFC822Name("root@ca.test"))
+        if self.lie == "escape":
+            sans = [x509.DNSName("\x1b]0;owned\x07")]
         end = now - dt.timedelta(seconds=1) if self.lie == "expired" else now + dt.timedelta(days=90)
         issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Fake")])
         certificate = (
@@ -398,9 +406,11 @@ class FakeAcme:
             .issuer_name(issuer)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_before(begin)
             .not_valid_after(end)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=True)
+            .add_extension(x509.SubjectAlternativeName(sans), critical=True)
             .sign(self._key, hashes.SHA256())
         )
-        return self.answer(b"hello\n" + certificate.public_bytes(serialization.Encoding.PEM))
+        before = b"h\xe9llo\n" if self.lie == "prologue" else b"hello\n"
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        return self.answer(before + pem * (500 if self.lie == "long" else 1))

@@ -14,7 +14,7 @@ from gatelodge.config.suggest import nearest
 from gatelodge.model import Listener, covers, file_name, is_ip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gatelodge.config.draft import Draft
     from gatelodge.config.keys import Path
@@ -41,32 +41,59 @@ def _listening(draft: Draft, found: Mistakes) -> Iterator[tuple[SiteSection, Pat
             yield site, path
 
 
+class _Claims:
+    """
+    Who listens where, to be told who was there first.
+    """
+
+    def __init__(self) -> None:
+        self._by_port: dict[int, dict[Listener, SiteSection]] = {}
+
+    def add(self, site: SiteSection, listeners: Iterable[Listener]) -> list[tuple[Listener, Listener, SiteSection]]:
+        """
+        Let a site listen, and return what is another's already: the listener, the other's, and whose that is. `443` and
+        `127.0.0.1:443` are one place to who visits that address, and each site is to be reached wherever its own says.
+        """
+        taken = []
+        for listener in listeners:
+            there = self._by_port.setdefault(listener.port, {})
+            # Who is on the very same listener answered for it towards the others when he came.
+            first = {listener: there[listener]} if listener in there else there
+            taken += [
+                (listener, theirs, other)
+                for theirs, other in first.items()
+                if other is not site and listener.overlaps(theirs)
+            ]
+            there.setdefault(listener, site)
+        return taken
+
+
 def _no_host_twice(draft: Draft, found: Mistakes) -> None:
     """
-    Every host has one site on each listener. On the plain port a site with TLS has a redirect, and so a claim.
+    Every host has one site wherever a visitor can come. On the plain port a site with TLS has a redirect, and so a claim.
     """
-    owners: dict[tuple[Listener, Name], SiteSection] = {}
+    owners: dict[Name, _Claims] = {}
     plain = draft.config.nginx.http_port
     redirects = (Listener(port=plain),) if plain and not found.unread(("nginx", "http_port")) else ()
     for site, path in _listening(draft, found):
         claimed = (*site.listeners, *(redirects if site.tls is not Tls.OFF else ()))
         for host in site.hosts:
-            taken = [(each, owner) for each in claimed if (owner := owners.setdefault((each, host), site)) is not site]
+            taken = owners.setdefault(host, _Claims()).add(site, claimed)
             if taken:
-                listener, owner = taken[0]
+                listener, theirs, owner = taken[0]
                 found.add(
                     path,
-                    f"{host} on {listener} belongs to {owner.hosts[0]} already",
+                    f"{host} on {listener} belongs to {owner.hosts[0]} already"
+                    + (f", which is reached there by its {theirs}" if theirs != listener else ""),
                     "name a host in one site only, and what lies below it in its routes"
                     + (f"; on {plain} every site with TLS has its redirect" if listener in redirects else ""),
                 )
 
 
 def _one_protocol(draft: Draft, found: Mistakes) -> None:
-    first: dict[Listener, SiteSection] = {}
+    claims = _Claims()
     for site, path in _listening(draft, found):
-        for listener in site.listeners:
-            other = first.setdefault(listener, site)
+        for listener, _, other in claims.add(site, site.listeners):
             if (other.tls is Tls.OFF) is not (site.tls is Tls.OFF):
                 found.add(
                     (*path, "listen"),
@@ -97,7 +124,7 @@ def _ip_hosts_agree(draft: Draft, found: Mistakes) -> None:
     """
     Visitors of an IP send no name (RFC 6066 §3), so a listener has one certificate for all its IP hosts.
     """
-    first: dict[Listener, SiteSection] = {}
+    claims = _Claims()
     for site, path in _listening(draft, found):
         if (
             site.tls is Tls.OFF
@@ -105,8 +132,7 @@ def _ip_hosts_agree(draft: Draft, found: Mistakes) -> None:
             or found.unread((*path, "certificate"), (*path, "key"))
         ):
             continue
-        for listener in site.listeners:
-            other = first.setdefault(listener, site)
+        for listener, _, other in claims.add(site, site.listeners):
             if (other.tls, other.certificate, other.key) != (site.tls, site.certificate, site.key):
                 found.add(
                     path,

@@ -4,6 +4,7 @@ Finds nginx and asks it what it can do. It runs `nginx -V` once for each program
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import grp
 import importlib.util
@@ -29,6 +30,33 @@ _VERSION = re.compile(r"nginx version: \S*?/(\d+)\.(\d+)\.(\d+)")
 _WORKERS = ("www-data", "nginx", "nobody")
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """
+    A program as a master was started from it. It is the same one while its file and its version are, whatever path leads there:
+    a path may hold a script that starts nginx, so a process is not asked what it runs.
+    """
+
+    path: str = dataclasses.field(compare=False)
+    inode: int
+    changed: int
+    version: tuple[int, int, int]
+
+
+def identify(found: Capabilities) -> Program:
+    """
+    Say which program was found.
+
+    Raises:
+        NginxMissing: it is gone again.
+    """
+    try:
+        status = Path(found.binary).stat()
+    except OSError as error:
+        raise NginxMissing(found.binary, error.strerror or str(error)) from error
+    return Program(path=found.binary, inode=status.st_ino, changed=status.st_mtime_ns, version=found.version)
 
 
 def capabilities(settings: NginxSettings, *, resolv_conf: Path = _RESOLV_CONF) -> Capabilities:

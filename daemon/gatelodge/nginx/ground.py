@@ -34,6 +34,8 @@ class Ground:
     `http2` says where nginx wants it: "listen" (a parameter, before 1.25.1), "directive", or "" for an nginx without it.
     `resolve` is true when a server of an upstream block may be a name that nginx goes on looking up (1.27.3).
     `reject` is true when nginx can refuse a handshake by name (`ssl_reject_handshake`, 1.19.4).
+    `narrow` are all listeners of one address: on such a one nginx knows only the servers that name it, so that every server of
+    its port does (`reaching`).
     """
 
     http_port: int
@@ -45,6 +47,7 @@ class Ground:
     resolve: bool
     reject: bool
     ca_bundle: bool
+    narrow: tuple[Listener, ...] = ()
 
     @property
     def http(self) -> Listener | None:
@@ -52,6 +55,21 @@ class Ground:
         The plain listener of all names, if there is one.
         """
         return Listener(port=self.http_port) if self.http_port else None
+
+    def reaching(self, listeners: tuple[Listener, ...]) -> tuple[Listener, ...]:
+        """
+        Return listeners and those of one address that would take visitors away from them. nginx opens no socket more for these.
+        """
+        also = (
+            each
+            for each in self.narrow
+            if each not in listeners and any(self._is_opened_by(wide, each) for wide in listeners)
+        )
+        return (*listeners, *also)
+
+    def _is_opened_by(self, wide: Listener, narrow: Listener) -> bool:
+        opened = wide.address or self.ipv6 or ":" not in narrow.address
+        return bool(opened) and wide.includes(narrow)
 
     def public_authority(self, listener: Listener) -> str:
         """
@@ -61,10 +79,14 @@ class Ground:
         return "" if port == _HTTPS_PORT else f":{port}"
 
 
-def lay(desired: Desired, capabilities: Capabilities) -> Ground:
+def lay(desired: Desired, capabilities: Capabilities, *, kept: Iterable[Listener] = ()) -> Ground:
     """
     Say what all sites stand on.
+
+    Args:
+        kept: the listeners of texts that may be kept back.
     """
+    listeners = {listener for site in desired.sites for listener in site.listeners}.union(kept)
     http2 = "directive" if capabilities.at_least(1, 25, 1) else "listen"
     return Ground(
         http_port=desired.nginx.http_port,
@@ -76,6 +98,7 @@ def lay(desired: Desired, capabilities: Capabilities) -> Ground:
         resolve=capabilities.at_least(1, 27, 3),
         reject=capabilities.at_least(1, 19, 4),
         ca_bundle=capabilities.ca_bundle is not None,
+        narrow=tuple(sorted(listener for listener in listeners if listener.narrow)),
     )
 
 

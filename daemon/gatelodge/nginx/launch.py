@@ -64,7 +64,8 @@ class Launch:
             except OSError as error:
                 raise NginxMissing(self.found.binary, error.strerror or str(error)) from error
             said.seek(0)
-            output = said.read().decode(errors="replace").strip()
+            lines = said.read().decode(errors="replace").strip().splitlines()
+            output = "\n".join(line.removeprefix("nginx: ") for line in lines)
         if done.returncode != 0:
             raise NginxRefused(output or f"nginx ended with {done.returncode} and said nothing")
         deadline = time.monotonic() + _PID_SECONDS

@@ -1,5 +1,5 @@
 """
-The nginx that is ours: started, adopted, reloaded, watched and stopped, and given trees that it must prove to serve.
+The nginx that is ours, given trees that it must prove to serve.
 
 It decides nothing about what is served. It never writes into a pipe that nginx holds, never kills an nginx because the daemon
 fails, and leaves no tree current that nginx was not seen to serve.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import signal
 from pathlib import Path
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from gatelodge.core.observed import Nginx as NginxObserved
 from gatelodge.durable import in_thread
-from gatelodge.errors import NginxMissing, NginxRefused, NginxUnproven
+from gatelodge.errors import NginxError, NginxMissing, NginxRefused
+from gatelodge.model import Listener
 from gatelodge.nginx import process
 from gatelodge.nginx.binary import capabilities
-from gatelodge.nginx.launch import Launch
-from gatelodge.nginx.listening import find_closed
+from gatelodge.nginx.blame import explain
+from gatelodge.nginx.listening import find_clashes, find_closed, sockets
 from gatelodge.nginx.log import ErrorLog
-from gatelodge.nginx.memory import Memory, Remembered
+from gatelodge.nginx.master import Master
 from gatelodge.nginx.reading import read
 from gatelodge.nginx.tree import Trees
 from gatelodge.nginx.trial import Trial
@@ -32,19 +34,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gatelodge.core.tree import Capabilities, Rendered
-    from gatelodge.model import Listener, NginxSettings
-    from gatelodge.nginx.process import Process
+    from gatelodge.model import NginxSettings
+    from gatelodge.nginx.process import Process, Socket
     from gatelodge.nginx.tree import Tree
     from gatelodge.ports import Clock
 
-_POLL_SECONDS = 0.02
 
-#: How often an nginx is looked for that somebody else started, or the daemon under an older configuration.
-_LOOK_SECONDS = 5
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Before:
+    """
+    What there is to go back to: the last proven tree, the master that ran, and the path of its program, as far as known.
+    """
 
-#: After QUIT and its grace: how long TERM may take, and then KILL.
-_TERM_SECONDS = 5.0
-_KILL_SECONDS = 5.0
+    tree: Tree | None
+    master: Process | None
+    binary: str | None
 
 
 class Managed:
@@ -57,9 +61,8 @@ class Managed:
         self._settings = settings
         self._clock = clock
         self._trees = Trees(self._state / "nginx")
-        self._memory = Memory(self._state / "nginx" / "running")
         self._log = ErrorLog(self._state / "log" / "error.log")
-        self._launched = asyncio.Event()
+        self._master = Master(folder=self._state / "nginx", entry=self._trees.entry, log=self._log.path, clock=clock)
         self._changing = False
 
     async def observe(self) -> NginxObserved:
@@ -74,29 +77,32 @@ class Managed:
             found = capabilities(self._settings)
         except NginxMissing as error:
             missing = str(error)
-        master = self._master()
+        master = self._master.find()
         if not self._changing and self._log.rotate() and master:
             master.send(signal.SIGUSR1)
-        remembered = self._memory.recall()
+        remembered = self._master.recall(master)
         trees = self._trees.trees()
         current = self._trees.current()
         return NginxObserved(
             capabilities=found,
             missing=missing,
-            running=remembered.generation_of(master) if master else None,
+            running=remembered.generation if master else None,
             pid=master.pid if master else None,
+            version=remembered.program.version if remembered.program else None,
             current=next((tree.generation for tree in trees if tree.generation.number == current), None),
             generations=tuple(tree.generation for tree in trees),
             reloaded_at=remembered.reloaded_at,
-            draining=process.draining(master) if master else 0,
+            draining=self._master.count_draining() if master else 0,
         )
 
     async def apply(self, rendered: Rendered) -> int:
         """
         Stage, test, swap, reload and prove a tree. What nginx runs is not touched before the test is passed.
+
+        Where a reload cannot do it, another master takes the place of the one that runs.
         """
         found = await in_thread(functools.partial(capabilities, self._settings))
-        before = await in_thread(self._last_proven)
+        before = await in_thread(self._before)
         with self._change():
             number = await self._stage(rendered)
             swapped = False
@@ -105,15 +111,16 @@ class Managed:
                 swapped = True
                 await in_thread(functools.partial(self._trees.swap, number))
                 witness = self._witness()
-                reloaded = await self._serve(found)
-                shown = before.served if before else frozenset()
+                await self._serve(number, rendered.listeners, found)
+                shown = before.tree.served if before.tree else frozenset()
                 changed = [each for each in rendered.served if each not in shown]
                 await witness.prove(number, proof=rendered.proof, served=changed)
                 await in_thread(functools.partial(self._trees.mark_proven, number))
-                await self._remember(number, reloaded=reloaded)
+                await self._remember(number, reloaded=before.master is not None)
             except BaseException:
                 if swapped:
-                    await self._go_back(before)
+                    with contextlib.suppress(NginxError):  # what is told is why this tree was not served
+                        await self._go_back(before)
                 await in_thread(functools.partial(self._trees.remove, number))
                 raise
         return number
@@ -123,57 +130,33 @@ class Managed:
         Go back to the last proven tree; without one, an nginx that runs is stopped.
         """
         with self._change():
-            before = await in_thread(self._last_proven)
-            await self._go_back(before, strict=True)
+            await self._go_back(await in_thread(self._before))
 
     async def start(self) -> None:
         """
         Start nginx on the current tree, unless it runs: then it is adopted.
         """
         with self._change():
-            if await in_thread(self._master):
+            if await in_thread(self._master.find):
                 return
             found = await in_thread(functools.partial(capabilities, self._settings))
             current = await in_thread(self._trees.current)
             tree = await in_thread(functools.partial(self._trees.tree, current)) if current is not None else None
             if tree is None:
-                raise NginxRefused("there is no tree to start it on yet")
-            await self._clear_orphans(tree.listeners, found)
-            await self._launch(found)
-            await self._remember(tree.generation.number, reloaded=False)
+                raise NginxRefused("there is no tree to start nginx on yet")
+            await self._master.start(tree.generation.number, tree.listeners, found)
 
     async def stop(self, *, grace: float) -> None:
         """
         Stop nginx by QUIT, then TERM; KILL if that was not enough.
         """
-        master = await in_thread(self._master)
-        if master is None:
-            return
-        crew = await in_thread(functools.partial(process.workers, master))
-        steps = ((signal.SIGQUIT, grace), (signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _KILL_SECONDS))
-        for number, seconds in steps:
-            master.send(number)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await process.ended(master)
-                    break
-        for worker in crew:
-            # Only a killed master leaves any.
-            worker.send(signal.SIGKILL)
+        await self._master.stop(grace=grace)
 
     async def exited(self) -> None:
         """
         Return when the master has ended, whoever started it.
         """
-        while True:
-            self._launched.clear()
-            master = await in_thread(self._master)
-            if master:
-                await process.ended(master)
-                return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._launched.wait()
+        await self._master.exited()
 
     async def prune(self, generations: Iterable[int]) -> None:
         """
@@ -182,8 +165,7 @@ class Managed:
         await in_thread(functools.partial(self._prune, frozenset(generations)))
 
     def _prune(self, generations: frozenset[int]) -> None:
-        master = self._master()
-        running = self._memory.recall().generation_of(master) if master else None
+        running = self._master.recall(self._master.find()).generation
         for number in generations - {self._trees.current(), self._trees.last_proven(), running}:
             self._trees.remove(number)
 
@@ -200,16 +182,16 @@ class Managed:
     @contextlib.contextmanager
     def _change(self) -> Iterator[None]:
         """
-        Leave the error log where it is while its end is watched.
+        Leave the error log where it is while its end is watched, and say what to do where nginx's own words do not.
         """
         self._changing = True
         try:
             yield
+        except NginxRefused as error:
+            told = explain(error.output, access_log=self._settings.access_log)
+            raise NginxRefused(told, error.guilty) from error
         finally:
             self._changing = False
-
-    def _master(self) -> Process | None:
-        return process.find_master(self._state / "nginx" / "nginx.pid", self._trees.entry)
 
     def _witness(self) -> Witness:
         """
@@ -219,13 +201,16 @@ class Managed:
             address=self._settings.address,
             log=self._log,
             offset=self._log.end(),
-            master=self._master,
+            master=self._master.find,
             clock=self._clock,
         )
 
-    def _last_proven(self) -> Tree | None:
+    def _before(self) -> _Before:
         number = self._trees.last_proven()
-        return self._trees.tree(number) if number is not None else None
+        master = self._master.find()
+        program = self._master.recall(master).program
+        tree = self._trees.tree(number) if number is not None else None
+        return _Before(tree, master, program.path if program else None)
 
     async def _stage(self, rendered: Rendered) -> int:
         staged: list[int] = []
@@ -237,21 +222,21 @@ class Managed:
             raise
         return staged[0]
 
-    async def _examine(self, number: int, rendered: Rendered, found: Capabilities, before: Tree | None) -> None:
+    async def _examine(self, number: int, rendered: Rendered, found: Capabilities, before: _Before) -> None:
         """
         Ask everything that can be asked of a tree before nginx is given it.
         """
-        master = await in_thread(self._master)
-        held: frozenset[Listener] = frozenset()
+        master = before.master
         if master is None:
-            await self._clear_orphans(rendered.listeners, found)
-        else:
-            held = await in_thread(functools.partial(self._held, master, rendered))
+            await self._master.clear_orphans(rendered.listeners, found)
+        held = await in_thread(lambda: self._held(master)) if master else frozenset()
         # First, since nginx's own words for an address that it cannot have name no site.
-        closed = await in_thread(functools.partial(find_closed, rendered.listeners, held=held, ipv6=found.ipv6))
+        closed = await in_thread(
+            functools.partial(find_closed, rendered.listeners, ipv6=found.ipv6, held=held, master=master)
+        )
         if closed:
-            raise NginxRefused("\n".join(closed.values()), self._listening_there(frozenset(closed), rendered))
-        settled = await in_thread(functools.partial(self._texts, before, rendered))
+            raise NginxRefused("\n".join(closed.values()), self._listening_there(closed, rendered))
+        settled = await in_thread(functools.partial(self._texts, before.tree, rendered))
         trial = Trial(
             found=found,
             state=self._state,
@@ -268,87 +253,85 @@ class Managed:
         texts = {site: self._trees.site_text(tree.generation.number, site) for site in rendered.sites}
         return {site: text for site, text in texts.items() if text is not None}
 
-    def _held(self, master: Process, rendered: Rendered) -> frozenset[Listener]:
+    def _held(self, master: Process) -> frozenset[Socket]:
         """
-        Return what a running nginx holds open; when that is not known, everything that could be tried.
+        Return the sockets that a master holds; those of the tree that it runs when the kernel does not show them.
         """
-        tree = self._trees.tree(self._memory.recall().generation_of(master))
-        return tree.listeners if tree else rendered.listeners
+        tree = self._trees.tree(self._master.recall(master).generation)
+        return process.sockets(master) or sockets(tree.listeners if tree else (), ipv6=True)
 
-    def _listening_there(self, closed: frozenset[Listener], rendered: Rendered) -> frozenset[str]:
+    def _takes(self, master: Process, listeners: Iterable[Listener]) -> bool:
+        """
+        Tell whether a master can open these listeners beside what it holds, which it does until a reload is over.
+        """
+        return not find_clashes(sockets(listeners, ipv6=True), self._held(master))
+
+    def _listening_there(self, closed: Iterable[Listener], rendered: Rendered) -> frozenset[str]:
         """
         Return the sites that ask for listeners which cannot be opened; nobody for those that are the whole house's.
         """
-        if any(each.port in {self._settings.http_port, self._settings.https_port} for each in closed):
+        house = {Listener(port=port) for port in (self._settings.http_port, self._settings.https_port)}
+        if not house.isdisjoint(closed):
             return frozenset()
         named = {site: read(text) for site, text in rendered.sites.items()}
-        return frozenset(site for site, names in named.items() if closed & (names.plain | names.tls))
+        return frozenset(site for site, names in named.items() if not names.asked.isdisjoint(closed))
 
-    async def _clear_orphans(self, listeners: frozenset[Listener], found: Capabilities) -> None:
+    async def _serve(self, number: int, listeners: frozenset[Listener], found: Capabilities) -> None:
         """
-        End the workers that a killed master left behind: first by QUIT, which frees their ports and lets them finish.
+        Make the current tree that of the running nginx, by a reload where that can do it, or start one.
         """
-        left = await in_thread(functools.partial(process.orphans, self._log.path))
-        for number in (signal.SIGQUIT, signal.SIGTERM, signal.SIGKILL):
-            if not left:
-                return
-            for each in left:
-                each.send(number)
-            deadline = self._clock.monotonic() + _TERM_SECONDS
-            while self._clock.monotonic() < deadline and any(each.alive() for each in left):
-                if not await in_thread(functools.partial(find_closed, listeners, held=frozenset(), ipv6=found.ipv6)):
-                    return
-                await self._clock.sleep(_POLL_SECONDS)
-            left = tuple(each for each in left if each.alive())
-
-    async def _serve(self, found: Capabilities) -> bool:
-        """
-        Reload a running nginx, or start one, on the current tree. Tell whether it was a reload.
-        """
-        master = await in_thread(self._master)
-        if master:
+        master = await in_thread(self._master.find)
+        if master is None:
+            await self._master.start(number, listeners, found)
+        elif await in_thread(lambda: self._takes(master, listeners) and self._master.is_of(master, found)):
             master.send(signal.SIGHUP)
-            return True
-        await self._launch(found)
-        return False
+        else:
+            await self._master.replace(number, listeners, found)
 
-    async def _launch(self, found: Capabilities) -> None:
-        launch = Launch(found=found, entry=self._trees.entry, log=self._log.path, master=self._master)
-        await in_thread(launch.run)
-        self._launched.set()
-
-    async def _go_back(self, before: Tree | None, *, strict: bool = False) -> None:
+    async def _go_back(self, before: _Before) -> None:
         """
         Make the last proven tree current and served again; without one, nothing is current and nothing runs.
+
+        Raises:
+            NginxRefused, NginxUnproven: it is current, and not served.
+            NginxMissing: the program cannot be run.
         """
-        number = before.generation.number if before else None
-        await in_thread(functools.partial(self._trees.swap, number))
-        master = await in_thread(self._master)
-        if master is None:
-            return
-        if before is None:
+        tree = before.tree
+        await in_thread(functools.partial(self._trees.swap, tree.generation.number if tree else None))
+        master = await in_thread(self._master.find)
+        if tree is None:
             await self.stop(grace=1)
             return
-        witness = self._witness()
-        master.send(signal.SIGHUP)
-        try:
-            await witness.prove(before.generation.number, proof=before.proof, served=())
-        except (NginxRefused, NginxUnproven):
-            if strict:
-                raise
+        if master is None and before.master is None:
             return
-        await self._remember(before.generation.number, reloaded=True)
+        # Its program does not matter here: it may be the only one that still knows the tree's syntax.
+        if master and before.master in {None, master} and await in_thread(lambda: self._takes(master, tree.listeners)):
+            witness = self._witness()
+            master.send(signal.SIGHUP)
+            await witness.prove(tree.generation.number, proof=tree.proof, served=())
+        else:
+            await self._start_again(tree, before.binary)
+        await self._remember(tree.generation.number, reloaded=True)
+
+    async def _start_again(self, tree: Tree, binary: str | None) -> None:
+        """
+        Start nginx on a tree that was proven before: from the program on which it was, else from the one that is found now.
+        """
+        failed: list[NginxError] = []
+        for path in (binary, self._settings.binary):
+            if path is None:
+                continue
+            settings = dataclasses.replace(self._settings, binary=path)
+            try:
+                found = await in_thread(functools.partial(capabilities, settings))
+                witness = self._witness()
+                await self._master.replace(tree.generation.number, tree.listeners, found)
+                await witness.prove(tree.generation.number, proof=tree.proof, served=())
+            except NginxError as error:
+                failed.append(error)
+            else:
+                return
+        raise failed[0]
 
     async def _remember(self, generation: int, *, reloaded: bool) -> None:
-        """
-        Note what nginx was given. A start is no reload: the first one after it need not wait.
-        """
-        master = await in_thread(self._master)
-        if master:
-            remembered = Remembered(
-                pid=master.pid,
-                started=master.started,
-                generation=generation,
-                reloaded_at=self._clock.now() if reloaded else None,
-            )
-            await in_thread(functools.partial(self._memory.write, remembered))
+        await in_thread(functools.partial(self._master.remember, generation, reloaded=reloaded))

@@ -1,5 +1,5 @@
 """
-Remembers across restarts of the daemon which tree the running nginx was last given, and when.
+Remembers across restarts of the daemon from which program the running nginx was started, which tree it was last given, and when.
 
 What it remembers is of one process only: for any other, nothing is known.
 """
@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gatelodge import durable
 from gatelodge.errors import StateError
+from gatelodge.nginx.binary import Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,19 +26,21 @@ FORMAT = 1
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
     """
-    A master, the generation it was given, and when it was reloaded, if it ever was.
+    A master, its program (None when an older Gatelodge wrote this), the generation it was given, and when it was reloaded, if it
+    ever was.
     """
 
     pid: int = 0
     started: int = 0
     generation: int = 0
+    program: Program | None = None
     reloaded_at: dt.datetime | None = None
 
-    def generation_of(self, master: Process) -> int:
+    def of(self, master: Process | None) -> Remembered:
         """
-        Return the generation that a master was given, 0 when that is not known.
+        Return what is known of a master, which is nothing when another one is remembered.
         """
-        return self.generation if (self.pid, self.started) == (master.pid, master.started) else 0
+        return self if master and (self.pid, self.started) == (master.pid, master.started) else Remembered()
 
 
 class Memory:
@@ -64,6 +67,7 @@ class Memory:
                 pid=document["pid"],
                 started=document["started"],
                 generation=document["generation"],
+                program=_program(document.get("program")),
                 reloaded_at=dt.datetime.fromisoformat(reloaded_at) if reloaded_at is not None else None,
             )
         except (OSError, ValueError, KeyError, TypeError):
@@ -81,7 +85,20 @@ class Memory:
             "pid": remembered.pid,
             "started": remembered.started,
             "generation": remembered.generation,
+            "program": dataclasses.asdict(remembered.program) if remembered.program else None,
             "reloaded_at": remembered.reloaded_at.isoformat() if remembered.reloaded_at else None,
         }
         with durable.translated(self._path):
             durable.replace(self._path, json.dumps(document).encode(), beside=self._path.with_name(".running"))
+
+
+def _program(document: dict[str, Any] | None) -> Program | None:
+    if document is None:
+        return None
+    major, minor, patch = document["version"]
+    return Program(
+        path=document["path"],
+        inode=document["inode"],
+        changed=document["changed"],
+        version=(major, minor, patch),
+    )

@@ -11,7 +11,7 @@ import hashlib
 import ipaddress
 from typing import TYPE_CHECKING
 
-from gatelodge.model import INTERNAL_HOST, is_ip
+from gatelodge.model import INTERNAL_HOST
 from gatelodge.nginx.ground import Ground, addresses, listens, token_location
 from gatelodge.nginx.quote import Directive, Expression, Verbatim, block, line, write
 from gatelodge.nginx.site import HEADER, PROXY_HEADERS, UPGRADE_HEADERS
@@ -34,6 +34,9 @@ _CIPHERS = (
 )
 _SESSIONS = "10m"
 
+#: The port in a Host header (RFC 3986 §3.2.3), where it can be one: an upstream may not survive a longer number.
+_PORT = "~:(?<gatelodge_digits>[0-9]{1,5})$"
+
 #: Response headers up to 16k (large cookies); up to 128k of a body in memory, the rest in a file.
 _BUFFERS = (("proxy_buffer_size", "16k"), ("proxy_buffers", "8", "16k"), ("proxy_busy_buffers_size", "32k"))
 
@@ -51,13 +54,15 @@ _RESOLVER_SECONDS = "5s"
 class Doors:
     """
     The listeners of a tree: plain ones, TLS ones, and of the latter the certificate of those that are visited by IP address.
-    `proof` is the one on which the generation is told, None when there is none to tell it on.
+    `proof` is the one on which the generation is told, None when there is none to tell it on, and `address` the one of this
+    machine at which the daemon asks for it.
     """
 
     plain: tuple[Listener, ...]
     tls: tuple[Listener, ...]
     by_address: Mapping[Listener, Files]
     proof: Listener | None
+    address: str
 
 
 def prelude(
@@ -90,28 +95,29 @@ def prelude(
 
 def _variables(doors: Doors) -> list[Directive]:
     local = ["127.0.0.0/8", "::1"]
-    if doors.proof and is_ip(doors.proof.address) and not ipaddress.ip_address(doors.proof.address).is_unspecified:
+    asked = ipaddress.ip_address(doors.address)
+    if doors.proof and not (asked.is_loopback or asked.is_unspecified):
         # Whoever on this machine speaks to one of its addresses comes from that address.
-        local.append(doors.proof.address)
+        local.append(doors.address)
     return [
         block("geo", Expression("$gatelodge_dollar"), inside=[line("default", Verbatim("$"))]),
         block(
             "geo",
             Expression("$gatelodge_elsewhere"),
-            inside=[line("default", "1"), *(line(each, "0") for each in dict.fromkeys(local))],
+            inside=[line("default", "1"), *(line(each, "0") for each in local)],
         ),
         _map("$scheme", "$gatelodge_default_port", ("default", "80"), ("https", "443")),
         _map(
             "$http_host",
             "$gatelodge_port",
             ("default", "$gatelodge_default_port"),
-            ("~:(?<gatelodge_digits>[0-9]+)$", "$gatelodge_digits"),
+            (_PORT, "$gatelodge_digits"),
         ),
         _map(
             "$http_host",
             "$gatelodge_port_suffix",
             ("default", ""),
-            ("~:(?<gatelodge_digits>[0-9]+)$", ":$gatelodge_digits"),
+            (_PORT, ":$gatelodge_digits"),
         ),
         _map("$http_upgrade", "$gatelodge_upgrade", ("default", ""), ("~*^websocket$", "websocket")),
         _map("$http_upgrade", "$gatelodge_connection", ("default", ""), ("~*^websocket$", "upgrade")),
@@ -224,7 +230,11 @@ def _generation(ground: Ground, doors: Doors, internal: Files | None) -> list[Di
             line("return", "200", Expression("$gatelodge_generation")),
         ],
     )
-    head = [*listens([doors.proof], ground, tls=tls), line("server_name", INTERNAL_HOST), *certificate]
+    head = [
+        *listens(ground.reaching((doors.proof,)), ground, tls=tls),
+        line("server_name", INTERNAL_HOST),
+        *certificate,
+    ]
     return [block("server", inside=[*head, line("access_log", "off"), answer, _refuse()])]
 
 

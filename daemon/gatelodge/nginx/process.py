@@ -1,8 +1,9 @@
 """
-Finds and watches nginx's processes by what the kernel says of them: the master that runs our configuration, its workers, and
-those that a killed master left behind.
+Finds and watches nginx's processes by what the kernel says of them: the master that runs our configuration, masters that were
+told to leave, their workers, and those that a killed master left behind.
 
-A pid file alone proves nothing, since numbers are used again: the process must call itself nginx's master and name our file.
+A pid file alone proves nothing, since numbers are used again: the process must call itself nginx's master and name our file. Nor
+does a missing one: a master that leaves deletes the file of the one that took its place.
 """
 
 from __future__ import annotations
@@ -10,15 +11,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import ipaddress
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+#: An address and a TCP port.
+Socket: TypeAlias = tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]
 
 PROC = Path("/proc")
+
+#: What is said of a process that we may not see.
+UNSEEN = "another program (look with: ss -ltnp)"
 
 _MASTER = "nginx: master process"
 _WORKER = "nginx: worker process"
@@ -49,19 +58,41 @@ class Process:
                 os.kill(self.pid, number)
 
 
-def find_master(pid_file: Path, entry: Path) -> Process | None:
+def find_master(named: Iterable[int], entry: Path) -> Process | None:
     """
-    Return the master that runs `entry`, or None when none does.
+    Return the master that runs `entry` and was not told to leave, or None when there is none.
+
+    Args:
+        named: the numbers that it may have, by what was written down.
+    """
+    written = _masters(named, entry)
+    if written:
+        return written[0]
+    # One that leaves has closed its listening sockets, or is about to.
+    listening = [master for master in masters(entry) if sockets(master)]
+    return max(listening, key=lambda master: master.started, default=None)
+
+
+def read_pid(pid_file: Path) -> int:
+    """
+    Return the number in a pid file, 0 when there is none.
     """
     try:
-        pid = int(pid_file.read_text())
+        return int(pid_file.read_text())
     except (OSError, ValueError):
-        return None
-    title = _title(pid)
-    started = _started(pid)
-    if started is None or not title.startswith(_MASTER) or f" -c {entry} " not in f"{title} ":
-        return None
-    return Process(pid=pid, started=started)
+        return 0
+
+
+def masters(entry: Path) -> tuple[Process, ...]:
+    """
+    Return all masters that run `entry`: the one that serves, and those that finish old connections.
+    """
+    return _masters((int(each.name) for each in PROC.iterdir() if each.name.isdecimal()), entry)
+
+
+def _masters(pids: Iterable[int], entry: Path) -> tuple[Process, ...]:
+    titles = ((pid, _title(pid)) for pid in pids)
+    return _processes(pid for pid, title in titles if title.startswith(_MASTER) and f" -c {entry} " in f"{title} ")
 
 
 def workers(master: Process) -> tuple[Process, ...]:
@@ -112,20 +143,33 @@ async def ended(process: Process) -> None:
     """
     Return when a process has ended. It need not be a child of ours; if it is, it is reaped.
     """
+    over = asyncio.Event()
+    with watching(process, over):
+        await over.wait()
+    reap(process)
+
+
+@contextlib.contextmanager
+def watching(process: Process, over: asyncio.Event) -> Iterator[None]:
+    """
+    Set `over` when a process ends, or has ended.
+    """
     try:
         watched = os.pidfd_open(process.pid)
     except ProcessLookupError:
+        over.set()
+        yield
         return
     loop = asyncio.get_running_loop()
-    over = asyncio.Event()
     try:
         if process.alive():
             loop.add_reader(watched, over.set)
-            await over.wait()
+        else:
+            over.set()
+        yield
     finally:
         loop.remove_reader(watched)
         os.close(watched)
-    reap(process)
 
 
 def reap(process: Process) -> None:
@@ -136,30 +180,54 @@ def reap(process: Process) -> None:
         os.waitpid(process.pid, os.WNOHANG)
 
 
-def holder(port: int) -> str | None:
+def holder(port: int, *, besides: Process | None = None) -> str | None:
     """
     Say which process listens on a TCP port, as far as we may see: `nginx (pid 812)`.
+
+    Args:
+        besides: one whose sockets do not count.
     """
-    sockets = _listening(port)
+    found = {name for name, (_, number) in _listening().items() if number == port}
+    if besides:
+        found -= _open_files(besides.pid)
+    if not found:
+        return None
     for folder in PROC.iterdir():
-        if folder.name.isdecimal() and sockets & _open_files(int(folder.name)):
+        if folder.name.isdecimal() and found & _open_files(int(folder.name)):
             with contextlib.suppress(OSError):
                 return f"{(folder / 'comm').read_text().strip()} (pid {folder.name})"
-    return None
+    return UNSEEN
 
 
-def _listening(port: int) -> set[str]:
+def sockets(process: Process) -> frozenset[Socket]:
     """
-    Return the sockets that listen on a port, as /proc/PID/fd names them (proc_pid_net(5): state 0A is LISTEN).
+    Return the TCP sockets on which a process listens.
     """
-    found = set()
+    listening, files = _listening(), _open_files(process.pid)
+    return frozenset(socket for name, socket in listening.items() if name in files)
+
+
+def _listening() -> dict[str, Socket]:
+    """
+    Return the sockets that listen, by their names in /proc/PID/fd (proc_pid_net(5): state 0A is LISTEN).
+    """
+    found = {}
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for row in (PROC / "net" / table).read_text().splitlines()[1:]:
                 fields = row.split()
-                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                    found.add(f"socket:[{fields[9]}]")
+                if fields[3] == "0A":
+                    address, _, port = fields[1].rpartition(":")
+                    found[f"socket:[{fields[9]}]"] = (_address(address), int(port, 16))
     return found
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """
+    Read an address as the kernel writes it there: words of four bytes, in the machine's order.
+    """
+    words = [int(text[place : place + 8], 16).to_bytes(4, sys.byteorder) for place in range(0, len(text), 8)]
+    return ipaddress.ip_address(b"".join(words))
 
 
 def _title(pid: int) -> str:

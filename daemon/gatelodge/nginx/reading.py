@@ -36,6 +36,14 @@ class Named:
     plain: frozenset[Listener]
     tls: frozenset[Listener]
 
+    @property
+    def asked(self) -> frozenset[Listener]:
+        """
+        The listeners that the site itself asks for: those on one address may only be there for the sake of its port.
+        """
+        every = self.plain | self.tls
+        return frozenset(each for each in every if not any(other != each and other.includes(each) for other in every))
+
 
 @functools.lru_cache(maxsize=MOST_REMEMBERED)
 def read(text: str) -> Named:

@@ -20,7 +20,7 @@ from gatelodge.nginx.reading import MOST_REMEMBERED, digest, read
 from gatelodge.nginx.site import Files, refusing, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Held, Observed
@@ -53,7 +53,8 @@ def render(desired: Desired, observed: Observed) -> Rendered:
     capabilities = observed.nginx.capabilities
     if capabilities is None:
         raise AssertionError("a tree is rendered for an nginx that was found")
-    ground = lay(desired, capabilities)
+    kept = [each.kept for each in observed.quarantines.values() if each.kept is not None]
+    ground = lay(desired, capabilities, kept=[listener for text in kept for listener in read(text).asked])
     placed = [_place(site, observed, ground) for site in desired.sites]
     internal = observed.held.get(INTERNAL_HOST)
     doors = _doors(placed, ground, desired.nginx, internal=internal is not None)
@@ -71,16 +72,14 @@ def render(desired: Desired, observed: Observed) -> Rendered:
     main = entry(desired, capabilities, sites)
     return Rendered(
         digest=digest(main, text, *sites.values()),
-        proof=_origin(doors, desired.nginx),
+        proof=_origin(doors),
         entry=main,
         prelude=text,
         sites=sites,
         fresh={each.site.file_name: each.fresh for each in placed},
         references=read(text).references.union(*(read(each.text).references for each in placed)),
         listeners=frozenset(doors.plain + doors.tls),
-        served=tuple(
-            each for each in _served(placed) if _reached(each.listener, doors.tls, desired.nginx) == each.listener
-        ),
+        served=tuple(_served(placed)),
     )
 
 
@@ -134,7 +133,7 @@ def _files(held: Held | None) -> Files | None:
 
 def _doors(placed: Iterable[_Placed], ground: Ground, settings: NginxSettings, *, internal: bool) -> Doors:
     named = [(each, read(each.text)) for each in placed]
-    plain = {ground.http} if ground.http else set()
+    plain = set(ground.reaching((ground.http,))) if ground.http else set()
     plain = plain.union(*(names.plain for _, names in named))
     tls: set[Listener] = set().union(*(names.tls for _, names in named))
     by_address: dict[Listener, Files] = {}
@@ -150,27 +149,19 @@ def _doors(placed: Iterable[_Placed], ground: Ground, settings: NginxSettings, *
         plain=tuple(sorted(plain)),
         tls=tuple(sorted(tls)),
         by_address=by_address,
-        proof=_reached(proof, plain | tls, settings) if proof else None,
+        proof=proof,
+        address=(proof.address if proof else "") or settings.address,
     )
 
 
-def _reached(listener: Listener, opened: Collection[Listener], settings: NginxSettings) -> Listener:
-    """
-    Return the listener that the daemon meets when it looks for one: of a port with and without an address, nginx takes the
-    one with the address that was asked.
-    """
-    nearer = Listener(port=listener.port, address=listener.address or settings.address)
-    return nearer if nearer in opened else listener
-
-
-def _origin(doors: Doors, settings: NginxSettings) -> str:
+def _origin(doors: Doors) -> str:
     """
     Return where the generation is told; nothing when there is no listener to tell it on.
     """
     if doors.proof is None:
         return ""
     scheme = "https" if doors.proof in doors.tls else "http"
-    return f"{scheme}://{Listener(port=doors.proof.port, address=doors.proof.address or settings.address)}"
+    return f"{scheme}://{Listener(port=doors.proof.port, address=doors.address)}"
 
 
 def _served(placed: Iterable[_Placed]) -> Iterable[Served]:
@@ -182,7 +173,8 @@ def _served(placed: Iterable[_Placed]) -> Iterable[Served]:
         if each.held is None or not each.shown:
             continue
         named = next(iter(sorted((host for host in each.site.hosts if not is_ip(host)), key=is_wildcard)), None)
-        for listener in sorted(read(each.text).tls):
+        names = read(each.text)
+        for listener in sorted(names.tls & names.asked):
             if named:
                 yield _visit(each.held, listener, concrete(named))
             if listener not in nameless and any(map(is_ip, each.site.hosts)):

@@ -126,14 +126,14 @@ def server_name(host: Name) -> str:
 def _plain_server(
     hosts: tuple[Name, ...], listeners: tuple[Listener, ...], ground: Ground, inside: list[Directive]
 ) -> Directive:
-    head = [*listens(listeners, ground, tls=False), line("server_name", *map(server_name, hosts))]
+    head = [*listens(ground.reaching(listeners), ground, tls=False), line("server_name", *map(server_name, hosts))]
     return block("server", inside=[*head, *_tokens(listeners, ground), *inside])
 
 
 def _tls_server(
     hosts: tuple[Name, ...], listeners: tuple[Listener, ...], files: Files, ground: Ground, inside: list[Directive]
 ) -> Directive:
-    head = [*listens(listeners, ground, tls=True), line("server_name", *map(server_name, hosts))]
+    head = [*listens(ground.reaching(listeners), ground, tls=True), line("server_name", *map(server_name, hosts))]
     return block("server", inside=[*head, *files.directives(), *inside])
 
 
