@@ -11,6 +11,12 @@ from gatelodge.errors import ConfigError
 
 _AGREED = "acme.agree_tos = true\n"
 
+_HERE_AND_EVERYWHERE = """
+sites."a.lan" = {{ upstream = "http://x", tls = "local", listen = [{first}] }}
+sites."b.lan" = {{ upstream = "http://x", tls = "{tls}", listen = [{second}], hosts = [{hosts}] }}  #!
+sites."c.lan" = {{ upstream = "http://x", tls = "local", listen = [{first}] }}
+"""
+
 #: The text (the line with `#!` is the guilty one), the key path, and a part of the problem or remedy.
 _TABLE = [
     # Keys that are none.
@@ -198,6 +204,19 @@ _TABLE = [
     ("nginx.http_port = 443  #!", "nginx.https_port", "443 is http_port too"),
     (f'{_AGREED}sites."8.8.8.8" = "http://x"\nsites."1.1.1.1" = {{ upstream = "http://x", tls = "local" }}  #!',
      'sites."1.1.1.1"', "cannot choose between two"),
+    # Who visits 127.0.0.1:443 comes to 443 too.
+    (_HERE_AND_EVERYWHERE.format(first="443", tls="local", second='"127.0.0.1:443"', hosts='"a.lan"'),
+     'sites."b.lan"', "a.lan on 127.0.0.1:443 belongs to a.lan already, which is reached there by its 443; name a host in one"),
+    (_HERE_AND_EVERYWHERE.format(first='"[::1]:443"', tls="local", second="443", hosts='"a.lan"'),
+     'sites."b.lan"', "a.lan on 443 belongs to a.lan already, which is reached there by its [::1]:443"),
+    (_HERE_AND_EVERYWHERE.format(first="443", tls="off", second='"127.0.0.1:80"', hosts='"a.lan"'),
+     'sites."b.lan"', "on 80 every site with TLS has its redirect"),
+    (_HERE_AND_EVERYWHERE.format(first="443", tls="off", second='"127.0.0.1:443"', hosts=""),
+     'sites."b.lan".listen', "127.0.0.1:443 is plain here"),
+    (_HERE_AND_EVERYWHERE.format(first='"127.0.0.1:443", "127.0.0.2:443"', tls="off", second="443", hosts=""),
+     'sites."b.lan".listen', "443 is plain here and not so for a.lan"),
+    (f'{_AGREED}sites."8.8.8.8" = "http://x"\nsites."1.1.1.1" = {{ upstream = "http://x", tls = "local", listen = ["192.0.2.1:443"] }}  #!',
+     'sites."1.1.1.1"', "cannot choose between two"),
 ]  # fmt: skip
 
 
@@ -217,6 +236,19 @@ def test_a_mistake_is_told_once_with_its_place_and_a_remedy(text: str, path: str
     if "#!" in text:
         assert mistake.line == text[: text.index("#!")].count("\n") + 1
     assert str(caught.value).isprintable()
+
+
+def test_a_host_may_have_a_site_on_each_address() -> None:
+    """
+    Where nobody can come to both at once.
+    """
+    listeners = ("127.0.0.1:443", "127.0.0.2:443", "127.0.0.1:8443", "[::1]:443")
+    sites = [
+        f'sites."{number}.lan" = {{ upstream = "http://x", tls = "local", listen = ["{listener}"], hosts = ["a.lan"] }}'
+        for number, listener in enumerate(listeners)
+    ]
+    config = read("\n".join(["nginx.http_port = 0", *sites]))
+    assert len(config.sites) == 4
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:

@@ -353,7 +353,6 @@ def test_a_ca_of_your_own_certifies_private_names() -> None:
         ("http://127.0.0.1:443", 'sites."a.lan".upstream', "the gate itself"),
         ("http://127.0.0.1", 'sites."a.lan".upstream', "the gate itself"),
         ("http://[::1]:443/x", 'sites."a.lan".upstream', "the gate itself"),
-        ("http://localhost:3000/x", 'sites."a.lan".upstream', "may not know localhost"),
     ],
 )
 def test_upstreams_that_are_probably_not_meant_are_warned_of(upstream: str, path: str, words: str) -> None:

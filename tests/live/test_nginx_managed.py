@@ -217,11 +217,13 @@ async def test_a_taken_port_of_the_whole_house_blames_nobody(home: House, nginx:
     assert (await nginx.observe()).running is None
 
 
-async def test_an_address_that_is_not_this_machines_is_refused(home: House, nginx: Managed) -> None:
+@pytest.mark.parametrize("own", [True, False], ids=["a port of its own", "the port of all"])
+async def test_an_address_that_is_not_this_machines_is_refused(home: House, nginx: Managed, own: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """
-    With a sentence that says so.
+    With a sentence that says so, and it is the trouble of who names it.
     """
-    home.add("a.example.com", listen=(Listener(port=home.spare[0], address="192.0.2.1"),))
+    port = home.spare[0] if own else home.settings.https_port
+    home.add("a.example.com", listen=(Listener(port=port, address="192.0.2.1"),))
     with pytest.raises(NginxRefused, match=r"192\.0\.2\.1 is not an address of this machine") as refused:
         await nginx.apply(home.render())
     assert refused.value.guilty == {"a.example.com"}
@@ -435,6 +437,8 @@ async def test_stop_waits_for_its_grace_and_no_longer(home: House, nginx: Manage
         with contextlib.suppress(OSError):
             assert await reader.read() == b""
         writer.close()
+    assert not (home.state / "nginx" / "nginx.pid").exists()
+    assert "nginx.pid" not in (home.state / "log" / "error.log").read_text(), "nginx has nothing to complain of"
 
 
 async def test_requests_during_reloads_all_get_through(home: House, nginx: Managed) -> None:

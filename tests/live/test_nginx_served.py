@@ -505,6 +505,81 @@ async def test_sites_without_tls_are_served_in_plain(home: House, up: upstream.U
     assert (await home.get("unknown.example.com", tls=False, port=home.spare[0])).status == 0
 
 
+@pytest.mark.parametrize(("here", "elsewhere"), [("127.0.0.1", "127.0.0.2"), ("::1", "127.0.0.1")])
+async def test_a_site_on_one_address_takes_that_away_from_nobody(
+    home: House, up: upstream.Upstream, here: str, elsewhere: str
+) -> None:
+    """
+    There nginx would know only the servers that name that address. Each site is met wherever its own listen says, and by IP too;
+    the site of one address nowhere else; unknown names are refused on both.
+    """
+    narrow = Listener(port=home.settings.https_port, address=here)
+    home.add("a.example.com", to=f"http://127.0.0.1:{up.port}")
+    home.add("192.0.2.10", to=f"http://127.0.0.1:{up.port}")
+    home.add("b.example.com", to=f"http://127.0.0.1:{up.port}", listen=(narrow,))
+    await serve(home)
+    for at in (here, elsewhere):
+        assert await home.fingerprint("a.example.com", at=at) == home.held["a.example.com"].fingerprint
+        assert await home.fingerprint(None, at=at) == home.held["192.0.2.10"].fingerprint
+        with pytest.raises(ssl.SSLError):
+            await home.fingerprint("other.example.com", at=at)
+    assert await home.fingerprint("b.example.com", at=here) == home.held["b.example.com"].fingerprint
+    with pytest.raises(ssl.SSLError):
+        await home.fingerprint("b.example.com", at=elsewhere)
+
+
+async def test_a_plain_site_on_one_address_takes_no_token_away(home: House, up: upstream.Upstream) -> None:
+    """
+    There too every name has its token and its redirect, also names that are no site's.
+    """
+    token = home.webroot / ".well-known/acme-challenge/token"
+    token.write_text("token.thumbprint")
+    token.chmod(0o644)
+    home.add("a.example.com", to=f"http://127.0.0.1:{up.port}")
+    narrow = Listener(port=home.settings.http_port, address="127.0.0.1")
+    home.add("plain.example.com", to=f"http://127.0.0.1:{up.port}", tls=False, listen=(narrow,))
+    await serve(home)
+    for host in ("a.example.com", "plain.example.com", "unknown.example.com"):
+        assert (await home.get(host, "/.well-known/acme-challenge/token", tls=False)).body == b"token.thumbprint"
+    assert (await home.get("a.example.com", tls=False)).status == 301
+    assert (await home.get("plain.example.com", tls=False)).status == 200
+
+
+async def test_a_site_that_stays_at_one_address_takes_it_away_from_nobody(home: House, up: upstream.Upstream) -> None:
+    """
+    Kept back, it still listens where the TOML does not name any more.
+    """
+    narrow = Listener(port=home.settings.https_port, address="127.0.0.1")
+    home.add("a.example.com", to=f"http://127.0.0.1:{up.port}")
+    home.add("b.example.com", to=f"http://127.0.0.1:{up.port}", listen=(narrow,))
+    kept = home.render().sites["b.example.com"]
+    home.add("b.example.com", to=f"http://127.0.0.1:{up.port}")
+    home.quarantines = quarantined(home, "b.example.com", kept=kept)
+    # The site's own text changes once more with the address that is kept: it is tried, refused, and kept back again.
+    home.quarantines = quarantined(home, "b.example.com", kept=kept)
+    assert home.render().sites["b.example.com"] == kept
+    await serve(home)
+    for host in ("a.example.com", "b.example.com"):
+        assert await home.fingerprint(host) == home.held[host].fingerprint
+
+
+async def test_a_port_that_cannot_be_one_is_not_passed_on(home: House, up: upstream.Upstream) -> None:
+    """
+    A Host header may hold any number; an upstream that reads it as one may not survive it.
+    """
+    home.add("a.example.com", to=f"http://127.0.0.1:{up.port}")
+    await serve(home)
+    for port, told in (("99999999999999", ""), ("123456", ""), ("65535", "65535"), ("1", "1")):
+        status = (await home.get(f"a.example.com:{port}")).status
+        if status == 400 and not told:
+            assert up.seen == [], "a new nginx refuses it by itself"
+            continue
+        assert status == 200
+        headers = up.seen[-1].headers
+        assert headers["host"] == headers["x-forwarded-host"] == f"a.example.com{told and ':'}{told}"
+        assert headers["x-forwarded-port"] == (told or "443")
+
+
 async def test_a_site_whose_certificate_is_not_there_is_left_out_of_tls(home: House, up: upstream.Upstream) -> None:
     """
     It is redirected already; its neighbour is served.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatelodge.nginx.blame import find_complaints, find_guilty
+from gatelodge.nginx.blame import explain, find_complaints, find_guilty
 
 FOLDER = "/var/lib/gatelodge/nginx/generations/7"
 
@@ -54,17 +54,44 @@ def test_of_two_that_conflict_the_one_that_changed_is_guilty() -> None:
 
 def test_complaints_are_errors_and_warnings_about_our_files() -> None:
     """
-    Without nginx's closing words, and without what it finds strange about the machine.
+    Without nginx's closing words, without what it finds strange about the machine, and without what is only said in an old way.
     """
     output = (
         'nginx: [alert] could not open error log file: open() "/var/log/nginx/error.log" failed (13: Permission denied)\n'
         "nginx: [warn] 8192 worker_connections exceed open file resource limit: 1024\n"
-        f"nginx: [warn] something deprecated in {FOLDER}/sites/a.example.com.conf:3\n"
+        f"nginx: [warn] something odd in {FOLDER}/sites/a.example.com.conf:3\n"
+        'nginx: [warn] the "listen ... http2" directive is deprecated, use the "http2" directive instead in '
+        f"{FOLDER}/sites/a.example.com.conf:9\n"
+        f"nginx: [warn] protocol options redefined for 0.0.0.0:443 in {FOLDER}/sites/b.example.com.conf:9\n"
         "nginx: the configuration file /x/nginx.conf syntax is ok\n"
         "nginx: [emerg] no\n"
         "nginx: configuration file /x/nginx.conf test failed\n"
     )
     assert find_complaints(output, folder=FOLDER).splitlines() == [
-        f"[warn] something deprecated in {FOLDER}/sites/a.example.com.conf:3",
+        f"[warn] something odd in {FOLDER}/sites/a.example.com.conf:3",
         "[emerg] no",
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            '[emerg] open() "/srv/logs/visits" failed (13: Permission denied)',
+            "[nginx] access_log: make /srv/logs a folder",
+        ),
+        (
+            '[emerg] open() "/var/lib/gatelodge/log/error.log" failed (30: Read-only)',
+            "nginx's error log: make /var/lib/gatelodge/log",
+        ),
+        ('[emerg] open() "/x/prelude.conf" failed (2: No such file or directory)', None),
+        ("[emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)", None),
+    ],
+)
+def test_a_log_that_cannot_be_opened_is_called_by_its_key(said: str, told: str | None) -> None:
+    """
+    With what to do; every other line stays as nginx wrote it.
+    """
+    first, second = explain(f"{said}\n[emerg] more", access_log="/srv/logs/visits").splitlines()
+    assert second == "[emerg] more"
+    assert first == said if told is None else first.startswith(f"{said}; this is {told}")

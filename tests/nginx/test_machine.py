@@ -5,20 +5,18 @@ What is read of the machine: its name servers, nginx's arguments, its log, its r
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from gatelodge.errors import NginxMissing
 from gatelodge.model import Listener, NginxSettings
-from gatelodge.nginx import binary, listening, log
+from gatelodge.nginx import binary, listening, log, process
 from gatelodge.nginx.log import ErrorLog
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_name_servers_are_written_as_nginx_wants_them(tmp_path: Path) -> None:
@@ -141,3 +139,50 @@ def test_what_nginx_holds_is_not_tried() -> None:
         assert set(listening.find_closed([wide, narrow], ipv6=True)) == {wide}
         held = listening.sockets([wide], ipv6=True)
         assert listening.find_closed([wide], held=held, ipv6=True) == {}
+
+
+ANYWHERE, HERE, THERE = Listener(port=443), Listener(port=443, address="127.0.0.1"), Listener(port=443, address="::1")
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "clash"),
+    [
+        ((), (ANYWHERE, HERE), False),
+        ((ANYWHERE,), (ANYWHERE, HERE, THERE), False),
+        ((ANYWHERE, HERE), (ANYWHERE,), False),
+        ((HERE,), (HERE, THERE), False),
+        ((ANYWHERE,), (Listener(port=8443, address="127.0.0.1"),), False),
+        ((Listener(port=443, address="0.0.0.0"),), (Listener(port=443, address="0.0.0.0"), THERE), False),
+        ((ANYWHERE,), (HERE,), True),
+        ((HERE,), (ANYWHERE,), True),
+        ((THERE,), (ANYWHERE,), True),
+        ((HERE,), (HERE, ANYWHERE), True),
+        ((Listener(port=443, address="0.0.0.0"),), (HERE,), True),
+    ],
+)
+def test_nginx_cannot_open_a_port_beside_the_same_in_another_shape(
+    held: tuple[Listener, ...],
+    wanted: tuple[Listener, ...],
+    clash: bool,  # noqa: FBT001 - what is expected
+) -> None:
+    """
+    One socket of a port stands for all addresses of a family, and the kernel lets no other be opened beside it.
+    """
+    opened, asked = listening.sockets(held, ipv6=True), listening.sockets(wanted, ipv6=True)
+    assert bool(listening.find_clashes(asked, opened)) is clash
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_the_kernel_says_on_which_sockets_a_process_listens(address: str) -> None:
+    """
+    By address and port, as they are compared with what is wanted.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as server:
+        server.bind((address, 0))
+        server.listen()
+        number = server.getsockname()[1]
+        me = process.Process(pid=os.getpid(), started=0)
+        assert (ipaddress.ip_address(address), number) in process.sockets(me)
+        assert process.holder(number) == f"{Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})"
+        assert process.holder(number, besides=me) is None

@@ -239,6 +239,62 @@ def test_addresses_that_are_one_to_nginx_get_one_default_server() -> None:
     assert rendered.sites["a.example.com"].count("listen 443 ssl;") == 1
 
 
+NARROW = Listener(port=443, address="192.0.2.1")
+
+
+def test_every_server_of_a_port_names_each_address_of_it() -> None:
+    """
+    Those of other ports do not, the site of that address names no other, and the default server is one of each listener.
+    """
+    sites = (
+        site("a.example.com"),
+        site("b.example.com", listen=(NARROW,)),
+        site("c.example.com", listen=(Listener(port=8443),)),
+    )
+    world = observed(*(held(each.name) for each in sites))
+    rendered = render(desired(*sites), world)
+    listens = {
+        name: [row.split()[1] for row in text.splitlines() if row.startswith("    listen ") and " ssl" in row]
+        for name, text in rendered.sites.items()
+    }
+    assert listens == {
+        "a.example.com": ["443", "[::]:443", "192.0.2.1:443"],
+        "b.example.com": ["192.0.2.1:443"],
+        "c.example.com": ["8443", "[::]:8443"],
+    }
+    assert rendered.prelude.count("listen 192.0.2.1:443 ssl http2 default_server;") == 0
+    assert rendered.prelude.count("listen 192.0.2.1:443 ssl default_server;") == 1
+    assert [(str(each.listener), each.server_name) for each in rendered.served] == [
+        ("443", "a.example.com"),
+        ("192.0.2.1:443", "b.example.com"),
+        ("8443", "c.example.com"),
+    ], "each once: it is one server block"
+
+
+def test_no_socket_is_opened_for_the_sake_of_another_site() -> None:
+    """
+    Without IPv6 nothing listens on all of its addresses, so nobody but the site itself names one of them: what cannot be opened
+    is its own trouble.
+    """
+    narrow = Listener(port=443, address="2001:db8::1")
+    without = dataclasses.replace(nginx(1, 28, 0), ipv6=False)
+    world = observed(held("a.example.com"), held("b.example.com"), found=without)
+    rendered = render(desired(site("a.example.com"), site("b.example.com", listen=(narrow,))), world)
+    assert "2001:db8::1" not in rendered.sites["a.example.com"]
+
+
+def test_the_daemon_is_let_in_at_the_address_where_it_asks() -> None:
+    """
+    Whoever on this machine speaks to one of its addresses comes from that address.
+    """
+    settings = NginxSettings(address="192.0.2.1")
+    plain = site("p.example.com", listen=(Listener(port=80, address="192.0.2.1"),), tls=False)
+    for sites in ((), (plain,)):
+        rendered = render(desired(*sites, settings=settings), observed())
+        assert rendered.proof == "http://192.0.2.1:80"
+        assert "    192.0.2.1 0;" in rendered.prelude
+
+
 def test_a_thousand_sites_are_rendered_quickly_and_again_at_once() -> None:
     """
     Goal: half a second, and then only what changed. The bounds here leave room for a busy machine.

@@ -10,8 +10,10 @@ import dataclasses
 import datetime as dt
 import grp
 import os
+import random
 import shutil
 import signal
+import socket
 import ssl
 import tempfile
 import time
@@ -24,7 +26,6 @@ from cryptography.hazmat.primitives import hashes
 from gatelodge.core.desired import Desired
 from gatelodge.core.observed import Held, Observed
 from gatelodge.core.observed import Nginx as NginxObserved
-from gatelodge.demo.pebble import free_ports
 from gatelodge.issuers import selfsigned
 from gatelodge.model import (
     INTERNAL_HOST,
@@ -206,26 +207,26 @@ class House:
                 await writer.wait_closed()
 
     async def connect(
-        self, port: int, name: str | None = "", *, alpn: tuple[str, ...] = ()
+        self, port: int, name: str | None = "", *, alpn: tuple[str, ...] = (), at: str = "127.0.0.1"
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """
         Connect to nginx: in plain when `name` is empty, else over TLS, sending the name, or none when it is None.
         """
         if name == "":
-            return await asyncio.open_connection("127.0.0.1", port)
+            return await asyncio.open_connection(at, port)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         if alpn:
             context.set_alpn_protocols(list(alpn))
         # asyncio wants a name and sends it; an empty one stands for none.
-        return await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name or "")
+        return await asyncio.open_connection(at, port, ssl=context, server_hostname=name or "")
 
-    async def fingerprint(self, name: str | None, *, port: int | None = None) -> str:
+    async def fingerprint(self, name: str | None, *, port: int | None = None, at: str = "127.0.0.1") -> str:
         """
         Return the fingerprint of the certificate that nginx shows for a name.
         """
-        _, writer = await self.connect(port or self.settings.https_port, name)
+        _, writer = await self.connect(port or self.settings.https_port, name, at=at)
         try:
             shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         finally:
@@ -278,12 +279,25 @@ def state_directory(group: str | None) -> Iterator[Path]:
         shutil.rmtree(state)
 
 
+def _free_ports(count: int) -> list[int]:
+    """
+    Return ports below those that the kernel gives to clients and to servers that ask for any (ip_local_port_range): nginx may let
+    go of its ports for a moment, and nobody who runs beside this test is to take them.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(10_000, 32_000)  # noqa: S311 - nothing secret
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            found += [port] if port not in found else []
+    return found
+
+
 @contextlib.asynccontextmanager
 async def house(program: str, **changes: object) -> AsyncIterator[House]:
     """
     Yield a house whose nginx is `program`. An nginx that was started in it is stopped at the end.
     """
-    http_port, https_port, *spare = free_ports(6)
+    http_port, https_port, *spare = _free_ports(6)
     settings = NginxSettings(
         binary=program,
         http_port=http_port,

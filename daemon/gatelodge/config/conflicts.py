@@ -86,20 +86,27 @@ def _no_host_twice(draft: Draft, found: Mistakes) -> None:
                     f"{host} on {listener} belongs to {owner.hosts[0]} already"
                     + (f", which is reached there by its {theirs}" if theirs != listener else ""),
                     "name a host in one site only, and what lies below it in its routes"
-                    + (f"; on {plain} every site with TLS has its redirect" if listener in redirects else ""),
+                    + (
+                        f"; on {plain} every site with TLS has its redirect"
+                        if {listener, theirs}.intersection(redirects)
+                        else ""
+                    ),
                 )
 
 
 def _one_protocol(draft: Draft, found: Mistakes) -> None:
     claims = _Claims()
     for site, path in _listening(draft, found):
-        for listener, _, other in claims.add(site, site.listeners):
-            if (other.tls is Tls.OFF) is not (site.tls is Tls.OFF):
-                found.add(
-                    (*path, "listen"),
-                    f"{listener} is {'plain' if site.tls is Tls.OFF else 'TLS'} here and not so for {other.hosts[0]}",
-                    "let them listen on different ports, or give both the same kind of tls",
-                )
+        others = [
+            each for each in claims.add(site, site.listeners) if (each[2].tls is Tls.OFF) is not (site.tls is Tls.OFF)
+        ]
+        if others:
+            listener, _, other = others[0]
+            found.add(
+                (*path, "listen"),
+                f"{listener} is {'plain' if site.tls is Tls.OFF else 'TLS'} here and not so for {other.hosts[0]}",
+                "let them listen on different ports, or give both the same kind of tls",
+            )
 
 
 def _plain_port(draft: Draft, found: Mistakes) -> None:
@@ -132,14 +139,18 @@ def _ip_hosts_agree(draft: Draft, found: Mistakes) -> None:
             or found.unread((*path, "certificate"), (*path, "key"))
         ):
             continue
-        for listener, _, other in claims.add(site, site.listeners):
-            if (other.tls, other.certificate, other.key) != (site.tls, site.certificate, site.key):
-                found.add(
-                    path,
-                    f"its certificate differs from that of {other.hosts[0]}, and visitors of an address on {listener} "
-                    "cannot choose between two",
-                    "give both the same `tls`, `certificate` and `key`, or different ports",
-                )
+        ways = (site.tls, site.certificate, site.key)
+        others = [
+            each for each in claims.add(site, site.listeners) if (each[2].tls, each[2].certificate, each[2].key) != ways
+        ]
+        if others:
+            listener, _, other = others[0]
+            found.add(
+                path,
+                f"its certificate differs from that of {other.hosts[0]}, and visitors of an address on {listener} "
+                "cannot choose between two",
+                "give both the same `tls`, `certificate` and `key`, or different ports",
+            )
 
 
 def _named(draft: Draft, found: Mistakes) -> None:
@@ -197,7 +208,7 @@ def _file_names(draft: Draft, found: Mistakes) -> None:
 
 def _upstreams(draft: Draft, found: Mistakes) -> None:
     """
-    Warn of upstreams that lead back to the gate, and of a name that nginx's resolver does not know.
+    Warn of upstreams that lead back to the gate.
     """
     own = {draft.config.nginx.http_port: ""}
     own |= {listener.port: listener.address for site in draft.config.sites.values() for listener in site.listeners}
@@ -210,12 +221,6 @@ def _upstreams(draft: Draft, found: Mistakes) -> None:
                     where,
                     f"{upstream} is the gate itself, which would ask itself for ever",
                     "name the service's own port",
-                )
-            elif upstream.host == "localhost":
-                found.warn(
-                    where,
-                    "nginx looks names up in the DNS, which may not know localhost",
-                    f'write "{upstream.scheme}://127.0.0.1:{upstream.port}{upstream.path or ""}"',
                 )
 
 
