@@ -459,7 +459,10 @@ async def test_events_are_followed_through_the_socket(house: House) -> None:
     async with asyncio.timeout(10):
         await reader.readuntil(b'"daemon.started"')
         await reader.readuntil(b'"certificate.issued"')
-    await house.gatelodge("renew", WIKI, "--force")
+    code, out, err = await house.gatelodge("renew", WIKI, "--force")
+
+    assert code == 0, (out, err, house.said())
+
     async with asyncio.timeout(20):
         await reader.readuntil(b'"certificate.renewed"')
     writer.close()

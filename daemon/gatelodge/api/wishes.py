@@ -176,7 +176,7 @@ def _impossible(look: Look, spec: CertificateSpec) -> str | None:
         return None
     if observed.nginx.missing is not None:
         return observed.nginx.missing
-    if observed.nginx.running is None or observed.nginx.current is None or not observed.nginx.current.proven:
+    if NGINX not in observed.jobs and (observed.nginx.running is None or observed.nginx.last_proven is None):
         return f"the CA looks for its proof at nginx: {_nginx_trouble(look)}"
     return None
 

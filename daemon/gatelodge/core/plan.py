@@ -192,8 +192,11 @@ class _Planner:
         return self._reached(min(begun.at, self.now) + backoff.wait(backoff.BEGUN, begun.begun, spread=0))
 
     def _serving(self) -> bool:
+        """
+        Tell whether nginx shows tokens: every tree that was once proven does, also while the next one is being loaded.
+        """
         nginx = self.observed.nginx
-        return nginx.running is not None and nginx.current is not None and nginx.current.proven
+        return nginx.running is not None and nginx.last_proven is not None
 
     def _superseded(self) -> Iterator[Cancel]:
         """
