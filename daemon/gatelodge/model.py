@@ -297,7 +297,7 @@ class Site:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NginxSettings:
     """
-    How nginx is run and what its listeners are called from outside. Defaults: DESIGN of the TOML, `[nginx]`.
+    How nginx is run and what its listeners are called from outside: `[nginx]`.
 
     `http_port` 0 opens no plain listener. `drain` bounds workers that finish old connections after a reload;
     `reload_interval` is the least time between two reloads. `access_log` is "off" or a path.
