@@ -203,6 +203,21 @@ async def test_once_alone_issues_and_leaves_no_nginx(house: House) -> None:
     assert house.orders() == orders
 
 
+async def test_a_wrong_name_without_a_daemon_starts_nothing(house: House) -> None:
+    """
+    A mistyped name is told with the nearest; no nginx is started and no CA asked for that.
+    """
+    house.write(WIKI)
+    for verb in ("renew", "forget"):
+        code, _, err = await house.gatelodge(verb, "wik.example.test")
+
+        assert code == 1
+        assert "no certificate is called 'wik.example.test'" in err
+        assert "gatelodge.invalid" not in err
+    assert house.events("nginx.started") == []
+    assert house.orders() == 0
+
+
 async def test_a_second_daemon_is_told_who_is_there(house: House) -> None:
     """
     Two daemons on one state directory cannot be: the second says who holds it, and exits 1.

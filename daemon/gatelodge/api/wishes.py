@@ -57,11 +57,11 @@ class Wishes:
         """
         Renew a certificate, by its NAME or one of its names. Without `force` only when it is due, missing or failed before.
         """
+        if (refusal := await self.cannot_renew(wanted)) is not None:
+            return refusal
         before = await self._reconciler.look()
         desired = before.gate.desired
-        name = find(wanted, desired)
-        if name is None:
-            return Answer(ok=False, message=_unknown(wanted, (n for n in desired.certificates if n != INTERNAL_HOST)))
+        name = find(wanted, desired) or wanted
         held = before.observed.held.get(name)
         if held is not None and not held.placeholder and not force and held.satisfies(desired.certificates[name]):
             due = due_at(not_before=held.not_before, not_after=held.not_after, stored_at=held.stored_at)
@@ -92,12 +92,8 @@ class Wishes:
         """
         Delete a certificate that the configuration does not ask for.
         """
-        before = await self._reconciler.look()
-        if wanted in before.gate.desired.certificates:
-            return Answer(ok=False, message=f"{wanted} is asked for in the configuration; take it out there first")
-        if wanted not in before.observed.held:
-            unused = before.observed.held.keys() - before.gate.desired.certificates.keys()
-            return Answer(ok=False, message=_unknown(wanted, unused))
+        if (refusal := await self.cannot_forget(wanted)) is not None:
+            return refusal
         self._reconciler.ask(forget=frozenset({wanted}))
         after = await self._reconciler.passed(lambda look: wanted not in look.observed.held or self._kept(wanted, look))
         if wanted not in after.observed.held:
@@ -106,6 +102,28 @@ class Wishes:
             ok=False,
             message=f"{wanted} cannot be deleted now: {_why_kept(wanted, after)}",
         )
+
+    async def cannot_renew(self, wanted: str) -> Answer | None:
+        """
+        Say no when nothing is called so.
+        """
+        desired = (await self._reconciler.look()).gate.desired
+        if find(wanted, desired) is not None:
+            return None
+        return Answer(ok=False, message=_unknown(wanted, (n for n in desired.certificates if n != INTERNAL_HOST)))
+
+    async def cannot_forget(self, wanted: str) -> Answer | None:
+        """
+        Say no when nothing that is held is called so, or the configuration asks for it.
+        """
+        look = await self._reconciler.look()
+        if wanted in look.gate.desired.certificates:
+            return Answer(ok=False, message=f"{wanted} is asked for in the configuration; take it out there first")
+        if wanted not in look.observed.held:
+            return Answer(
+                ok=False, message=_unknown(wanted, look.observed.held.keys() - look.gate.desired.certificates.keys())
+            )
+        return None
 
     async def reload(self) -> Answer:
         """

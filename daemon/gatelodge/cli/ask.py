@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gatelodge.api.wishes import Answer, Wishes
     from gatelodge.config.shape import Config
     from gatelodge.runtime.reconcile import Reconciler
+
+    _Wish: TypeAlias = Callable[[Wishes], Awaitable[Answer]]
+    _Refusal: TypeAlias = Callable[[Wishes], Awaitable[Answer | None]]
 
 
 @click.command()
@@ -36,7 +39,10 @@ def renew(*, name: str, force: bool, as_json: bool) -> None:
     async def wish(wishes: Wishes) -> Answer:
         return await wishes.renew(name, force=force)
 
-    _ask("/v1/renew", {"certificate": name, "force": force}, wish, as_json=as_json)
+    async def no(wishes: Wishes) -> Answer | None:
+        return await wishes.cannot_renew(name)
+
+    _ask("/v1/renew", {"certificate": name, "force": force}, wish, no, as_json=as_json)
 
 
 @click.command()
@@ -51,7 +57,10 @@ def forget(*, name: str, as_json: bool) -> None:
     async def wish(wishes: Wishes) -> Answer:
         return await wishes.forget(name)
 
-    _ask("/v1/forget", {"certificate": name}, wish, as_json=as_json)
+    async def no(wishes: Wishes) -> Answer | None:
+        return await wishes.cannot_forget(name)
+
+    _ask("/v1/forget", {"certificate": name}, wish, no, as_json=as_json)
 
 
 @click.command()
@@ -68,12 +77,15 @@ def reload(*, as_json: bool) -> None:
     _ask("/v1/reload", {}, wish, as_json=as_json)
 
 
-def _ask(path: str, body: dict[str, object], wish: Callable[[Wishes], Awaitable[Answer]], *, as_json: bool) -> None:
+def _ask(path: str, body: dict[str, object], wish: _Wish, refusal: _Refusal | None = None, *, as_json: bool) -> None:
+    """
+    Have a wish granted: by the daemon, or alone. Alone, what `refusal` says no to starts nothing.
+    """
     file = config_file()
     config = load(file)
 
     def alone() -> dict[str, Any]:
-        answer = asyncio.run(_alone(config, file, path.rpartition("/")[2], wish))
+        answer = asyncio.run(_alone(config, file, path.rpartition("/")[2], wish, refusal))
         return {"ok": answer.ok, "message": answer.message, **answer.fields}
 
     document = client.call_or(alone, door(config), path, body)
@@ -84,12 +96,14 @@ def _ask(path: str, body: dict[str, object], wish: Callable[[Wishes], Awaitable[
     sys.exit(0 if document.get("ok") else 1)
 
 
-async def _alone(config: Config, file: Path, verb: str, wish: Callable[[Wishes], Awaitable[Answer]]) -> Answer:
+async def _alone(config: Config, file: Path, verb: str, wish: _Wish, refusal: _Refusal | None) -> Answer:
     from gatelodge import wiring
     from gatelodge.api.wishes import Wishes
 
     with wiring.claim(config, verb=verb) as notes:
         async with wiring.open_house(config, file, read=load, notes=notes) as house:
+            if refusal is not None and (no := await refusal(Wishes(house.reconciler, house.clock))) is not None:
+                return no
 
             async def granted(reconciler: Reconciler) -> Answer:
                 return await wish(Wishes(reconciler, house.clock))

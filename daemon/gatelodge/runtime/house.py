@@ -73,6 +73,8 @@ class House:
                     for watcher in watchers:
                         watcher.cancel()
             finally:
+                # An nginx is stopped because somebody asked for it, never because the daemon failed.
+                leave_nginx = leave_nginx or not stop.is_set()
                 if not leave_nginx:
                     spent = self.clock.monotonic() - asked_at[0] if asked_at else 0.0
                     await self.reconciler.gate.nginx.stop(grace=max(STOP_GRACE - spent, 0.0))
