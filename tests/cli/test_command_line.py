@@ -156,6 +156,21 @@ def test_every_verb_is_listed_with_a_sentence(shell: Shell) -> None:
     assert all(len(line.split()) > 2 for line in lines)
 
 
+def test_where_only_a_daemon_could_answer_its_absence_is_exit_3(shell: Shell) -> None:
+    """
+    A log that may not be read is asked of the daemon; without one the answer says how to start it.
+    """
+
+    def forbidden(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    shell.environment.setattr("gatelodge.runtime.events.Reader.new", forbidden)
+    said = shell.on_file("events")
+
+    assert (said.code, said.out) == (3, "")
+    assert "gatelodge run" in said.err
+
+
 def test_check_tells_every_mistake(shell: Shell) -> None:
     """
     File, line, key, problem, remedy; exit 2.

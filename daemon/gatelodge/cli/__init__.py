@@ -13,6 +13,7 @@ import sys
 import click
 
 import gatelodge
+from gatelodge.api.client import NotRunning
 from gatelodge.cli import ask, look, run
 from gatelodge.cli.demo import demo
 from gatelodge.cli.options import config_option
@@ -71,7 +72,7 @@ def main() -> None:
         sys.exit(0)
     except GatelodgeError as error:
         click.echo(f"gatelodge: {error}", err=True)
-        sys.exit(1)
+        sys.exit(3 if isinstance(error, NotRunning) else 1)
     except OSError as error:
         # What is left: a place that this user may not read or write, a full disk behind stdout.
         where = f"{error.filename}: " if error.filename else ""
