@@ -6,10 +6,12 @@ Everything that Gatelodge raises on purpose.
     ├── StateError               the state directory cannot be used: full, read-only, of a newer format
     │   ├── StateDamaged         one document makes no sense: its reader decides whether it can be done without
     │   └── StateLocked          another daemon holds it
+    ├── SecretMissing            a secret is not where the configuration says
     ├── TransientError           try again later; `retry_after` when the other side said when
     │   ├── HttpUnreachable      nothing was sent
     │   └── HttpDisconnected     something was sent, no answer came
     ├── IssuanceError            a certificate was not issued; carries a `Problem`
+    ├── DnsError                 a DNS provider or name server did not do what was asked; carries a `Problem`
     └── NginxError
         ├── NginxMissing         there is no nginx to run
         ├── NginxRefused         nginx said no to a configuration; carries its output and the guilty sites
@@ -89,6 +91,21 @@ class StateLocked(StateError):
     """
 
 
+class SecretMissing(GatelodgeError):
+    """
+    A secret is not where the configuration says. `where` is a file or variable, never the secret.
+    """
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        super().__init__(where, problem, remedy)
+        self.where = where
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.problem}; {self.remedy}"
+
+
 class TransientError(GatelodgeError):
     """
     It did not work now and may work later.
@@ -152,6 +169,24 @@ class Problem:
 class IssuanceError(GatelodgeError):
     """
     A certificate was not issued.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return str(self.problem)
+
+
+class DnsError(GatelodgeError):
+    """
+    A DNS provider, or the DNS itself, did not do what was asked.
+
+    The problem's type says what helps: `dnsProvider` passes by itself (unreachable, throttled, broken; `retry_after` when it said
+    when), `dnsCredentials` wants another key or permission, `dnsZone` another zone (none that holds the name, expired, locked,
+    somebody else's), `dnsRecord` a change at the record (a CNAME in the way, too many values), `dnsDelegation` other name servers
+    or an `alias`, `propagation` time: some name server does not have it.
     """
 
     def __init__(self, problem: Problem) -> None:

@@ -87,6 +87,17 @@ class Secret:
         return hash(self._value)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecretRef:
+    """
+    Where a secret is found: exactly one of the configuration itself, a file, or a variable of the environment.
+    """
+
+    literal: Secret | None = None
+    file: str | None = None
+    env: str | None = None
+
+
 class KeyKind(enum.StrEnum):
     """
     The kinds of private key a certificate can have.
@@ -141,13 +152,20 @@ IssuerRef: TypeAlias = AcmeIssuer | LocalIssuer | SelfSigned
 INTERNAL_HOST = Name("gatelodge.invalid")
 
 
+#: Ways to prove a name: the challenge type (RFC 8555 §8.3), and what stands before the NAME of a `[dns.NAME]` for dns-01 (§8.4).
+HTTP_01 = "http-01"
+DNS_PREFIX = "dns:"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateSpec:
     """
     A certificate that must be held.
 
     `name` is its NAME: the key in `[certificates]`, else its site's first host. `names` keep the order of the TOML; two
-    specs with the same names in another order are the same certificate.
+    specs with the same names in another order are the same certificate. `challenges` are the ways to prove a name, the first
+    that can is used: `http-01`, or `dns:NAME` for dns-01 through the provider `[dns.NAME]`. `alias` is the name under which
+    answers to dns-01 are put, since `_acme-challenge` of every name is a CNAME to it (RFC 8555 §8.4).
     """
 
     name: str
@@ -155,13 +173,25 @@ class CertificateSpec:
     issuer: IssuerRef
     key: KeyKind = KeyKind.ECDSA_P256
     profile: str | None = None
+    challenges: tuple[str, ...] = (HTTP_01,)
+    alias: Name | None = None
+
+    @property
+    def needs_nginx(self) -> bool:
+        """
+        True when some name can be proven by what nginx shows alone: an IP address, or any when no DNS provider is named.
+        """
+        by_dns = any(challenge.startswith(DNS_PREFIX) for challenge in self.challenges)
+        return HTTP_01 in self.challenges and (not by_dns or any(map(is_ip, self.names)))
 
     @property
     def digest(self) -> str:
         """
-        A short hash of everything that a different certificate would be needed for.
+        A short hash of everything that getting it depends on: when that changes, what was begun or failed is out of date.
         """
-        parts = [sorted(self.names), str(self.issuer), self.key, self.profile]
+        parts: list[object] = [sorted(self.names), str(self.issuer), self.key, self.profile]
+        if (self.challenges, self.alias) != ((HTTP_01,), None):
+            parts += [self.challenges, self.alias]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -313,6 +343,49 @@ class NginxSettings:
     access_log: str = "off"
     drain: dt.timedelta = dt.timedelta(hours=1)
     reload_interval: dt.timedelta = dt.timedelta(seconds=30)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DnsSettings:
+    """
+    A DNS provider: `[dns.NAME]`. `options` are its own keys, read by their kinds (`SecretRef` for secrets); `endpoint` and
+    `ca_file` say where it is and whom to trust there, None for the provider's own. `ttl` is in seconds, None for what the provider
+    takes. A record is at all name servers within `wait`; when none of them can be asked, that long is waited.
+    """
+
+    name: str
+    provider: str
+    options: Mapping[str, object]
+    endpoint: str | None = None
+    ca_file: str | None = None
+    ttl: int | None = None
+    wait: dt.timedelta = dt.timedelta(minutes=2)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AddressSource:
+    """
+    Where the machine's public address is learned: an interface of its own, what HTTP services see (two must agree when there are
+    several), or the output of a command. Exactly one of them.
+    """
+
+    interface: str | None = None
+    urls: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DdnsSettings:
+    """
+    Host names kept on the machine's public addresses through the provider `[dns.NAME]`: `[ddns]`. A family without a source is
+    left alone. Addresses are looked at `every` so often.
+    """
+
+    dns: str
+    hosts: tuple[Name, ...]
+    ipv4: AddressSource | None
+    ipv6: AddressSource | None
+    every: dt.timedelta = dt.timedelta(minutes=5)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,12 +23,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.b64 import b64decode, b64encode
 
-from gatelodge.errors import HttpDisconnected, HttpUnreachable
+from gatelodge.errors import HttpDisconnected, HttpUnreachable, Problem
 from gatelodge.ports import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+    from gatelodge.model import Name
     from gatelodge.ports import Challenge, Clock
 
 BASE = "https://ca.test"
@@ -46,6 +47,11 @@ class Board:
         self.visible: dict[str, str] = {}
         self.calls: list[tuple[str, ...]] = []
         self.fail: Exception | None = None
+        self.refused: dict[Name, Problem] = {}
+
+    async def refuses(self, names: Sequence[Name], *, alias: Name | None) -> Mapping[Name, Problem]:
+        del names, alias
+        return self.refused
 
     @contextlib.asynccontextmanager
     async def published(self, challenges: Sequence[Challenge]) -> AsyncIterator[None]:

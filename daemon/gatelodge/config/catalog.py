@@ -1,5 +1,5 @@
 """
-What a configuration may name without defining it: the CAs that everybody knows.
+What a configuration may name without defining it: the CAs that everybody knows, and DNS providers with the keys they have.
 
 It is data, handed to `parse`, so that a test or a build can know others.
 """
@@ -12,19 +12,48 @@ from typing import TYPE_CHECKING
 from gatelodge.model import CertificateAuthority
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from gatelodge.config.leaves import Leaf
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """
+    A key of `[dns.NAME]` that belongs to one provider: what it holds, and what an editor is told about it.
+    """
+
+    leaf: Leaf
+    description: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderKind:
+    """
+    A DNS provider that may be named. `needs` are sets of keys of which one must be there whole; empty when nothing must.
+
+    `addresses` says whether it keeps A and AAAA records too. `check` finds what is wrong with options that were read: each as
+    key, problem and remedy.
+    """
+
+    options: Mapping[str, Option]
+    needs: tuple[tuple[str, ...], ...] = ()
+    addresses: bool = False
+    check: Callable[[Mapping[str, object]], Iterable[tuple[str, str, str]]] = lambda _: ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
     """
     `authorities` are the built-in CAs by name, all of them open to everybody. `closed` names well-known ones that take only
-    customers (external account binding, RFC 8555 §7.3.4). `default` is used where nothing is said.
+    customers (external account binding, RFC 8555 §7.3.4). `default` is used where nothing is said. `providers` are the DNS
+    providers by the word that `[dns.NAME] provider` has for them.
     """
 
     authorities: Mapping[str, CertificateAuthority]
     closed: Mapping[str, str]
     default: str
+    providers: Mapping[str, ProviderKind] = dataclasses.field(default_factory=dict)
 
     def is_public(self, authority: CertificateAuthority) -> bool:
         """

@@ -17,7 +17,7 @@ from gatelodge.model import KeyKind, NginxSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gatelodge.model import CertificateAuthority, Listener, Mistake, Name, Route
+    from gatelodge.model import CertificateAuthority, DdnsSettings, DnsSettings, Listener, Mistake, Name, Route
 
 STATE_DIRECTORY = "/var/lib/gatelodge"
 ADMIN_SOCKET = "/run/gatelodge/admin.sock"
@@ -36,7 +36,8 @@ class Tls(enum.StrEnum):
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AcmeSection:
     """
-    `[acme]`: the account and what specs inherit. `webroot` None means the state directory's own.
+    `[acme]`: the account and what specs inherit. `webroot` None means the state directory's own, `challenges` None the only
+    `[dns.NAME]` when there is exactly one, else http-01.
     """
 
     agree_tos: bool
@@ -45,6 +46,7 @@ class AcmeSection:
     key: KeyKind = KeyKind.ECDSA_P256
     profile: str | None = None
     webroot: str | None = None
+    challenges: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class CertificateSection:
     ca: str | None = None
     key: KeyKind | None = None
     profile: str | None = None
+    challenges: tuple[str, ...] | None = None
+    alias: Name | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +75,16 @@ class SiteSection:
     tls: Tls = Tls.ACME
     certificate: str | None = None
     key: KeyKind | None = None
+    challenges: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """
     A whole configuration. `authorities` holds the built-in CAs and those of `[acme.cas]`; `resolver` is `HOST:PORT`
-    addresses, empty for the machine's own; `warnings` are what `check` tells besides.
+    addresses, empty for the machine's own; `doh` are URLs of DNS-over-HTTPS services, None for the built-in ones; `dns_port` is where
+    authoritative name servers are asked. `exposed` are the keys under which secrets stand in the file itself; `warnings` are what
+    `check` tells besides.
     """
 
     state_directory: str = STATE_DIRECTORY
@@ -88,5 +95,10 @@ class Config:
     sites: Mapping[str, SiteSection] = dataclasses.field(default_factory=dict)
     nginx: NginxSettings = dataclasses.field(default_factory=NginxSettings)
     resolver: tuple[str, ...] = ()
+    doh: tuple[str, ...] | None = None
+    dns_port: int = 53
+    dns: Mapping[str, DnsSettings] = dataclasses.field(default_factory=dict)
+    ddns: DdnsSettings | None = None
     admin_socket: str = ADMIN_SOCKET
+    exposed: tuple[str, ...] = ()
     warnings: tuple[Mistake, ...] = ()

@@ -49,7 +49,12 @@ BEGUN = (dt.timedelta(0), dt.timedelta(0), *REFUSED)
 JITTER = 0.2
 
 #: Problems that no CA was asked about, or that its own trouble caused.
-TRANSIENT_TYPES = frozenset({"unreachable", "selfCheck", "timeout", "internal", "serverInternal", "badNonce", "state"})
+TRANSIENT_TYPES = frozenset(
+    {
+        "unreachable", "selfCheck", "timeout", "internal", "serverInternal", "badNonce", "state",
+        "dnsProvider", "dnsCredentials", "dnsZone", "dnsRecord", "dnsDelegation", "propagation",
+    }
+)  # fmt: skip
 
 
 def delay(tries: str, failures: int, problem: Problem, *, spread: float) -> dt.timedelta:

@@ -15,10 +15,11 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from gatelodge.errors import HttpDisconnected, HttpUnreachable, IssuanceError, Problem, Subproblem
+from gatelodge.model import is_wildcard
 from gatelodge.solvers import webroot_files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from gatelodge.model import Name
     from gatelodge.ports import Challenge, Clock, Http
@@ -62,6 +63,17 @@ class Webroot:
         The challenge type.
         """
         return "http-01"
+
+    async def refuses(self, names: Sequence[Name], *, alias: Name | None) -> Mapping[Name, Problem]:
+        """
+        Refuse wildcards, which http-01 does not know (RFC 8555 §8.3).
+        """
+        del alias
+        return {
+            name: Problem(type="noSolver", detail=f"{name}: http-01 proves no wildcard (RFC 8555 §8.3)")
+            for name in names
+            if is_wildcard(name)
+        }
 
     @contextlib.asynccontextmanager
     async def published(self, challenges: Sequence[Challenge]) -> AsyncIterator[None]:
