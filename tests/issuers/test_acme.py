@@ -58,7 +58,7 @@ class World:
         self.events = Events()
         self.texts: list[str] = []
         self.authority = CertificateAuthority(name="fake", directory=DIRECTORY)
-        self.solvers = [self.board]
+        self.solvers = {"http-01": self.board}
         self.restart()
 
     def restart(self) -> None:
@@ -299,8 +299,7 @@ async def test_what_is_proven_is_not_given_up(world: World) -> None:
     """
     world.server.reuse = True
     await world.issue(dataclasses.replace(SPEC, name="other", names=SPEC.names[:1]))
-    world.solvers = []
-    world.restart()
+    world.server.offered = ("dns-01",)
     assert (await world.fail()).type == "noSolver"
     assert [each.status for each in world.server.authorizations.values()] == ["valid", "deactivated"]
 
@@ -309,8 +308,7 @@ async def test_giving_up_is_done_in_kindness_only(world: World) -> None:
     """
     A CA that cannot be told does not hide why the order failed.
     """
-    world.solvers = []
-    world.restart()
+    world.server.offered = ("dns-01",)
     world.server.scripted["order"] = [world.server.problem(404, "malformed")]
     assert (await world.fail()).type == "noSolver"
     assert await world.record() is None
@@ -336,10 +334,51 @@ async def test_the_first_solver_that_can_is_used(world: World) -> None:
     """
     dns = Board("dns-01")
     world.server.boards = (world.board, dns)
-    world.solvers = [dns, world.board]
+    world.solvers = {"dns:home": dns, "http-01": world.board}
     world.restart()
-    await world.issue()
+    await world.issue(dataclasses.replace(SPEC, challenges=("dns:home", "http-01")))
     assert (dns.calls, world.board.calls) == ([SPEC.names], [])
+
+
+async def test_a_solver_that_refuses_a_name_leaves_it_to_the_next(world: World) -> None:
+    """
+    One name by one way, the other by the other, within one certificate.
+    """
+    dns = Board("dns-01")
+    first, *others = SPEC.names
+    dns.refused = {first: Problem(type="dnsZone", detail=f"{first}: no zone of home holds it")}
+    world.server.boards = (world.board, dns)
+    world.solvers = {"dns:home": dns, "http-01": world.board}
+    world.restart()
+    await world.issue(dataclasses.replace(SPEC, challenges=("dns:home", "http-01")))
+    assert (dns.calls, world.board.calls) == ([tuple(others)], [(first,)])
+
+
+async def test_what_nobody_can_prove_costs_the_ca_nothing(world: World) -> None:
+    """
+    No order is made; what each solver said is told.
+    """
+    dns = Board("dns-01")
+    dns.refused = {name: Problem(type="dnsCredentials", detail=f"{name}: the key is unknown") for name in SPEC.names}
+    world.board.refused = {name: Problem(type="noSolver", detail=f"{name}: not by http") for name in SPEC.names}
+    world.solvers = {"dns:home": dns, "http-01": world.board}
+    world.restart()
+    problem = await world.fail(dataclasses.replace(SPEC, challenges=("http-01", "dns:home")))
+    assert problem.type == "dnsCredentials"
+    assert "the key is unknown" in problem.detail
+    assert "not by http" in problem.detail
+    assert "newOrder" not in world.server.log
+    assert await world.record() is None
+
+
+async def test_a_record_that_some_name_server_lacks_ends_the_order(world: World) -> None:
+    """
+    The challenge is not answered and its authorization is given up, so that no CA looks before it is mended.
+    """
+    world.board.fail = IssuanceError(Problem(type="propagation", detail="ns2.example.net lacks it"))
+    assert (await world.fail()).type == "propagation"
+    assert {each.status for each in world.server.authorizations.values()} == {"deactivated"}
+    assert await world.record() is None
 
 
 @pytest.mark.parametrize(

@@ -54,14 +54,14 @@ class World:
             documents=self.documents,
             clock=self.clock,
             keys=NewKeys(),
-            solvers=[
-                Webroot(
+            solvers={
+                "http-01": Webroot(
                     directory=str(self.webroot),
                     http=self.http,
                     origin=f"http://127.0.0.1:{self.ca.http_port}",
                     clock=self.clock,
                 )
-            ],
+            },
             email="me@example.com",
             events=self.events,
         )

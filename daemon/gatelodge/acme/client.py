@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from josepy.b64 import b64encode
 
 from gatelodge.acme import messages, problems
-from gatelodge.acme.together import together
+from gatelodge.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,12 +27,13 @@ from urllib.parse import urlsplit
 from gatelodge.acme.transport import Transport
 from gatelodge.errors import HttpDisconnected, IssuanceError, Problem, TransientError
 from gatelodge.issuers.acme_account import Account
+from gatelodge.issuers.acme_choice import choose
 from gatelodge.issuers.acme_fulfilment import Fulfilment, OrderDead, passes
 from gatelodge.issuers.acme_record import Record, Records
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from gatelodge.acme.client import Client
     from gatelodge.acme.messages import Order
@@ -62,13 +63,13 @@ class Acme:
         documents: Documents,
         clock: Clock,
         keys: Keys,
-        solvers: Sequence[Solver],
+        solvers: Mapping[str, Solver],
         email: str | None,
         events: Events,
     ) -> None:
         """
         Args:
-            solvers: the first that can prove a name is used.
+            solvers: by the word that a spec's `challenges` have for them.
             email: told to the CA as contact.
         """
         self._authority = authority
@@ -79,7 +80,7 @@ class Acme:
         self._records = Records(documents)
         self._clock = clock
         self._keys = keys
-        self._solvers = tuple(solvers)
+        self._solvers = solvers
         self._slots = asyncio.Semaphore(CONCURRENT)
         self._same_names: weakref.WeakValueDictionary[frozenset[Name], asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -143,12 +144,19 @@ class Acme:
             if order is None:
                 await self._part(client, record)
         if record is None or order is None:
+            progress("looking for a way to prove each name")
+            await choose(spec.names, self._ways(spec), alias=spec.alias)
             record, order = await self._begin(client, spec, begun=record.begun + 1 if record else 1, progress=progress)
         elif record.url is None:
             record = dataclasses.replace(record, url=order.url)
             await self._records.put(record)
         fulfilment = Fulfilment(
-            ca=self._authority.name, client=client, solvers=self._solvers, clock=self._clock, progress=progress
+            ca=self._authority.name,
+            client=client,
+            solvers=self._ways(spec),
+            alias=spec.alias,
+            clock=self._clock,
+            progress=progress,
         )
         try:
             return await fulfilment.fulfil(order, record)
@@ -254,6 +262,9 @@ class Acme:
         # Valid ones stay: other certificates with the same names live on them.
         seen = await client.authorizations(order.authorizations)
         await client.deactivate([each for each in seen if each.status == "pending"])
+
+    def _ways(self, spec: CertificateSpec) -> Sequence[Solver]:
+        return [self._solvers[challenge] for challenge in spec.challenges if challenge in self._solvers]
 
     def _is_ours(self, record: Record, client: Client) -> bool:
         return record.directory == self._authority.directory and record.kid == client.kid

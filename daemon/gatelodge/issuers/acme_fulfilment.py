@@ -15,11 +15,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gatelodge.acme import csr, steps
-from gatelodge.acme.together import together
 from gatelodge.errors import IssuanceError, Problem
 from gatelodge.issuers import acme_received
+from gatelodge.issuers.acme_choice import choose
 from gatelodge.model import is_wildcard
 from gatelodge.ports import Challenge, Issued
+from gatelodge.together import together
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from gatelodge.acme import messages
     from gatelodge.acme.client import Client
     from gatelodge.issuers.acme_record import Record
+    from gatelodge.model import Name
     from gatelodge.ports import Clock, Solver
 
     _Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -45,7 +47,11 @@ _LONGEST_WAIT = 5.0
 _PASSING = frozenset({"unreachable", "timeout", "rateLimited", "badNonce", "serverInternal"})
 
 #: Problems that say nothing about the order itself. After a failed look of our own the CA was told nothing, so the order stays.
-_BESIDE = _PASSING | {"badAnswer", "accountDoesNotExist", "selfCheck"}
+#: Not so when some name server lacks a record (`propagation`): until it is mended, no CA should look, so the order is given up.
+_BESIDE = _PASSING | {
+    "badAnswer", "accountDoesNotExist", "selfCheck",
+    "dnsProvider", "dnsCredentials", "dnsZone", "dnsRecord", "dnsDelegation",
+}  # fmt: skip
 
 _SERVER_ERROR = 500
 
@@ -69,9 +75,22 @@ class Fulfilment:
     """
 
     def __init__(
-        self, *, ca: str, client: Client, solvers: Sequence[Solver], clock: Clock, progress: Callable[[str], None]
+        self,
+        *,
+        ca: str,
+        client: Client,
+        solvers: Sequence[Solver],
+        alias: Name | None,
+        clock: Clock,
+        progress: Callable[[str], None],
     ) -> None:
+        """
+        Args:
+            solvers: of which the first that can prove a name is used.
+            alias: where answers to dns-01 belong, when the configuration says so.
+        """
         self._ca = ca
+        self._alias = alias
         self._client = client
         self._solvers = solvers
         self._clock = clock
@@ -139,15 +158,23 @@ class Fulfilment:
         Make the answers to all challenges visible, then tell the CA of all.
         """
         self._progress(f"making the answers for {_listed(authorizations)} visible")
-        chosen = [(each, *self._choose(each)) for each in authorizations]
+        began = self._clock.monotonic()
+        chosen = [(each, *self._way(each, by)) for each, by in await self._choose(authorizations)]
         for solver in self._solvers:
             answers = [
-                Challenge(name=each.name, token=token, key_authorization=self._client.key_authorization(token))
+                Challenge(
+                    name=each.name,
+                    token=token,
+                    key_authorization=self._client.key_authorization(token),
+                    alias=self._alias,
+                )
                 for each, way, token, by in chosen
                 if by is solver
             ]
             if answers:
                 await published.enter_async_context(solver.published(answers))
+        # Name servers take their time, and the deadline is for the CA.
+        self._deadline += self._clock.monotonic() - began
         # One that is being checked already was answered before a crash.
         await together(self._tell(each, way) for each, way, _, _ in chosen if way.status != "processing")
 
@@ -162,23 +189,41 @@ class Fulfilment:
             if now.status == "pending" and open_still:
                 raise
 
-    def _choose(self, authorization: messages.Authorization) -> tuple[messages.Challenge, str, Solver]:
-        for solver in self._solvers:
-            for way in authorization.challenges:
-                if way.type == solver.type and way.token is not None and way.status != "invalid":
-                    return way, way.token, solver
+    async def _choose(
+        self, authorizations: Sequence[messages.Authorization]
+    ) -> Sequence[tuple[messages.Authorization, Solver]]:
+        """
+        Choose a solver for each authorization, of those whose type the CA offers for it.
+        """
+        alike: dict[tuple[Solver, ...], list[messages.Authorization]] = {}
+        for each in authorizations:
+            fit = tuple(solver for solver in self._solvers if _open_way(each, solver) is not None)
+            if not fit:
+                raise OrderDead(self._unanswerable(each))
+            alike.setdefault(fit, []).append(each)
+        found: list[tuple[messages.Authorization, Solver]] = []
+        for fit, group in alike.items():
+            by_name = await choose([each.name for each in group], fit, alias=self._alias)
+            found += [(each, by_name[each.name]) for each in group]
+        return found
+
+    def _way(self, authorization: messages.Authorization, solver: Solver) -> tuple[messages.Challenge, str, Solver]:
+        way = _open_way(authorization, solver)
+        if way is None or way.token is None:
+            raise AssertionError("a solver was chosen for a type that is not offered")
+        return way, way.token, solver
+
+    def _unanswerable(self, authorization: messages.Authorization) -> Problem:
         offered = ", ".join(sorted(way.type for way in authorization.challenges)) or "nothing"
-        ours = ", ".join(solver.type for solver in self._solvers) or "nothing"
+        ours = ", ".join(dict.fromkeys(solver.type for solver in self._solvers)) or "nothing"
         remedy = (
-            "a wildcard needs a challenge of type dns-01: name the hosts one by one instead"
+            'a wildcard needs dns-01: set `challenge` to a "dns:NAME", or name the hosts one by one instead'
             if is_wildcard(authorization.name)
-            else "choose another CA, or take the name out"
+            else "choose another CA or `challenge`, or take the name out"
         )
-        raise OrderDead(
-            Problem(
-                type="noSolver",
-                detail=f"{authorization.name}: {self._ca} offers {offered}, and this gate can answer {ours}; {remedy}",
-            )
+        return Problem(
+            type="noSolver",
+            detail=f"{authorization.name}: {self._ca} offers {offered}, and this gate can answer {ours}; {remedy}",
         )
 
     async def _finalize(self, order: messages.Order, request: bytes) -> tuple[messages.Order, bool]:
@@ -243,6 +288,20 @@ class Fulfilment:
             # The CA would send the same again.
             raise OrderDead(error.problem) from error
         return Issued(chain=chain, private_key=record.private_key)
+
+
+def _open_way(authorization: messages.Authorization, solver: Solver) -> messages.Challenge | None:
+    """
+    Return the challenge of a solver's type that can still be answered.
+    """
+    return next(
+        (
+            way
+            for way in authorization.challenges
+            if way.type == solver.type and way.token is not None and way.status != "invalid"
+        ),
+        None,
+    )
 
 
 def _private_key(record: Record) -> _Key:
