@@ -366,12 +366,16 @@ class DnsSettings:
 class AddressSource:
     """
     Where the machine's public address is learned: an interface of its own, what HTTP services see (two must agree when there are
-    several), or the output of a command. Exactly one of them.
+    several), or the output of a command. With none of them, the built-in services are asked.
     """
 
     interface: str | None = None
     urls: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+
+
+#: Says that an address is not looked for, where nothing being said would mean the usual way.
+NO_SOURCE = AddressSource(interface="")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ _TABLE = [
     # Words.
     ('[nginx]\nmode = "external"  #!', "nginx.mode", "not in this release yet"),
     ('[nginx]\nmode = "manged"  #!', "nginx.mode", 'write "managed"'),
-    ('[acme]\nchallenge = "dns:home"  #!', "acme.challenge", "proof by DNS, is not in this release yet"),
+    ('[acme]\nchallenge = "dns:home"  #!', "acme.challenge", "there is no [dns.home]"),
     ('[acme]\nkey = "ecdsa_p256"  #!', "acme.key", 'write "ecdsa-p256"'),
     ('[sites."a.lan"]\ntls = "locla"  #!\nupstream = "http://x"', 'sites."a.lan".tls', 'write "local"'),
     ('[sites."a.lan"]\ntls = "local"\nroutes."/x" = { upstream = "http://x", match = "regex" }  #!',

@@ -108,6 +108,7 @@ def test_every_key_arrives() -> None:
             key=KeyKind.RSA_2048,
             profile="short",
             webroot="/srv/webroot",
+            challenges=("http-01",),
         ),
         authorities={
             **BUILT_IN.authorities,
@@ -125,6 +126,7 @@ def test_every_key_arrives() -> None:
                 ca="letsencrypt-staging",
                 key=KeyKind.ECDSA_P384,
                 profile="classic",
+                challenges=("http-01",),
             )
         },
         sites={

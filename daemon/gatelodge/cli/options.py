@@ -4,8 +4,10 @@ Options that many verbs share, and the configuration they are about. Light: ever
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +18,7 @@ from gatelodge.errors import ConfigError
 from gatelodge.model import Mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gatelodge.config.shape import Config
 
@@ -84,8 +86,25 @@ def load(file: Path) -> Config:
         )
         raise ConfigError((mistake,), file=str(file)) from error
     from gatelodge.config.read import read
+    from gatelodge.offers import CATALOG
 
-    return read(text, str(file))
+    config = read(text, str(file), CATALOG)
+    return dataclasses.replace(config, warnings=(*config.warnings, *_open_secrets(config, file)))
+
+
+def _open_secrets(config: Config, file: Path) -> Iterator[Mistake]:
+    """
+    Warn of secrets in a file that others may read. Its group is meant to: that is how a daemon without root gets to read it.
+    """
+    if not file.stat().st_mode & stat.S_IROTH:
+        return
+    for key in config.exposed:
+        yield Mistake(
+            path=key,
+            problem=f"a secret stands here, and everybody on this machine may read {file}",
+            remedy=f"chmod o-r {file}, or write {{ file = … }} or {{ env = … }} in place of the secret",
+            warning=True,
+        )
 
 
 def _content(file: Path) -> bytes:

@@ -1,6 +1,6 @@
 """
 Finds what no CA could be asked for with this configuration: terms not agreed to, names that only one network knows, names that
-http-01 cannot prove, a port that the CA cannot reach.
+their challenges cannot prove, a port that the CA cannot reach.
 
 Each of these would otherwise be a refusal by the CA, again every day.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.config import names
+from gatelodge.config import names, providers
 from gatelodge.config.shape import Tls
-from gatelodge.model import is_ip, is_wildcard
+from gatelodge.model import DNS_PREFIX, HTTP_01, is_ip, is_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,24 +30,52 @@ _HTTP_01_PORT = 80
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
     """
-    A certificate that an ACME CA will be asked for. `authority` is None when it is not known which.
+    A certificate that an ACME CA will be asked for. `authority` is None when it is not known which; `challenges` is empty when it is
+    not known how its names are proven.
     """
 
     path: Path
     title: str
     names: tuple[Name, ...]
     authority: CertificateAuthority | None
+    challenges: tuple[str, ...]
+    alias: Name | None = None
+
+    @property
+    def by_dns(self) -> bool:
+        """
+        True when some DNS provider may prove a name.
+        """
+        return any(challenge.startswith(DNS_PREFIX) for challenge in self.challenges)
+
+    @property
+    def first_by_http(self) -> Name | None:
+        """
+        The first name that http-01 alone can prove.
+        """
+        if HTTP_01 not in self.challenges:
+            return None
+        return next((name for name in self.names if not self.by_dns or is_ip(name)), None)
 
 
 def find(draft: Draft, catalog: Catalog, found: Mistakes) -> None:
     """
     Note everything for which a CA would refuse, or could not be asked.
     """
+    config = draft.config
+    given: dict[Path, tuple[str, ...] | None] = {
+        ("acme", "challenge"): config.acme.challenges if config.acme else None,
+        **{
+            (*draft.certificate_paths[name], "challenge"): each.challenges for name, each in config.certificates.items()
+        },
+        **{(*draft.site_paths[name], "challenge"): each.challenges for name, each in config.sites.items()},
+    }
+    providers.challenges(given, config.dns, found)
     asked = tuple(_asked(draft, catalog, found))
     if not asked:
         return
     _agreed(draft, asked[0], found)
-    _reached(draft, catalog, asked, found)
+    _reached(draft, catalog, tuple(each for each in asked if each.first_by_http is not None), found)
     for each in asked:
         _provable(each, catalog, found)
 
@@ -60,13 +88,32 @@ def _asked(draft: Draft, catalog: Catalog, found: Mistakes) -> Iterator[_Asked]:
     for name, section in config.certificates.items():
         path = draft.certificate_paths[name]
         ca = "" if found.unread((*path, "ca")) else section.ca or default
-        yield _Asked(path=path, title=name, names=section.names, authority=config.authorities.get(ca))
+        yield _Asked(
+            path=path,
+            title=name,
+            names=section.names,
+            authority=config.authorities.get(ca),
+            challenges=_challenges(draft, path, section.challenges, found),
+            alias=section.alias,
+        )
     if found.unread(("certificates",)):
         return
     for site, path in draft.sites(found, "tls", "certificate"):
         if site.tls is Tls.ACME and draft.has_own_certificate(site):
             authority = config.authorities.get(default)
-            yield _Asked(path=path, title=site.hosts[0], names=site.hosts, authority=authority)
+            yield _Asked(
+                path=path,
+                title=site.hosts[0],
+                names=site.hosts,
+                authority=authority,
+                challenges=_challenges(draft, path, site.challenges, found),
+            )
+
+
+def _challenges(draft: Draft, path: Path, own: tuple[str, ...] | None, found: Mistakes) -> tuple[str, ...]:
+    if found.unread((*path, "challenge")) or (own is None and found.unread(("acme", "challenge"), ("dns",))):
+        return ()
+    return draft.config.challenges(own)
 
 
 def _agreed(draft: Draft, first: _Asked, found: Mistakes) -> None:
@@ -82,6 +129,8 @@ def _agreed(draft: Draft, first: _Asked, found: Mistakes) -> None:
 
 
 def _reached(draft: Draft, catalog: Catalog, asked: tuple[_Asked, ...], found: Mistakes) -> None:
+    if not asked:
+        return
     nginx = draft.config.nginx
     if not found.unread(("nginx", "http_port")) and nginx.http_port == 0:
         found.add(
@@ -102,11 +151,17 @@ def _reached(draft: Draft, catalog: Catalog, asked: tuple[_Asked, ...], found: M
 
 def _provable(asked: _Asked, catalog: Catalog, found: Mistakes) -> None:
     for name in asked.names:
-        if is_wildcard(name):
+        if asked.challenges and is_wildcard(name) and not asked.by_dns:
             found.add(
                 asked.path,
                 f"{name} cannot be proven by http-01, which knows no wildcards (RFC 8555 §8.3)",
-                'write the names out, or tls = "local" for a site of your own network',
+                'add a DNS provider and challenge = "dns:NAME", write the names out, or tls = "local" for a site of your own network',
+            )
+        elif asked.challenges and is_ip(name) and HTTP_01 not in asked.challenges:
+            found.add(
+                asked.path,
+                f"{name} cannot be proven by dns-01, which knows no addresses (RFC 8738 §7)",
+                'write challenge = ["http-01", "dns:NAME"], or tls = "local" for a site of your own network',
             )
         elif asked.authority and catalog.is_public(asked.authority) and names.is_private(name):
             found.add(
@@ -114,3 +169,9 @@ def _provable(asked: _Asked, catalog: Catalog, found: Mistakes) -> None:
                 f"{asked.authority.name} certifies no private {'address' if is_ip(name) else 'name'}, and {name} is one",
                 'leave it to a site with tls = "local", which this machine certifies by itself',
             )
+    if asked.alias is not None and asked.challenges and not asked.by_dns:
+        found.add(
+            (*asked.path, "alias"),
+            "it is for proof by DNS, and no challenge here is",
+            'write challenge = "dns:NAME", or leave it out',
+        )

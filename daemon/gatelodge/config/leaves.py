@@ -16,7 +16,7 @@ from gatelodge.config.keys import quoted
 from gatelodge.config.mistakes import Unreadable
 from gatelodge.config.shape import Tls
 from gatelodge.config.suggest import choices, nearest
-from gatelodge.model import KeyKind, Listener, Name, Upstream, Websocket
+from gatelodge.model import NO_SOURCE, AddressSource, KeyKind, Listener, Name, Upstream, Websocket
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,12 +124,39 @@ def _server(text: str) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-class Challenge(enum.StrEnum):
-    """
-    How the CA is shown that a name is ours (RFC 8555 §8).
-    """
+_LIST_OF_TEXT = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 
-    HTTP_01 = "http-01"
+_SOURCES: Mapping[str, Mapping[str, object]] = {
+    "interface": {"type": "string", "description": "A network interface of this machine that has the address."},
+    "url": {
+        "anyOf": [{"type": "string"}, _LIST_OF_TEXT],
+        "description": "Services that answer with the address they see; of several, two must agree.",
+    },
+    "command": {**_LIST_OF_TEXT, "description": "A program that prints the address."},
+}
+
+_INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
+
+
+def _source(value: bool | dict[str, object]) -> AddressSource | None:  # noqa: FBT001 - as TOML gave it
+    """
+    Read where the public address is learned: `true` asks the built-in services, `false` does not look.
+    """
+    if isinstance(value, bool):
+        return AddressSource() if value else NO_SOURCE
+    match value:
+        case {"interface": str(name), **rest} if not rest and _INTERFACE.fullmatch(name):
+            return AddressSource(interface=name)
+        case {"url": str(url), **rest} if not rest:
+            return AddressSource(urls=(urls.endpoint(url),))
+        case {"url": [*listed], **rest} if not rest and listed and all(isinstance(url, str) for url in listed):
+            return AddressSource(urls=tuple(urls.endpoint(str(url)) for url in listed))
+        case {"command": list(words), **rest} if not rest:
+            return AddressSource(command=texts.command(words))
+    raise Unreadable(
+        "it says not where the address is learned",
+        'write { interface = "eth0" }, { url = "https://…" }, { command = ["/path/to/program"] }, true or false',
+    )
 
 
 class Mode(enum.StrEnum):
@@ -197,7 +224,36 @@ Key: TypeAlias = Annotated[KeyKind, _choice(KeyKind)]
 TlsKind: TypeAlias = Annotated[Tls, _choice(Tls)]
 WebsocketKind: TypeAlias = Annotated[Websocket, _choice(Websocket)]
 ChallengeKind: TypeAlias = Annotated[
-    Challenge, _choice(Challenge, **{"dns-01": "proof by DNS", "dns": "proof by DNS", "tls-alpn-01": "proof by TLS"})
+    str,
+    _text(texts.challenge, '"http-01" or "dns:NAME"', pattern="^(http-01|dns:.+)$", examples=["http-01", "dns:home"]),
+]
+DnsName: TypeAlias = Annotated[
+    Name, _text(lambda text: Name(names.dns_name(text)), "a name of the DNS", examples=["_acme-challenge.example.net"])
+]
+DohUrl: TypeAlias = Annotated[
+    str, _text(urls.endpoint, "a URL", pattern="^[Hh][Tt][Tt][Pp][Ss]?://", examples=["https://dns.google/dns-query"])
+]
+Often: TypeAlias = Annotated[dt.timedelta, _duration(least=dt.timedelta(minutes=1), most=dt.timedelta(days=1))]
+Source: TypeAlias = Annotated[
+    AddressSource,
+    Leaf(
+        takes=(dict, bool),
+        read=_source,
+        wanted='true, false, { interface = "…" }, { url = "…" } or { command = [ … ] }',
+        schema={
+            "anyOf": [
+                {"type": "boolean"},
+                *(
+                    {"type": "object", "properties": {key: value}, "required": [key], "additionalProperties": False}
+                    for key, value in _SOURCES.items()
+                ),
+            ]
+        },
+    ),
+]
+#: A table whose keys depend on what one of them says; read by whoever knows them.
+Raw: TypeAlias = Annotated[
+    Mapping[str, object], Leaf(takes=(dict,), read=dict, wanted="a table", schema={"type": "object"})
 ]
 NginxMode: TypeAlias = Annotated[Mode, _choice(Mode, external="an nginx that others run")]
 MatchKind: TypeAlias = Annotated[Match, _choice(Match, exact="comparing the whole path", regex="a regular expression")]

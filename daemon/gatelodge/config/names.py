@@ -80,6 +80,22 @@ def domain(text: str) -> str:
     return name
 
 
+def dns_name(text: str) -> str:
+    """
+    Read a name of the DNS, whose labels may begin with an underscore as host names may not (RFC 8552).
+
+    Raises:
+        Unreadable: it is not one.
+    """
+    labels = text.removesuffix(".").split(".")
+    plain = ".".join(label.removeprefix("_") or label for label in labels)
+    read = domain(plain).split(".")
+    if len(read) != len(labels):
+        raise Unreadable(f"{quoted(text)} is not a name of the DNS", "write one such as _acme-challenge.example.com")
+    marked = (f"_{each}" if label.startswith("_") else each for each, label in zip(read, labels, strict=True))
+    return ".".join(marked)
+
+
 #: What people write in place of a name, told by what gives it away, before IDNA says it in its own words.
 _NOT_NAMES = (
     (re.compile(r"\A\s*\Z"), "is empty", "write a name such as cloud.example.com"),

@@ -6,6 +6,7 @@ Each provider's keys are data in the catalog, made of these; `sections` reads th
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -37,16 +38,6 @@ def _secret(value: str | dict[str, object]) -> SecretRef:
             return SecretRef(env=name)
         case _:
             raise Unreadable("it says not where the secret is", f"write {_WANTED}")
-
-
-def _command(value: list[object]) -> tuple[str, ...]:
-    """
-    Read a program with its arguments: no shell takes part.
-    """
-    words = [word for word in value if isinstance(word, str) and "\0" not in word]
-    if not words or len(words) != len(value):
-        raise Unreadable("it is no list of words", 'write ["/path/to/program", "argument"]')
-    return (texts.program(words[0]), *words[1:])
 
 
 def _server(text: str) -> tuple[str, int]:
@@ -92,9 +83,19 @@ def choice(*words: str) -> Leaf:
 
 TEXT = _text(_word, "text in quotes")
 FILE = _text(texts.path, "an absolute path", pattern="^/")
-URL = _text(urls.directory, "a URL", pattern="^[Hh][Tt][Tt][Pp][Ss]?://")
-DOMAIN = _text(lambda text: names.domain(text.replace("_", "x")) and text.lower().removesuffix("."), "a domain name")
+URL = _text(urls.endpoint, "a URL", pattern="^[Hh][Tt][Tt][Pp][Ss]?://")
+DOMAIN = _text(names.dns_name, "a domain name", examples=["example.org"])
 DURATION = _text(quantities.duration, 'a duration such as "90s"', pattern=f"^(?=.){quantities.DURATION}$")
+TTL = _text(
+    lambda text: quantities.duration(text, most=dt.timedelta(days=1)),
+    'a duration such as "10m"',
+    pattern=f"^(?=.){quantities.DURATION}$",
+)
+WAIT = _text(
+    lambda text: quantities.duration(text, most=dt.timedelta(hours=1)),
+    'a duration such as "2m"',
+    pattern=f"^(?=.){quantities.DURATION}$",
+)
 SERVER = _text(_server, "a DNS server", examples=["192.0.2.53", "ns1.example.net:5353"])
 SECRET = Leaf(
     takes=(str, dict),
@@ -115,7 +116,7 @@ SECRET = Leaf(
 )
 COMMAND = Leaf(
     takes=(list,),
-    read=_command,
+    read=texts.command,
     wanted='["/path/to/program", "argument"]',
     schema={"type": "array", "items": {"type": "string"}, "minItems": 1},
 )

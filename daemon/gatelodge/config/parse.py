@@ -10,7 +10,7 @@ import dataclasses
 import types
 from typing import TYPE_CHECKING, Any
 
-from gatelodge.config import conflicts, issuance, sections
+from gatelodge.config import conflicts, issuance, providers, sections
 from gatelodge.config.catalog import BUILT_IN
 from gatelodge.config.draft import Draft
 from gatelodge.config.mistakes import Mistakes
@@ -49,6 +49,7 @@ def parse(
     draft = _draft(structure(mapping, found), catalog, found)
     conflicts.find(draft, found)
     issuance.find(draft, catalog, found)
+    providers.hosts_left(draft.config.ddns, draft.config.dynamic_hosts, found)
     if found.errors:
         raise ConfigError(found.errors)
     return dataclasses.replace(draft.config, warnings=found.warnings)
@@ -76,11 +77,15 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
             )
         else:
             sites[name], tables[name], site_paths[name] = section, table, ("sites", key)
+    dns = providers.dns(document.dns, catalog, found)
+    ddns = providers.ddns(document.ddns, dns, catalog, found)
     given: dict[str, Any] = {
         "state_directory": document.state_directory,
         "check_every": document.check_every,
         "admin_socket": document.admin.socket,
         "resolver": document.resolver.servers,
+        "doh": document.resolver.doh,
+        "dns_port": document.resolver.port,
     }
     config = Config(
         acme=sections.acme(acme, known, catalog, found) if acme else None,
@@ -88,6 +93,9 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
         certificates=certificates,
         sites=sites,
         nginx=settings,
+        dns=dns,
+        ddns=ddns,
+        exposed=providers.exposed(dns),
     )
     config = dataclasses.replace(config, **{key: value for key, value in given.items() if value is not None})
     return Draft(config=config, tables=tables, site_paths=site_paths, certificate_paths=certificate_paths)

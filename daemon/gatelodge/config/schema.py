@@ -9,18 +9,36 @@ import types
 import typing
 from typing import Any
 
+from gatelodge.config.catalog import BUILT_IN, Catalog, ProviderKind
 from gatelodge.config.leaves import Leaf, OneOrMore, Shorthand
+from gatelodge.config.providers import COMMON
 from gatelodge.config.tables import Document
 
 
-def schema() -> dict[str, object]:
+def schema(catalog: Catalog = BUILT_IN) -> dict[str, object]:
     """
     Return the schema of the whole document (https://json-schema.org/draft/2020-12).
     """
+    document = _table(Document)
+    document["properties"]["dns"]["additionalProperties"] = (
+        {"anyOf": [_provider(word, kind) for word, kind in catalog.providers.items()]} if catalog.providers else True
+    )
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "gatelodge.toml", **document}
+
+
+def _provider(word: str, kind: ProviderKind) -> dict[str, object]:
+    """
+    Describe `[dns.NAME]` with one provider.
+    """
+    options = {
+        key: {**option.leaf.schema, "description": option.description}
+        for key, option in {**COMMON, **kind.options}.items()
+    }
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "gatelodge.toml",
-        **_table(Document),
+        "type": "object",
+        "properties": {**options, "provider": {"const": word, "description": COMMON["provider"].description}},
+        "required": ["provider"],
+        "additionalProperties": False,
     }
 
 
@@ -52,7 +70,7 @@ def _marked(inner: Any, mark: Any) -> dict[str, object]:
     raise AssertionError("every mark of a table is described here")
 
 
-def _table(table: Any) -> dict[str, object]:
+def _table(table: Any) -> dict[str, Any]:
     hints = _hints(table)
     return {
         "type": "object",

@@ -102,6 +102,7 @@ def acme(table: AcmeTable, known: Mapping[str, CertificateAuthority], catalog: C
     return AcmeSection(
         agree_tos=bool(table.agree_tos),
         ca=_one_ca(("acme", "ca"), table.ca, known, catalog, found) or catalog.default,
+        challenges=table.challenge,
         **_given(table, "email", "key", "profile", "webroot"),
     )
 
@@ -122,6 +123,8 @@ def certificate(
     return CertificateSection(
         names=table.names or (),
         ca=_one_ca((*path, "ca"), table.ca, known, catalog, found),
+        challenges=table.challenge,
+        alias=table.alias,
         **_given(table, "key", "profile"),
     )
 
@@ -149,6 +152,7 @@ def site(key: str, table: SiteTable, settings: NginxSettings, found: Mistakes) -
         tls=tls,
         certificate=file_name(table.certificate) if table.certificate else None,
         key=table.key,
+        challenges=table.challenge,
     )
 
 
@@ -221,6 +225,12 @@ def _certificate_keys_fit(path: Path, table: SiteTable, tls: Tls, found: Mistake
         found.add((*path, "key"), "the key's kind belongs to the certificate that is named here", "move it there")
     elif table.key and tls is Tls.OFF:
         found.add((*path, "key"), "a site without TLS has no key", "leave it out")
+    if table.challenge and table.certificate:
+        found.add(
+            (*path, "challenge"), "the way to prove belongs to the certificate that is named here", "move it there"
+        )
+    elif table.challenge and tls is not Tls.ACME:
+        found.add((*path, "challenge"), f'a site with tls = "{tls}" is proven to nobody', "leave it out")
 
 
 def _listeners(

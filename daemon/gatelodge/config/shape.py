@@ -12,7 +12,8 @@ import datetime as dt
 import enum
 from typing import TYPE_CHECKING
 
-from gatelodge.model import KeyKind, NginxSettings
+from gatelodge.config import names
+from gatelodge.model import DNS_PREFIX, HTTP_01, KeyKind, NginxSettings, is_ip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,3 +103,26 @@ class Config:
     admin_socket: str = ADMIN_SOCKET
     exposed: tuple[str, ...] = ()
     warnings: tuple[Mistake, ...] = ()
+
+    @property
+    def dynamic_hosts(self) -> tuple[Name, ...]:
+        """
+        The hosts that `[ddns]` keeps: those given, else those of all sites that the world's DNS can hold an address for.
+        """
+        given = self.ddns.hosts if self.ddns else ()
+        hosts = (
+            host
+            for site in self.sites.values()
+            if site.tls is not Tls.LOCAL
+            for host in site.hosts
+            if not is_ip(host) and not names.is_private(host)
+        )
+        return given or tuple(dict.fromkeys(hosts))
+
+    def challenges(self, own: tuple[str, ...] | None) -> tuple[str, ...]:
+        """
+        Return the ways to prove a certificate's names: its own, those of `[acme]`, the only DNS provider, else http-01.
+        """
+        inherited = self.acme.challenges if self.acme else None
+        only = tuple(f"{DNS_PREFIX}{name}" for name in self.dns) if len(self.dns) == 1 else None
+        return own or inherited or only or (HTTP_01,)

@@ -174,8 +174,11 @@ def _misplaced(value: object) -> str:
 
 
 def _one_or_more(value: Any, annotation: Any) -> Any:
-    listed = [value] if isinstance(value, str) else value
-    return _CONVERTER.structure(listed, typing.get_args(annotation)[0])
+    whole = typing.get_args(annotation)[0]
+    if not isinstance(value, str):
+        return _CONVERTER.structure(value, whole)
+    listed = next(each for each in (whole, *typing.get_args(whole)) if _is_of(each, tuple))
+    return (_CONVERTER.structure(value, typing.get_args(listed)[0]),)
 
 
 def _short(value: Any, annotation: Any) -> Any:

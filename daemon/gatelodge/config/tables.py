@@ -56,6 +56,9 @@ class SiteTable:
         "acme: a CA's certificate (default). local: this machine's own CA. off: plain http."
     )
     key: leaves.Key | None = _key("The kind of private key. Default: acme.key.")
+    challenge: Annotated[tuple[leaves.ChallengeKind, ...] | None, OneOrMore()] = _key(
+        "How its hosts are proven; of several, the first that can. Default: acme.challenge."
+    )
     timeout: leaves.Timeout | None = _key(
         "How long an upstream may be silent. Default: 1h, which idle websockets need."
     )
@@ -74,7 +77,10 @@ class CertificateTable:
     ca: Annotated[tuple[leaves.Text, ...] | None, OneOrMore()] = _key("The CA that issues it. Default: acme.ca.")
     key: leaves.Key | None = _key("The kind of private key. Default: acme.key.")
     profile: leaves.Profile | None = _key("One of the CA's certificate profiles. Default: acme.profile.")
-    challenge: leaves.ChallengeKind | None = _key("How its names are proven. Default: acme.challenge.")
+    challenge: Annotated[tuple[leaves.ChallengeKind, ...] | None, OneOrMore()] = _key(
+        "How its names are proven; of several, the first that can. Default: acme.challenge."
+    )
+    alias: leaves.DnsName | None = _key("Where _acme-challenge of its names leads by CNAME.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +108,9 @@ class AcmeTable:
     key: leaves.Key | None = _key("The kind of private key of all certificates. Default: ecdsa-p256.")
     profile: leaves.Profile | None = _key("The certificate profile asked for. Default: the CA's own.")
     webroot: leaves.Folder | None = _key("Where http-01 tokens are put. Default: webroot in the state directory.")
-    challenge: leaves.ChallengeKind | None = _key("How names are proven. Default: http-01.")
+    challenge: Annotated[tuple[leaves.ChallengeKind, ...] | None, OneOrMore()] = _key(
+        'How names are proven: "http-01", "dns:NAME", or a list. Default: the only [dns] provider, else http-01.'
+    )
     cas: dict[str, AuthorityTable] = _entries("CAs by name.")
 
 
@@ -128,12 +136,29 @@ class NginxTable:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ResolverTable:
     """
-    The DNS servers that upstream names are looked up at.
+    The DNS servers that names are looked up at.
     """
 
     servers: tuple[leaves.Server, ...] | None = _key(
         "Addresses, with a port when it is not 53. Default: the machine's own."
     )
+    doh: tuple[leaves.DohUrl, ...] | None = _key(
+        "DNS-over-HTTPS services, asked where port 53 leads nowhere. Default: four well-known ones; [] for none."
+    )
+    port: leaves.Port | None = _key("Where authoritative name servers are asked. Another than 53 is for test set-ups.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DdnsTable:
+    """
+    Dynamic DNS: host names kept on this machine's public addresses.
+    """
+
+    dns: leaves.Text | None = _key("The NAME of the [dns.NAME] that has their zone. Default: the only one.")
+    hosts: tuple[leaves.HostName, ...] | None = _key("Which host names. Default: the public ones of all sites.")
+    ipv4: leaves.Source | None = _key("Where the IPv4 address is learned. Default: true, well-known services.")
+    ipv6: leaves.Source | None = _key("Where the IPv6 address is learned. Default: false, AAAA records are left alone.")
+    every: leaves.Often | None = _key("How often the address is looked at. Default: 5m.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +180,8 @@ class Document:
     check_every: leaves.Interval | None = _key("The longest time between two looks at all certificates. Default: 12h.")
     acme: AcmeTable | None = _key("The account at a CA, and what all certificates inherit.")
     certificates: dict[str, CertificateTable] = _entries("Certificates asked for by themselves, by NAME.")
+    dns: dict[str, leaves.Raw] = _entries("DNS providers, by NAME.")
+    ddns: DdnsTable | None = _key("Dynamic DNS: host names kept on this machine's public addresses.")
     sites: dict[str, Annotated[SiteTable, Shorthand(key="upstream")]] = _entries(
         "Sites, by their first host name in quotes."
     )

@@ -13,6 +13,7 @@ import unicodedata
 from gatelodge.config import names
 from gatelodge.config.keys import quoted
 from gatelodge.config.mistakes import Unreadable
+from gatelodge.model import HTTP_01
 
 #: With what is appended to it, this stays below PATH_MAX and the 4096 bytes of nginx's own buffer.
 _LONGEST = 1000
@@ -112,6 +113,39 @@ def email(text: str) -> str:
     if not at or not _MAILBOX.fullmatch(mailbox):
         raise Unreadable(f"{quoted(text)} is not an e-mail address", 'write one such as "you@example.com"')
     return f"{mailbox}@{names.domain(domain)}"
+
+
+def command(words: list[object]) -> tuple[str, ...]:
+    """
+    Read a program with its arguments; no shell takes part.
+
+    Raises:
+        Unreadable: it is not one.
+    """
+    listed = [word for word in words if isinstance(word, str) and "\0" not in word]
+    if not listed or len(listed) != len(words):
+        raise Unreadable("it is no list of words", 'write ["/path/to/program", "argument"]')
+    return (program(listed[0]), *listed[1:])
+
+
+def challenge(text: str) -> str:
+    """
+    Read a way to prove a name: `http-01`, or `dns:NAME` for dns-01 through `[dns.NAME]`.
+
+    Raises:
+        Unreadable: it is neither.
+    """
+    kind, colon, name = text.partition(":")
+    if text == HTTP_01 or (kind == "dns" and NAME.fullmatch(name)):
+        return text
+    if kind in {"dns", "dns-01"}:
+        problem = (
+            f"{quoted(text)} says not by which DNS provider" if not (colon and name) else f"{quoted(text)} is no way"
+        )
+        raise Unreadable(problem, 'write "dns:NAME", where [dns.NAME] is the provider')
+    if kind == "tls-alpn-01":
+        raise Unreadable(f"{quoted(text)}, proof by TLS, is not in this release yet", 'write "http-01" or "dns:NAME"')
+    raise Unreadable(f'{quoted(text)} is neither "http-01" nor "dns:NAME"', 'write "http-01" or "dns:NAME"')
 
 
 def profile(text: str) -> str:

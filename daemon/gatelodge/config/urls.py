@@ -49,6 +49,22 @@ def upstream(text: str) -> Upstream:
     return Upstream(scheme=scheme, host=host, port=port or _DEFAULT_PORTS[scheme], path=found["path"] or None)
 
 
+def endpoint(text: str) -> str:
+    """
+    Read the URL of a service that is asked with a secret, or believed: https, or plain http on this machine.
+
+    Raises:
+        Unreadable: it is not one.
+    """
+    found = _parts(text, '"https://api.example.com"')
+    if "#" in found["rest"] or not re.fullmatch(r"[\x21-\x7e]*", text):
+        raise Unreadable(f"{quoted(text)} is not the URL of a service", "write it without a fragment, in ASCII")
+    host, _ = _host_and_port(found["authority"], text)
+    if found["scheme"].lower() == "http" and not names.is_loopback(host):
+        raise Unreadable(f"{quoted(text)} is plain http, which anybody on the way can read and change", "write https")
+    return text
+
+
 def directory(text: str) -> str:
     """
     Read the URL of a CA's directory (RFC 8555 §6.1 wants https; plain http is for a test CA on this machine).

@@ -10,10 +10,8 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from gatelodge.config import names
 from gatelodge.config.shape import Tls
 from gatelodge.model import (
-    DNS_PREFIX,
     HTTP_01,
     INTERNAL_HOST,
     AcmeIssuer,
@@ -96,7 +94,7 @@ def desired(config: Config) -> Desired:
         doh=config.doh,
         dns_port=config.dns_port,
         dns=config.dns,
-        ddns=_addresses(config),
+        ddns=dataclasses.replace(config.ddns, hosts=config.dynamic_hosts) if config.ddns else None,
         check_every=config.check_every,
     )
 
@@ -109,7 +107,7 @@ def _explicit(name: str, config: Config) -> CertificateSpec:
         issuer=_acme(config, section.ca),
         key=section.key or (config.acme.key if config.acme else KeyKind.ECDSA_P256),
         profile=section.profile or _profile(config, section.ca),
-        challenges=_challenges(section.challenges, config),
+        challenges=config.challenges(section.challenges),
         alias=section.alias,
     )
 
@@ -124,7 +122,7 @@ def _own(sections: tuple[SiteSection, ...], config: Config) -> CertificateSpec:
         issuer=LocalIssuer() if local else _acme(config, None),
         key=first.key or default_key,
         profile=None if local else _profile(config, None),
-        challenges=(HTTP_01,) if local else _challenges(first.challenges, config),
+        challenges=(HTTP_01,) if local else config.challenges(first.challenges),
     )
 
 
@@ -140,31 +138,6 @@ def _profile(config: Config, ca: str | None) -> str | None:
     name = ca or (config.acme.ca if config.acme else "")
     authority = config.authorities.get(name)
     return (config.acme.profile if config.acme else None) or (authority.profile if authority else None)
-
-
-def _challenges(own: tuple[str, ...] | None, config: Config) -> tuple[str, ...]:
-    """
-    Return the ways to prove a certificate's names: its own, those of `[acme]`, the only DNS provider, else http-01.
-    """
-    inherited = config.acme.challenges if config.acme else None
-    only = tuple(f"{DNS_PREFIX}{name}" for name in config.dns) if len(config.dns) == 1 else None
-    return own or inherited or only or (HTTP_01,)
-
-
-def _addresses(config: Config) -> DdnsSettings | None:
-    """
-    Return what dynamic DNS keeps: the hosts given, else those of all sites that the world's DNS can hold an address for.
-    """
-    if config.ddns is None or config.ddns.hosts:
-        return config.ddns
-    hosts = (
-        host
-        for site in config.sites.values()
-        if site.tls is not Tls.LOCAL
-        for host in site.hosts
-        if not is_ip(host) and not names.is_private(host)
-    )
-    return dataclasses.replace(config.ddns, hosts=tuple(dict.fromkeys(hosts)))
 
 
 def _named(sections: tuple[SiteSection, ...], specs: Mapping[str, CertificateSpec]) -> CertificateSpec | None:
