@@ -30,6 +30,7 @@ from gatelodge.runtime.gate import Gate
 from gatelodge.runtime.journal import Journal
 from gatelodge.runtime.reconcile import Reconciler
 from gatelodge.runtime.timekeeper import Timekeeper
+from gatelodge.solvers.ledger import Ledger
 from gatelodge.stores.memory import MemoryDocuments, MemoryStore
 
 if TYPE_CHECKING:
@@ -201,12 +202,15 @@ class World:
         """
         journal = Journal(documents=self.documents, clock=self.clock, spread=self.rng.random, events=self.events)
         await journal.load()
+        ledger = Ledger(documents=self.documents, clock=self.clock, events=self.events)
+        await ledger.load()
         last = self.events.events[-1][1]["time"] if self.events.events else None
         timekeeper = Timekeeper(clock=self.clock, events=self.events, newest_event=last)  # type: ignore[arg-type]
         self.reconciler = Reconciler(
             gate=self.gate,
             store=self.store,
             journal=journal,
+            ledger=ledger,
             timekeeper=timekeeper,
             clock=self.clock,
             events=self.events,

@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Protocol
 
+from gatelodge.core.addresses import Standing as Standing  # noqa: PLC0414, TC001 - a word of this contract, decided about in core
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -357,17 +359,6 @@ class DnsProvider(Protocol):
             DnsError: as `add`.
         """
         ...
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """
-    What a provider's zone holds under a name: its A and AAAA values in canonical form, and the target of a CNAME, if there is one.
-    """
-
-    ipv4: frozenset[str] = frozenset()
-    ipv6: frozenset[str] = frozenset()
-    cname: str | None = None
 
 
 class AddressProvider(DnsProvider, Protocol):

@@ -11,13 +11,13 @@ import datetime as dt
 import grp
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gatelodge.core.desired import desired
 from gatelodge.issuers import selfsigned
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
-from gatelodge.model import AcmeIssuer, LocalIssuer
+from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, LocalIssuer
 from gatelodge.nginx import binary
 from gatelodge.nginx.managed import Managed
 from gatelodge.nginx.render import Renderer
@@ -29,6 +29,7 @@ from gatelodge.runtime.journal import Journal
 from gatelodge.runtime.reconcile import Reconciler
 from gatelodge.runtime.system import SystemClock, Web
 from gatelodge.runtime.timekeeper import Timekeeper
+from gatelodge.solvers.ledger import Ledger
 from gatelodge.stores.directory import DirectoryStore
 from gatelodge.stores.documents import DirectoryDocuments
 from gatelodge.stores.lock import Lock
@@ -36,14 +37,17 @@ from gatelodge.stores.state import prepare
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from gatelodge.config.shape import Config
     from gatelodge.core.desired import Desired
     from gatelodge.issuers.acme import Acme
-    from gatelodge.model import CertificateAuthority
-    from gatelodge.ports import Documents, Events, Issuer
-    from gatelodge.solvers.http01 import Webroot
+    from gatelodge.model import CertificateAuthority, DnsSettings
+    from gatelodge.ports import AddressProvider, DnsProvider, Documents, Events, Issuer, Resolver, Solver
+    from gatelodge.runtime.addresses import Addresses
+
+
+_Part = TypeVar("_Part")
 
 
 @contextlib.contextmanager
@@ -87,12 +91,18 @@ async def open_house(
     documents = DirectoryDocuments(directory=directory, events=log)
     journal = Journal(documents=documents, clock=clock, spread=random.random, events=log)
     await journal.load()
+    ledger = Ledger(documents=documents, clock=clock, events=log)
+    await ledger.load()
     last = event_log.newest(directory)
-    async with _Gates(clock=clock, documents=documents, events=log) as gates:
+    async with _Gates(clock=clock, documents=documents, ledger=ledger, events=log) as gates:
+        gate = gates.make(config)
+        if gate.addresses is not None:
+            await gate.addresses.load()
         reconciler = Reconciler(
-            gate=gates.make(config),
+            gate=gate,
             store=DirectoryStore(directory=f"{directory}/certificates", clock=clock, read_only=looking),
             journal=journal,
+            ledger=ledger,
             timekeeper=Timekeeper(clock=clock, events=log, newest_event=event_log.event_time(last) if last else None),
             clock=clock,
             events=log,
@@ -133,18 +143,19 @@ def current_sites(config: Config) -> dict[str, str]:
 
 class _Gates:
     """
-    Makes the parts that depend on the configuration. HTTP clients are shared between configurations and closed at the end, so
-    that work begun under an older one can finish.
+    Makes the parts that depend on the configuration. A part stays the same one while nothing about it changed: its locks, counts
+    and caches hold for jobs that still run. HTTP clients are closed at the end, so that work begun under an older configuration
+    can finish.
     """
 
-    def __init__(self, *, clock: SystemClock, documents: Documents, events: Events) -> None:
+    def __init__(self, *, clock: SystemClock, documents: Documents, ledger: Ledger, events: Events) -> None:
         self._clock = clock
         self._documents = documents
+        self._ledger = ledger
         self._events = events
         self._keys = NewKeys()
         self._webs: dict[str | None, Web] = {}
-        self._webroots: dict[tuple[str, str], Webroot] = {}
-        self._acmes: dict[tuple[object, ...], Acme] = {}
+        self._kept: dict[str, tuple[object, Any]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -164,10 +175,11 @@ class _Gates:
         local = Local(directory=f"{config.state_directory}/ca", clock=self._clock, keys=self._keys)
         issuers: dict[str, Issuer] = {str(LocalIssuer()): local}
         dates: list[Callable[[], Awaitable[dt.datetime]]] = []
+        providers = {name: self._provider(settings, wanted) for name, settings in wanted.dns.items()}
         for name in sorted(
             {spec.issuer.ca for spec in wanted.certificates.values() if isinstance(spec.issuer, AcmeIssuer)}
         ):
-            acme = self._acme(wanted, wanted.authorities[name], config.acme.email if config.acme else None)
+            acme = self._acme(wanted, wanted.authorities[name], config.acme.email if config.acme else None, providers)
             issuers[str(AcmeIssuer(ca=name))] = acme
             dates.append(acme.date)
         return Gate(
@@ -176,40 +188,121 @@ class _Gates:
             issuers=issuers,
             render=Renderer(),
             dates=tuple(dates),
+            providers=providers,
+            addresses=self._addresses(wanted, providers),
         )
 
-    def _acme(self, wanted: Desired, authority: CertificateAuthority, email: str | None) -> Acme:
-        """
-        Return the issuer for a CA: the same one as before while nothing about it changed, since its locks and its count of
-        tokens in use hold for the jobs that still run.
-        """
+    def _acme(
+        self, wanted: Desired, authority: CertificateAuthority, email: str | None, providers: Mapping[str, DnsProvider]
+    ) -> Acme:
         # Heavy, and not needed by a gate of the LAN alone.
         from gatelodge.issuers.acme import Acme  # noqa: PLC0415 - memory on a small machine
-        from gatelodge.solvers.http01 import Webroot  # noqa: PLC0415 - as above
 
-        origin = f"http://{wanted.nginx.address}:{wanted.nginx.http_port}"
-        solver_parts = (wanted.webroot, origin)
-        if solver_parts not in self._webroots:
-            self._webroots[solver_parts] = Webroot(
-                directory=wanted.webroot,
-                http=self._web(None),
-                origin=origin,
-                clock=self._clock,
-                own=wanted.webroot.startswith(f"{wanted.state_directory}/"),
-            )
-        parts = (authority, email, *solver_parts)
-        if parts not in self._acmes:
-            self._acmes[parts] = Acme(
+        solvers = self._solvers(wanted, providers)
+        return self._same(
+            f"acme {authority.name}",
+            (authority, email, solvers),
+            lambda: Acme(
                 authority=authority,
                 http=self._web(authority.root),
                 documents=self._documents,
                 clock=self._clock,
                 keys=self._keys,
-                solvers=(self._webroots[solver_parts],),
+                solvers=solvers,
                 email=email,
                 events=self._events,
+            ),
+        )
+
+    def _solvers(self, wanted: Desired, providers: Mapping[str, DnsProvider]) -> Mapping[str, Solver]:
+        from gatelodge.solvers.dns01 import Dns01  # noqa: PLC0415 - only where an ACME CA is used
+        from gatelodge.solvers.http01 import Webroot  # noqa: PLC0415 - as above
+
+        origin = f"http://{wanted.nginx.address}:{wanted.nginx.http_port}"
+        webroot: Solver = self._same(
+            HTTP_01,
+            (wanted.webroot, origin),
+            lambda: Webroot(
+                directory=wanted.webroot,
+                http=self._web(None),
+                origin=origin,
+                clock=self._clock,
+                own=wanted.webroot.startswith(f"{wanted.state_directory}/"),
+            ),
+        )
+        by_dns: dict[str, Solver] = {
+            f"{DNS_PREFIX}{name}": self._same(
+                f"{DNS_PREFIX}{name}",
+                (provider, wanted.dns[name].wait, self._resolver(wanted)),
+                lambda name=name, provider=provider: Dns01(  # type: ignore[misc] # mypy infers no types of defaults
+                    name=name,
+                    provider=provider,
+                    ledger=self._ledger,
+                    resolver=self._resolver(wanted),
+                    wait=wanted.dns[name].wait,
+                ),
             )
-        return self._acmes[parts]
+            for name, provider in providers.items()
+        }
+        return {HTTP_01: webroot, **by_dns}
+
+    def _provider(self, settings: DnsSettings, wanted: Desired) -> DnsProvider:
+        from gatelodge.dns.providers import PROVIDERS, Parts  # noqa: PLC0415 - only where one is named
+
+        resolver = self._resolver(wanted)
+        parts = Parts(http=self._web(settings.ca_file), clock=self._clock, resolver=resolver)
+        return self._same(
+            f"provider {settings.name}",
+            (settings, resolver),
+            lambda: PROVIDERS[settings.provider].make(settings, parts),
+        )
+
+    def _resolver(self, wanted: Desired) -> Resolver:
+        from gatelodge.dns.resolver import PublicResolver  # noqa: PLC0415 - only where a provider is named
+
+        return self._same(
+            "resolver",
+            (wanted.resolver, wanted.doh, wanted.dns_port),
+            lambda: PublicResolver(
+                servers=wanted.resolver,
+                doh=wanted.doh,
+                http=self._web(None),
+                clock=self._clock,
+                port=wanted.dns_port,
+            ),
+        )
+
+    def _addresses(self, wanted: Desired, providers: Mapping[str, DnsProvider]) -> Addresses | None:
+        settings = wanted.ddns
+        if settings is None:
+            return None
+        from gatelodge.dns.public_address import Finder  # noqa: PLC0415 - only where it is asked for
+        from gatelodge.runtime.addresses import Addresses  # noqa: PLC0415 - as above
+
+        provider = cast("AddressProvider", providers[settings.dns])  # `check` lets no other through
+        return self._same(
+            "addresses",
+            (settings, provider, self._resolver(wanted)),
+            lambda: Addresses(
+                settings=settings,
+                provider=provider,
+                finder=Finder(http=self._web(None)),
+                resolver=self._resolver(wanted),
+                documents=self._documents,
+                clock=self._clock,
+                events=self._events,
+            ),
+        )
+
+    def _same(self, key: str, parts: object, make: Callable[[], _Part]) -> _Part:
+        """
+        Return the part of before while it would be made of the same, else a new one.
+        """
+        kept = self._kept.get(key)
+        if kept is None or kept[0] != parts:
+            kept = self._kept[key] = (parts, make())
+        part: _Part = kept[1]
+        return part
 
     def _web(self, root: str | None) -> Web:
         if root not in self._webs:

@@ -214,13 +214,19 @@ def _answers(visitor: Visitor, site: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[House]:
+async def opened(folder: Path, *, name_server: str | None = None) -> AsyncIterator[House]:
     """
     Prepare a gate: its CA and its service run inside the context, the daemon not yet. At the end all are gone.
+
+    Args:
+        name_server: `ADDRESS:PORT` that the CA asks, in place of a DNS test server.
     """
     _let_through(folder)
     http, https, upstream, chat = pebble.free_ports(4)
-    async with pebble.running(folder, http_port=http) as ca, upstreams.running(wiki_port=upstream, chat_port=chat):
+    async with (
+        pebble.running(folder, http_port=http, name_server=name_server) as ca,
+        upstreams.running(wiki_port=upstream, chat_port=chat),
+    ):
         house = House(folder=folder, http=http, https=https, upstream=upstream, ca=ca)
         try:
             yield house

@@ -15,6 +15,7 @@ import click
 import gatelodge
 from gatelodge.api.client import NotRunning
 from gatelodge.cli import ask, look, run
+from gatelodge.cli.ddns import ddns
 from gatelodge.cli.demo import demo
 from gatelodge.cli.options import config_option
 from gatelodge.errors import ConfigError, GatelodgeError
@@ -43,7 +44,7 @@ def cli() -> None:
 
 
 for verb in (
-    run.run, run.once, look.check, look.plan, look.status, look.events,
+    run.run, run.once, look.check, look.plan, look.status, look.events, ddns,
     ask.renew, ask.forget, ask.reload, ask.ca, look.schema, demo,
 ):  # fmt: skip
     cli.add_command(verb)

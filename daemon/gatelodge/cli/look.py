@@ -121,7 +121,7 @@ def status(*, as_json: bool, watch: bool) -> None:
     """
     config = load(config_file())
     while True:
-        document = _status(config)
+        document = how_things_stand(config)
         text = tables.dump(document) if as_json else tables.status(document)
         if watch:
             click.clear()
@@ -131,7 +131,10 @@ def status(*, as_json: bool, watch: bool) -> None:
         time.sleep(2)
 
 
-def _status(config: Config) -> dict[str, Any]:
+def how_things_stand(config: Config) -> dict[str, Any]:
+    """
+    Return the report of the running daemon, else what can be seen without one.
+    """
     from gatelodge.runtime.report import report
     from gatelodge.runtime.system import SystemClock
 
@@ -201,5 +204,6 @@ def schema() -> None:
     Print the JSON Schema of the configuration, for editors.
     """
     from gatelodge.config.schema import schema as make
+    from gatelodge.offers import CATALOG
 
-    click.echo(json.dumps(make(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(make(CATALOG), indent=2, ensure_ascii=False))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COLOURS = {
-    "serving": "green", "valid": "green", "plain": "green", "placeholder": "yellow", "unused": "bright_black",
+    "kept": "green", "left alone": "yellow", "serving": "green", "valid": "green", "plain": "green", "placeholder": "yellow", "unused": "bright_black",
     "missing": "red", "expired": "red", "down": "red", "quarantined": "red", "error": "red", "warning": "yellow",
 }  # fmt: skip
 
@@ -88,6 +88,34 @@ def status(document: dict[str, Any]) -> str:
     return "\n".join(lines).rstrip()
 
 
+def ddns(document: dict[str, Any]) -> str:
+    """
+    Return how dynamic DNS stands as text: the addresses, each host, and what is wrong.
+    """
+    now, found = document["time"], document["ddns"]
+    daemon = "" if document.get("daemon", True) else click.style("The daemon does not run. ", fg="yellow")
+    seen = ", ".join(found["addresses"].values()) or "not known"
+    looked = f", seen {relative(found['looked_at'], now)}" if found["looked_at"] else ""
+    lines = [f"{daemon}Public address: {seen}{looked}; kept through {found['provider']}."]
+    rows = [
+        (
+            printable(row["host"]),
+            row["type"],
+            row["address"] or "",
+            relative(row["changed_at"], now),
+            _coloured("left alone" if row["problem"] else "kept"),
+        )
+        for row in found["hosts"]
+    ]
+    if rows:
+        lines += ["", *_table(("HOST", "TYPE", "ADDRESS", "CHANGED", "STATE"), rows)]
+    lines += [f"! {printable(row['problem'])}" for row in found["hosts"] if row["problem"]]
+    if failure := found["failure"]:
+        again = relative(failure["retry_at"], now)
+        lines.append(f"! {printable(failure['error.detail'])} (failed {failure['failures']} times, next try {again})")
+    return "\n".join(lines)
+
+
 def event(entry: dict[str, Any]) -> str:
     """
     Return an event as one line.
@@ -124,6 +152,10 @@ def _troubles(document: dict[str, Any]) -> list[str]:
         f"! {site['site']}: {printable(site['error'])} (next try {relative(site['retry_at'], now)})"
         for site in document["sites"]
         if site["error"]
+    ]
+    lines += [
+        f"! TXT records are left at {provider}, and will be swept: {', '.join(names)}"
+        for provider, names in document.get("leftovers", {}).items()
     ]
     for entry in document["certificates"]:
         if entry["damaged"]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import hashlib
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 if TYPE_CHECKING:
     from gatelodge.core.tree import Rendered, VersionRef
-    from gatelodge.model import CertificateSpec
+    from gatelodge.model import CertificateSpec, DdnsSettings
 
 
 class Reason(enum.StrEnum):
@@ -114,8 +115,37 @@ class DeleteCertificate:
     certificate: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRecords:
+    """
+    Take away TXT records of ours that nobody uses any more, through the provider `[dns.NAME]`.
+    """
+
+    provider: str
+    names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KeepAddresses:
+    """
+    Look at the machine's public addresses, and bring them into the DNS where they changed.
+    """
+
+    settings: DdnsSettings
+
+
 Action: TypeAlias = (
-    MakePlaceholder | Obtain | Abandon | Cancel | RollBack | StartNginx | ApplyTree | Prune | DeleteCertificate
+    MakePlaceholder
+    | Obtain
+    | Abandon
+    | Cancel
+    | RollBack
+    | StartNginx
+    | ApplyTree
+    | Prune
+    | DeleteCertificate
+    | SweepRecords
+    | KeepAddresses
 )
 
 #: Exclude one another: nginx has one job at a time.
@@ -123,6 +153,9 @@ NGINX = "nginx"
 
 #: Under which failures to start nginx are counted, and its ends by itself.
 NGINX_START = f"{NGINX}/start"
+
+#: The one job that keeps addresses.
+ADDRESSES = "addresses"
 
 #: The digest of a job that abandons an order: it differs from every spec's.
 ABANDONING = "abandon"
@@ -154,6 +187,10 @@ def key(action: Action) -> str:
             return "prune"
         case DeleteCertificate(certificate=name):
             return f"delete:{name}"
+        case SweepRecords(provider=provider):
+            return f"sweep:{provider}"
+        case KeepAddresses():
+            return ADDRESSES
         case _:
             assert_never(action)
 
@@ -171,7 +208,9 @@ def digest(action: Action) -> str:
             return rendered.digest
         case Abandon():
             return ABANDONING
-        case Cancel() | Prune() | DeleteCertificate():
+        case KeepAddresses(settings=settings):
+            return hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
+        case SweepRecords() | Cancel() | Prune() | DeleteCertificate():
             return ""
         case _:
             assert_never(action)
@@ -215,5 +254,9 @@ def describe(action: Action) -> str:
             return f"delete old files: {len(versions)} certificate versions, {len(generations)} nginx configurations"
         case DeleteCertificate(certificate=name):
             return f"delete {name}, which nobody asks for"
+        case SweepRecords(provider=provider, names=names):
+            return f"take away TXT records that were left at {provider}: {', '.join(names)}"
+        case KeepAddresses(settings=settings):
+            return f"look at the public address of {', '.join(settings.hosts)}"
         case _:
             assert_never(action)

@@ -158,7 +158,9 @@ class Doubt:
 class Observed:
     """
     Everything at one moment. `versions` lists the intact versions on disk for each certificate, `damaged` those held ones whose
-    newest version is not intact, `closed` those of them that cannot be replaced before a person did something.
+    newest version is not intact, `closed` those of them that cannot be replaced before a person did something. `leftovers` are the
+    names of TXT records of ours that nobody uses any more, by the NAME of their provider; `addresses_looked_at` is when dynamic DNS
+    last looked, None when it did not yet.
     """
 
     held: Mapping[str, Held] = dataclasses.field(default_factory=dict)
@@ -170,5 +172,7 @@ class Observed:
     jobs: Mapping[str, Job] = dataclasses.field(default_factory=dict)
     nginx: Nginx = dataclasses.field(default_factory=Nginx)
     quarantines: Mapping[str, Quarantine] = dataclasses.field(default_factory=dict)
+    leftovers: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    addresses_looked_at: dt.datetime | None = None
     requests: Requests = dataclasses.field(default_factory=Requests)
     doubt: Doubt | None = None

@@ -21,12 +21,14 @@ from gatelodge.core.actions import (
     ApplyTree,
     Cancel,
     DeleteCertificate,
+    KeepAddresses,
     MakePlaceholder,
     Obtain,
     Prune,
     Reason,
     RollBack,
     StartNginx,
+    SweepRecords,
     certificate_key,
     digest,
     key,
@@ -101,7 +103,7 @@ class _Planner:
 
     def actions(self) -> Iterator[Action]:
         yield from self._superseded()
-        for action in (*self._certificates(), *self._leftovers(), *self._nginx(), *self._tidy()):
+        for action in (*self._certificates(), *self._leftovers(), *self._dns(), *self._nginx(), *self._tidy()):
             if key(action) not in self.observed.jobs and not self._held_back(action):
                 yield action
 
@@ -176,7 +178,7 @@ class _Planner:
 
     def _possible(self, spec: CertificateSpec, *, asked: bool = False) -> bool:
         """
-        Tell whether an issuer can be asked: the clock is believed, nginx shows the CA our tokens, and an order that a dying
+        Tell whether an issuer can be asked: the clock is believed, nginx shows the CA our tokens where it looks for them, and an order that a dying
         daemon left behind is not taken up in a loop, unless somebody asked for it.
         """
         if self.observed.doubt is not None:
@@ -184,7 +186,7 @@ class _Planner:
             return False
         if not isinstance(spec.issuer, AcmeIssuer):
             return True
-        if not self._serving():
+        if spec.needs_nginx and not self._serving():
             return False
         begun = self.observed.in_flight.get(spec.name)
         if asked or begun is None or begun.digest != spec.digest:
@@ -235,6 +237,19 @@ class _Planner:
 
     def _named(self, certificate: str) -> bool:
         return any(name == certificate for tree in self.observed.nginx.generations for name, _ in tree.references)
+
+    # DNS
+
+    def _dns(self) -> Iterator[Action]:
+        """
+        Take away records that nobody uses, but for those whose provider left the configuration; and look at the addresses in time.
+        """
+        for provider, names in self.observed.leftovers.items():
+            if provider in self.desired.dns:
+                yield SweepRecords(provider=provider, names=names)
+        ddns, looked_at = self.desired.ddns, self.observed.addresses_looked_at
+        if ddns is not None and (looked_at is None or self._reached(min(looked_at, self.now) + ddns.every)):
+            yield KeepAddresses(settings=ddns)
 
     # nginx
 

@@ -55,7 +55,12 @@ def free_ports(count: int) -> list[int]:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, *, http_port: int, environment: dict[str, str] | None = None, validity_days: int | None = None
+    folder: Path,
+    *,
+    http_port: int,
+    name_server: str | None = None,
+    environment: dict[str, str] | None = None,
+    validity_days: int | None = None,
 ) -> AsyncIterator[Pebble]:
     """
     Run pebble inside the context, all names pointing at 127.0.0.1.
@@ -63,6 +68,7 @@ async def running(
     Args:
         folder: an existing folder for its configuration, certificate and log.
         http_port: where it looks for http-01 tokens.
+        name_server: `ADDRESS:PORT` that it asks in place of the DNS test server, which says 127.0.0.1 of every name.
         environment: settings of pebble's own (`PEBBLE_VA_ALWAYS_VALID=1`).
 
     Raises:
@@ -96,7 +102,7 @@ async def running(
         "-dns01", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{dns_management}",
         "-http01", "", "-https01", "", "-tlsalpn01", "",
     ]  # fmt: skip
-    server = [str(programs["pebble"]), "-config", str(config), "-dnsserver", f"127.0.0.1:{dns}"]
+    server = [str(programs["pebble"]), "-config", str(config), "-dnsserver", name_server or f"127.0.0.1:{dns}"]
     variables = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", **(environment or {})}
     async with (
         _process(resolver, folder / "dns.log", variables),

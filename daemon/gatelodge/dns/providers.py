@@ -11,8 +11,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 from gatelodge.config.catalog import Option, ProviderKind
-from gatelodge.config.options import COMMAND, DOMAIN, DURATION, FILE, SECRET, SERVER, TABLE, TEXT, URL, choice
-from gatelodge.dns import lexicon_options
+from gatelodge.config.options import COMMAND, DOMAIN, DURATION, FILE, SECRET, SERVER, TABLE, TEXT, choice
+from gatelodge.dns import aliyun_options, lexicon_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,6 +60,7 @@ _ALIYUN = ProviderKind(
     },
     needs=(("access_key_id", "access_key_secret"), ("credentials_file",), ("ram_role",)),
     addresses=True,
+    check=aliyun_options.check,
 )
 
 _RFC2136 = ProviderKind(
@@ -117,10 +118,4 @@ PROVIDERS: Mapping[str, Provider] = {
     "acme-dns": Provider(kind=_ACME_DNS, module="acme_dns"),
     "exec": Provider(kind=_EXEC, module="exec"),
     "lexicon": Provider(kind=_LEXICON, module="lexicon"),
-}
-
-#: What every `[dns.NAME]` may hold beside its provider's own keys.
-COMMON: Mapping[str, Option] = {
-    "endpoint": Option(leaf=URL, description="The URL of the provider's API, when it is not the usual one."),
-    "ca_file": Option(leaf=FILE, description="The PEM file with the root by which the endpoint's HTTPS is trusted."),
 }

@@ -16,18 +16,20 @@ from gatelodge.core.actions import (
     ApplyTree,
     Cancel,
     DeleteCertificate,
+    KeepAddresses,
     MakePlaceholder,
     Obtain,
     Prune,
     Reason,
     RollBack,
     StartNginx,
+    SweepRecords,
     describe,
     digest,
     key,
     tries,
 )
-from gatelodge.errors import IssuanceError, NginxError, NginxRefused, NginxUnproven, Problem, StateError
+from gatelodge.errors import DnsError, IssuanceError, NginxError, NginxRefused, NginxUnproven, Problem, StateError
 from gatelodge.model import KeyKind, SelfSigned
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.jobs import Jobs
     from gatelodge.runtime.journal import Journal
+    from gatelodge.solvers.ledger import Ledger
 
 #: What can go wrong in the world, by exception, as a problem type.
 _TROUBLE: dict[type[Exception], str] = {
@@ -63,6 +66,7 @@ class Actor:
         *,
         store: Store,
         journal: Journal,
+        ledger: Ledger,
         jobs: Jobs,
         clock: Clock,
         events: Events,
@@ -74,6 +78,7 @@ class Actor:
         """
         self._store = store
         self._journal = journal
+        self._ledger = ledger
         self._jobs = jobs
         self._clock = clock
         self._events = events
@@ -92,7 +97,7 @@ class Actor:
         self._jobs.step(key(action), describe(action))
         try:
             await self._do(action, observed, gate)
-        except IssuanceError as error:
+        except (IssuanceError, DnsError) as error:
             await self._failed(action, error.problem)
         except (StateError, NginxError) as error:
             kind = next(kind for family, kind in _TROUBLE.items() if isinstance(error, family))
@@ -128,6 +133,10 @@ class Actor:
             case DeleteCertificate(certificate=name):
                 await self._store.delete(name)
                 self._events.emit("certificate.deleted", certificate=name)
+            case SweepRecords(provider=provider):
+                await self._ledger.sweep(provider, gate.providers[provider])
+            case KeepAddresses():
+                await self._keep_addresses(action, gate)
             case Cancel():
                 raise AssertionError("a cancellation is no job")
             case _:
@@ -151,6 +160,11 @@ class Actor:
             not_after=held.not_after.isoformat(),
             serial=held.serial,
         )
+
+    async def _keep_addresses(self, action: KeepAddresses, gate: Gate) -> None:
+        if gate.addresses is None:
+            raise AssertionError("the gate of a configuration with [ddns] keeps addresses")
+        await gate.addresses.keep(lambda step: self._jobs.step(key(action), step))
 
     async def _apply(self, action: ApplyTree, observed: Observed, gate: Gate) -> None:
         rendered = action.rendered
@@ -204,6 +218,10 @@ class Actor:
                 event, fields = "certificate.failed", {"certificate": name}
             case RollBack() | StartNginx() | ApplyTree():
                 event, fields = _NGINX_FAILED.get(problem.type, "nginx.failed"), {}
+            case SweepRecords(provider=provider, names=names):
+                event, fields = "dns.sweep.failed", {"provider": provider, "records": list(names)}
+            case KeepAddresses(settings=settings):
+                event, fields = "address.failed", {"provider": settings.dns}
             case Prune() | Cancel():
                 event, fields = "job.failed", {}
             case _:

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Observed
     from gatelodge.core.tree import Rendered
-    from gatelodge.ports import Issuer, Nginx
+    from gatelodge.ports import DnsProvider, Issuer, Nginx
+    from gatelodge.runtime.addresses import Addresses
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """
     `issuers` are by the text of their reference (`acme:letsencrypt`, `local`); `render` is pure; `dates` ask the CAs in use for
-    their time, in order.
+    their time, in order. `providers` are the DNS providers by the NAME of their `[dns.NAME]`; `addresses` keeps dynamic DNS.
     """
 
     desired: Desired
@@ -31,3 +32,5 @@ class Gate:
     issuers: Mapping[str, Issuer]
     render: Callable[[Desired, Observed], Rendered]
     dates: tuple[Callable[[], Awaitable[dt.datetime]], ...] = ()
+    providers: Mapping[str, DnsProvider] = dataclasses.field(default_factory=dict)
+    addresses: Addresses | None = None

@@ -29,6 +29,7 @@ class Herald:
         self._missing: str | None = None
         self._nginx_ran = False
         self._nginx_told: dt.datetime | None = None
+        self._orphaned: dict[str, tuple[str, ...]] = {}
         self._alarms: dict[tuple[str, int], int] = {}
 
     def tell(self, look: Look) -> None:
@@ -38,6 +39,7 @@ class Herald:
         self._tell_alarms(look)
         self._tell_missing(look.observed)
         self._tell_exit(look)
+        self._tell_orphaned(look)
 
     def _tell_missing(self, observed: Observed) -> None:
         """
@@ -47,6 +49,27 @@ class Herald:
         if missing is not None and missing != self._missing:
             self._events.emit("nginx.missing", level="error", error__detail=missing)
         self._missing = missing
+
+    def _tell_orphaned(self, look: Look) -> None:
+        """
+        Tell, once, that DNS records of ours cannot be taken away, since their provider left the configuration.
+        """
+        orphaned = {
+            provider: names
+            for provider, names in look.observed.leftovers.items()
+            if provider not in look.gate.desired.dns
+        }
+        for provider, names in orphaned.items():
+            if self._orphaned.get(provider) != names:
+                self._events.emit(
+                    "dns.record.orphaned",
+                    level="warning",
+                    provider=provider,
+                    records=list(names),
+                    error__detail=f"[dns.{provider}] is not in the configuration any more; put it back until they are swept, "
+                    "or delete these TXT records by hand",
+                )
+        self._orphaned = orphaned
 
     def _tell_exit(self, look: Look) -> None:
         """

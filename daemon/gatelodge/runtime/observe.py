@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from gatelodge.core.observed import Doubt, Job, Requests
     from gatelodge.ports import Nginx, Store
+    from gatelodge.runtime.addresses import Addresses
     from gatelodge.runtime.journal import Journal
+    from gatelodge.solvers.ledger import Ledger
 
 
 async def observe(
@@ -21,6 +23,8 @@ async def observe(
     store: Store,
     nginx: Nginx,
     journal: Journal,
+    ledger: Ledger,
+    addresses: Addresses | None,
     jobs: Mapping[str, Job],
     requests: Requests,
     doubt: Doubt | None,
@@ -43,6 +47,8 @@ async def observe(
         jobs=jobs,
         nginx=found,
         quarantines=journal.active_quarantines(),
+        leftovers=ledger.leftovers,
+        addresses_looked_at=addresses.facts.looked_at if addresses else None,
         requests=requests,
         doubt=doubt,
     )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.journal import Journal
     from gatelodge.runtime.timekeeper import Timekeeper
+    from gatelodge.solvers.ledger import Ledger
 
 #: The wall clock is looked at this often, since a machine that slept wakes up later than it thinks. Seconds.
 _LONGEST_NAP = 60.0
@@ -92,6 +93,7 @@ class Reconciler:
         gate: Gate,
         store: Store,
         journal: Journal,
+        ledger: Ledger,
         timekeeper: Timekeeper,
         clock: Clock,
         events: Events,
@@ -103,6 +105,7 @@ class Reconciler:
         self.trouble: StateError | None = None
         self._store = store
         self._journal = journal
+        self._ledger = ledger
         self._timekeeper = timekeeper
         self._clock = clock
         self._events = events
@@ -166,6 +169,8 @@ class Reconciler:
             store=self._store,
             nginx=gate.nginx,
             journal=self._journal,
+            ledger=self._ledger,
+            addresses=gate.addresses,
             # Taken before the store is read: a job that ends meanwhile still counts as running, so none is begun twice.
             jobs=self._jobs.running if self._jobs else {},
             requests=self.requests,
@@ -191,6 +196,7 @@ class Reconciler:
             actor = Actor(
                 store=self._store,
                 journal=self._journal,
+                ledger=self._ledger,
                 jobs=self._jobs,
                 clock=self._clock,
                 events=self._events,

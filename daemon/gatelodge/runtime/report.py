@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatelodge.core.actions import certificate_key, describe
+from gatelodge.core.actions import ADDRESSES, certificate_key, describe
 from gatelodge.core.renewal import due_at
 from gatelodge.model import INTERNAL_HOST
+from gatelodge.runtime.addresses import document
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -34,6 +35,8 @@ def report(look: Look, now: dt.datetime) -> dict[str, Any]:
         "clock": observed.doubt.reason if observed.doubt else None,
         "nginx": _nginx(look),
         "sites": [_site(site, look) for site in desired.sites],
+        "ddns": _addresses(look),
+        "leftovers": {provider: list(names) for provider, names in observed.leftovers.items()},
         "certificates": [_certificate(name, desired, observed, now) for name in (*names, *unused)],
         "next": [describe(action) for action in look.plan.actions],
         "look_at": look.plan.look_at.isoformat(),
@@ -51,6 +54,17 @@ def healthy(document: dict[str, Any]) -> bool:
         and all(site["state"] in ("serving", "plain") for site in document["sites"])
         and all(entry["state"] in ("valid", "unused") for entry in document["certificates"])
     )
+
+
+def _addresses(look: Look) -> dict[str, Any] | None:
+    """
+    Say how dynamic DNS stands; None where it is not asked for.
+    """
+    settings, addresses = look.gate.desired.ddns, look.gate.addresses
+    if settings is None or addresses is None:
+        return None
+    attempt = look.observed.attempts.get(ADDRESSES)
+    return {**document(addresses.facts, settings), "failure": _failure(attempt) if attempt else None}
 
 
 def _nginx(look: Look) -> dict[str, Any]:

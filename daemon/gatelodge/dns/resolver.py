@@ -1,0 +1,323 @@
+"""
+Looks up what the world's DNS says: where a name leads, which zone holds it, who publishes that zone, and how to ask those servers.
+
+A home's network may block port 53, or answer in the name of every server. Both are noticed, since a name server speaks with
+authority of its own zone (the AA flag) and a resolver does not; then DNS-over-HTTPS services are asked instead. Nothing here waits
+for a record: that is `propagation`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import ipaddress
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import dns.exception
+import dns.resolver
+
+from gatelodge.dns.asking import Answer, NoAnswer, ask_server, ask_service
+from gatelodge.dns.propagation import Propagation
+from gatelodge.errors import DnsError, Problem
+from gatelodge.ports import Authority
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from gatelodge.ports import Clock, Http
+
+#: Asked when port 53 cannot be: first two that mainland China reaches, then two that the rest does.
+#: https://www.alidns.com/articles/6018321800a44d0e45e90d71, https://docs.dnspod.cn/public-dns/dot-doh/,
+#: https://developers.cloudflare.com/1.1.1.1/encryption/dns-over-https/, https://developers.google.com/speed/public-dns/docs/doh.
+DOH = (
+    "https://dns.alidns.com/dns-query",
+    "https://doh.pub/dns-query",
+    "https://cloudflare-dns.com/dns-query",
+    "https://dns.google/dns-query",
+)
+
+#: CNAMEs that are followed, one after the other. Resolvers give up earlier.
+MOST_CNAMES = 50
+
+#: What was found of a zone is good for so long. Seconds.
+_FRESH = 60.0
+
+#: Questions on their way at once.
+AT_ONCE = 50
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """
+    A zone and its name servers: host names, and those addresses of them that speak of it with authority or did not answer yet.
+
+    `direct` is false when port 53 leads nowhere, or to somebody else.
+    """
+
+    name: str
+    servers: frozenset[str]
+    addresses: tuple[tuple[str, str], ...]
+    direct: bool
+
+    @property
+    def public(self) -> bool:
+        """
+        True when some name server has an address of the internet; one without is a LAN's, with a view of its own.
+        """
+        return any(ipaddress.ip_address(address).is_global for _, address in self.addresses)
+
+
+class PublicResolver:
+    """
+    Implements `ports.Resolver`.
+    """
+
+    def __init__(
+        self,
+        *,
+        servers: Sequence[str],
+        doh: Sequence[str] | None,
+        http: Http,
+        clock: Clock,
+        port: int = 53,
+    ) -> None:
+        """
+        Args:
+            servers: recursive resolvers, `ADDRESS:PORT`; none for the machine's own.
+            doh: URLs of DNS-over-HTTPS services; None for the built-in ones.
+            port: where authoritative name servers are asked.
+        """
+        self._servers = tuple(map(_split, servers))
+        self._doh = tuple(DOH if doh is None else doh)
+        self._http = http
+        self._clock = clock
+        self._port = port
+        self._zones: dict[str, tuple[float, Zone]] = {}
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def canonical(self, name: str) -> str:
+        """
+        Follow CNAMEs, as `ports.Resolver` says.
+        """
+        seen = [name]
+        while (target := (await self._fresh(seen[-1], "CNAME")).cname) is not None:
+            if target in seen or len(seen) > MOST_CNAMES:
+                raise DnsError(
+                    Problem(
+                        type="dnsRecord",
+                        detail=f"{name} leads through CNAMEs that do not end: {' → '.join([*seen[:4], target])}; mend them",
+                    )
+                )
+            seen.append(target)
+        return seen[-1]
+
+    async def authority(self, name: str) -> Authority:
+        """
+        Return the zone that holds a name, as `ports.Resolver` says.
+        """
+        zone = await self.zone(name)
+        return Authority(zone=zone.name, servers=zone.servers)
+
+    async def wait_for(
+        self,
+        wanted: Mapping[str, frozenset[str]],
+        *,
+        kind: str,
+        within: dt.timedelta,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        """
+        Return once all name servers have all values, as `ports.Resolver` says.
+        """
+        await Propagation(
+            resolver=self, clock=self._clock, kind=kind, within=within, progress=progress or (lambda _: None)
+        ).wait(wanted)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """
+        The DNS-over-HTTPS services at which a record is looked for: not the first, when there are others. That one is asked where
+        names lead, before the record is there, and then remembers for a while that it is not (RFC 2308 §5).
+        """
+        return self._doh[1:] or self._doh
+
+    async def ask(self, address: str, name: str, kind: str) -> Answer:
+        """
+        Ask an authoritative server.
+
+        Raises:
+            NoAnswer: it did not answer.
+        """
+        async with self._slots:
+            return await ask_server(address, self._port, name, kind, recursive=False)
+
+    async def ask_service(self, url: str, name: str, kind: str) -> Answer:
+        """
+        Ask a DNS-over-HTTPS service.
+
+        Raises:
+            NoAnswer: it did not answer.
+        """
+        async with self._slots:
+            return await ask_service(self._http, url, name, kind)
+
+    async def zone(self, name: str) -> Zone:
+        """
+        Return the zone that holds a name, and how its servers can be asked.
+
+        Raises:
+            DnsError: as `authority`.
+        """
+        answered, second_best = False, None
+        for look_up in (self._recursive, self._over_https):
+            try:
+                found = await self._zone(name, look_up)
+            except NoAnswer:
+                continue
+            answered = True
+            if found is not None and found.direct and found.public:
+                return found
+            # No zone, servers that do not speak for themselves, or some of this LAN: the other way may know better.
+            second_best = found or second_best
+        if second_best is not None:
+            return second_best
+        if answered:
+            raise DnsError(
+                Problem(
+                    type="dnsZone",
+                    detail=f"{name}: the public DNS has no zone that holds it; is the domain registered, with name servers?",
+                )
+            )
+        raise DnsError(
+            Problem(
+                type="dnsProvider",
+                detail=f"{name}: no DNS server answers here, and no DNS-over-HTTPS service; look at this machine's network",
+            )
+        )
+
+    async def _zone(self, name: str, look_up: Callable[[str, str], Any]) -> Zone | None:
+        """
+        Find a zone by its SOA, from the name upwards (RFC 1035 §3.3.13).
+        """
+        labels = name.split(".")
+        for start in range(len(labels) - 1):
+            candidate = ".".join(labels[start:])
+            said: Answer = await look_up(candidate, "SOA")
+            if said.usable and said.cname is None and said.zone is not None and _within(candidate, said.zone):
+                # A public suffix is nobody's zone to publish in, and a root that answers for everything is a liar.
+                return await self._known(said.zone, look_up) if "." in said.zone else None
+        return None
+
+    async def _known(self, zone: str, look_up: Callable[[str, str], Any]) -> Zone:
+        key = f"{zone} {look_up.__name__}"
+        async with self._turn(key):
+            kept = self._zones.get(key)
+            if kept is not None and self._clock.monotonic() - kept[0] < _FRESH:
+                return kept[1]
+            found = await self._explored(zone, look_up)
+            self._zones[key] = (self._clock.monotonic(), found)
+            return found
+
+    async def _explored(self, zone: str, look_up: Callable[[str, str], Any]) -> Zone:
+        """
+        Find a zone's name servers and their addresses, and try each of them.
+        """
+        servers: frozenset[str] = (await look_up(zone, "NS")).values
+        places: list[tuple[str, str]] = []
+        for server in sorted(servers):
+            for kind in ("A", "AAAA"):
+                with contextlib.suppress(NoAnswer):
+                    places += [(server, address) for address in sorted((await look_up(server, kind)).values)]
+        async with asyncio.TaskGroup() as group:
+            tries = [(place, group.create_task(self._speaks(place[1], zone))) for place in places]
+        speaking = [task.result() for _, task in tries]
+        return Zone(
+            name=zone,
+            servers=servers,
+            addresses=tuple(place for place, task in tries if task.result() is not False),
+            direct=any(speaking),
+        )
+
+    async def _speaks(self, address: str, zone: str) -> bool | None:
+        """
+        Tell whether a server speaks of a zone with authority; None when it did not answer, or not for itself.
+        """
+        try:
+            said = await self.ask(address, zone, "SOA")
+        except NoAnswer as error:
+            return False if error.unreachable else None
+        if said.usable and not said.authoritative:
+            return False  # somebody answers in its name
+        return True if said.authoritative else None
+
+    async def _fresh(self, name: str, kind: str) -> Answer:
+        """
+        Look a name up past all caches where that is possible.
+
+        Raises:
+            DnsError: `dnsProvider`: nothing answers.
+        """
+        zone = None
+        with contextlib.suppress(DnsError):
+            zone = await self.zone(name)
+        if zone is not None and zone.direct:
+            for _, address in zone.addresses:
+                with contextlib.suppress(NoAnswer):
+                    said = await self.ask(address, name, kind)
+                    if said.usable and said.authoritative:
+                        return said
+        for look_up in (self._over_https, self._recursive):
+            with contextlib.suppress(NoAnswer):
+                return await look_up(name, kind)
+        raise DnsError(Problem(type="dnsProvider", detail=f"{name}: no DNS server answers here"))
+
+    async def _recursive(self, name: str, kind: str) -> Answer:
+        """
+        Ask the resolvers that are configured, or the machine's own, one after the other.
+        """
+        for address, port in self._servers or _own_servers():
+            with contextlib.suppress(NoAnswer):
+                async with self._slots:
+                    said = await ask_server(address, port, name, kind, recursive=True)
+                if said.usable:
+                    return said
+        raise NoAnswer("no resolver answers")
+
+    async def _over_https(self, name: str, kind: str) -> Answer:
+        for url in self._doh:
+            with contextlib.suppress(NoAnswer):
+                said = await self.ask_service(url, name, kind)
+                if said.usable:
+                    return said
+        raise NoAnswer("no DNS-over-HTTPS service answers")
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, key: str) -> AsyncIterator[None]:
+        """
+        Let who looks for the same thing wait for the first one's answer.
+        """
+        async with self._turns.setdefault(key, asyncio.Lock()):
+            yield
+
+
+def _within(name: str, zone: str) -> bool:
+    return name == zone or name.endswith(f".{zone}")
+
+
+def _split(server: str) -> tuple[str, int]:
+    address, _, port = server.rpartition(":")
+    return address.strip("[]"), int(port)
+
+
+def _own_servers() -> tuple[tuple[str, int], ...]:
+    """
+    Return the machine's resolvers (resolv.conf(5)); none when it names none.
+    """
+    try:
+        return tuple((str(address), 53) for address in dns.resolver.Resolver().nameservers)
+    except dns.exception.DNSException:
+        return ()
