@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 #: They decide and describe; the world comes to them as values.
-PURE_ROOMS = ("model.py", "errors.py", "ports.py", "config", "core")
+PURE_ROOMS = ("model", "errors.py", "ports", "config", "core")
 
 #: What would let them look at the world, or talk to it.
 WORLDLY = frozenset(

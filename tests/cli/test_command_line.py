@@ -29,7 +29,9 @@ agree_tos = true
 "wiki.example.com" = "http://127.0.0.1:3000"
 """
 
-VERBS = ["run", "once", "check", "plan", "status", "events", "renew", "forget", "reload", "ca", "schema", "demo"]
+VERBS = [
+    "run", "once", "check", "plan", "status", "events", "ddns", "renew", "forget", "reload", "ca", "schema", "demo",
+]  # fmt: skip
 
 
 class Said(NamedTuple):

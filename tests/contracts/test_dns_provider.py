@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support import acme_dns, alidns, bind
-from tests.support.bind import Bind
 
 from gatelodge.dns.providers import PROVIDERS, Parts
 from gatelodge.dns.resolver import PublicResolver
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
+
+    from tests.support.bind import Bind
 
     from gatelodge.ports import AddressProvider, DnsProvider
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.support.bind import Bind
 
-    Publish = Callable[[str, str, str, str, int, bool], Awaitable[None]]
+    Publish = Callable[["Record", bool], Awaitable[None]]
 
 KEY_ID = "LTAI5tTestOnlyKeyId"
 KEY_SECRET = "test-only-secret-of-the-key"
@@ -80,7 +80,7 @@ class Alidns:
     The service. Its knobs:
 
     `faults`: by action, what goes wrong with its next requests: words of `FAULTS`, None for one that goes well.
-    `publish`: awaited for every change: zone, name, type, value, ttl, and whether it is there from now on.
+    `publish`: awaited for every change: the record, and whether it is there from now on.
     `tokens`: the security token that goes with a temporary key. `least_ttl`: of the edition. `forbidden`: actions that RAM refuses.
     `puny`: how a zone in Unicode is written in A-labels. `reached`: set when a request hangs.
     """
@@ -322,7 +322,7 @@ class Alidns:
 
     async def _tell(self, record: Record, *, present: bool) -> None:
         if self.publish is not None and record.status == "ENABLE":
-            await self.publish(record.zone, record.name, record.type, record.value, record.ttl, present)
+            await self.publish(record, present)
 
     _ACTIONS: Mapping[str, Callable[[Alidns, Mapping[str, str]], Awaitable[dict[str, Any]]]] = {
         "DescribeDomains": _domains,
@@ -341,12 +341,12 @@ def into(bind: Bind) -> Publish:
     Publish every change in a BIND.
     """
 
-    async def publish(zone: str, name: str, kind: str, value: str, ttl: int, present: bool) -> None:  # noqa: FBT001
-        text = f'"{value}"' if kind == "TXT" else value
+    async def publish(record: Record, present: bool) -> None:  # noqa: FBT001
+        text = f'"{record.value}"' if record.type == "TXT" else record.value
         if present:
-            await bind.update(zone, ("add", f"{name}.", str(ttl), kind, text))
+            await bind.update(record.zone, ("add", f"{record.name}.", str(record.ttl), record.type, text))
         else:
-            await bind.update(zone, ("delete", f"{name}.", kind, text))
+            await bind.update(record.zone, ("delete", f"{record.name}.", record.type, text))
 
     return publish
 

@@ -84,12 +84,13 @@ class Aliyun:
         name = record.name
         try:
             here = await self._records.under(record.zone, name)
-            if known_as is not None and not any(_is(each, record) for each in here):
+            ours = [each for each in here if _is(each, record) and (each.line == self._line or each.id == known_as)]
+            if not ours and known_as is not None:
                 # The list may lag behind what was just added; the record itself does not.
                 here = await self._records.called(known_as, record.zone, name)
-            for each in here:
-                if _is(each, record) and (each.line == self._line or each.id == known_as):
-                    await self._delete(each, name)
+                ours = [each for each in here if _is(each, record)]
+            for each in ours:
+                await self._delete(each, name)
         except Refusal as refusal:
             if refusal.code != "InvalidDomainName.NoExist":
                 raise self._about(refusal, name, record.zone) from None

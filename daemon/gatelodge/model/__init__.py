@@ -1,0 +1,57 @@
+"""
+The words everything else is written in: names, secrets, certificate specs, sites, DNS providers, mistakes; one file for each kind.
+
+These values decide nothing. They are frozen, hold no handle to the world, and exist only in valid form: text from outside
+becomes one of them in `config`, in an adapter that parses an answer, or not at all.
+"""
+
+from gatelodge.model.certificates import (
+    DNS_PREFIX,
+    HTTP_01,
+    SELF_SIGNED,
+    AcmeIssuer,
+    CertificateAuthority,
+    CertificateSpec,
+    IssuerRef,
+    KeyKind,
+    LocalIssuer,
+    SelfSigned,
+)
+from gatelodge.model.dns import NO_SOURCE, AddressSource, DdnsSettings, DnsSettings
+from gatelodge.model.mistake import Mistake
+from gatelodge.model.names import INTERNAL_HOST, JsonObject, Name, covers, file_name, is_ip, is_wildcard
+from gatelodge.model.secret import Secret, SecretRef
+from gatelodge.model.sites import Listener, NginxSettings, Route, Site, Upstream, Websocket
+
+__all__ = [
+    "DNS_PREFIX",
+    "HTTP_01",
+    "INTERNAL_HOST",
+    "NO_SOURCE",
+    "SELF_SIGNED",
+    "AcmeIssuer",
+    "AddressSource",
+    "CertificateAuthority",
+    "CertificateSpec",
+    "DdnsSettings",
+    "DnsSettings",
+    "IssuerRef",
+    "JsonObject",
+    "KeyKind",
+    "Listener",
+    "LocalIssuer",
+    "Mistake",
+    "Name",
+    "NginxSettings",
+    "Route",
+    "Secret",
+    "SecretRef",
+    "SelfSigned",
+    "Site",
+    "Upstream",
+    "Websocket",
+    "covers",
+    "file_name",
+    "is_ip",
+    "is_wildcard",
+]

@@ -1,0 +1,123 @@
+"""
+Certificates that must be held, the keys they have, and who makes them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from typing import TYPE_CHECKING, TypeAlias
+
+from gatelodge.model.names import is_ip
+
+if TYPE_CHECKING:
+    from gatelodge.model.names import Name
+
+
+class KeyKind(enum.StrEnum):
+    """
+    The kinds of private key a certificate can have.
+    """
+
+    ECDSA_P256 = "ecdsa-p256"
+    ECDSA_P384 = "ecdsa-p384"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AcmeIssuer:
+    """
+    An ACME certificate authority, by its name in the configuration.
+    """
+
+    ca: str
+
+    def __str__(self) -> str:
+        return f"acme:{self.ca}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LocalIssuer:
+    """
+    The certificate authority of this machine, for names of the LAN.
+    """
+
+    def __str__(self) -> str:
+        return "local"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SelfSigned:
+    """
+    Nobody: a plain self-signed certificate, for placeholders and for `INTERNAL_HOST`.
+    """
+
+    def __str__(self) -> str:
+        return SELF_SIGNED
+
+
+#: The issuer text of a placeholder.
+SELF_SIGNED = "selfsigned"
+
+#: Where a certificate comes from. Its text is what the store writes down.
+IssuerRef: TypeAlias = AcmeIssuer | LocalIssuer | SelfSigned
+
+#: Ways to prove a name: the challenge type (RFC 8555 §8.3), and what stands before the NAME of a `[dns.NAME]` for dns-01 (§8.4).
+HTTP_01 = "http-01"
+
+DNS_PREFIX = "dns:"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSpec:
+    """
+    A certificate that must be held.
+
+    `name` is its NAME: the key in `[certificates]`, else its site's first host. `names` keep the order of the TOML; two
+    specs with the same names in another order are the same certificate. `challenges` are the ways to prove a name, the first
+    that can is used: `http-01`, or `dns:NAME` for dns-01 through the provider `[dns.NAME]`. `alias` is the name under which
+    answers to dns-01 are put, since `_acme-challenge` of every name is a CNAME to it (RFC 8555 §8.4).
+    """
+
+    name: str
+    names: tuple[Name, ...]
+    issuer: IssuerRef
+    key: KeyKind = KeyKind.ECDSA_P256
+    profile: str | None = None
+    challenges: tuple[str, ...] = (HTTP_01,)
+    alias: Name | None = None
+
+    @property
+    def needs_nginx(self) -> bool:
+        """
+        True when some name can be proven by what nginx shows alone: an IP address, or any when no DNS provider is named.
+        """
+        by_dns = any(challenge.startswith(DNS_PREFIX) for challenge in self.challenges)
+        return HTTP_01 in self.challenges and (not by_dns or any(map(is_ip, self.names)))
+
+    @property
+    def digest(self) -> str:
+        """
+        A short hash of everything that getting it depends on: when that changes, what was begun or failed is out of date.
+        """
+        parts: list[object] = [sorted(self.names), str(self.issuer), self.key, self.profile]
+        if (self.challenges, self.alias) != ((HTTP_01,), None):
+            parts += [self.challenges, self.alias]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateAuthority:
+    """
+    An ACME CA: its directory URL (RFC 8555 §7.1.1) and, for a private one, the PEM file with its TLS root.
+    """
+
+    name: str
+    directory: str
+    root: str | None = None
+    production: bool = True
+    profile: str | None = None

@@ -1,0 +1,105 @@
+"""
+How a certificate is made: keys, issuers, and solvers that answer a CA's challenges.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from gatelodge.errors import Problem
+    from gatelodge.model import CertificateSpec, KeyKind, Name, Secret
+    from gatelodge.ports.stores import Issued
+
+
+class Keys(Protocol):
+    """
+    Makes private keys.
+    """
+
+    async def new(self, kind: KeyKind) -> Secret:
+        """
+        Return a new private key as unencrypted PKCS#8 PEM. Does not block the loop, however slow the kind.
+        """
+        ...
+
+
+class Issuer(Protocol):
+    """
+    Makes certificates.
+    """
+
+    def issue(self, spec: CertificateSpec, *, progress: Callable[[str], None]) -> AbstractAsyncContextManager[Issued]:
+        """
+        Obtain a certificate for a spec.
+
+        Entering does the work; leaving without an exception closes whatever record was kept for taking it up again after a
+        crash, so store the certificate inside. A second call for a spec whose first one was cut short goes on where that was.
+
+        Raises:
+            IssuanceError: it cannot be had now; the problem says why and for how long.
+            StateError: a record could not be written; nothing was asked of the CA.
+        """
+        ...
+
+    async def abandon(self, name: str) -> None:
+        """
+        Give up what was begun for a certificate NAME that nobody asks for any more. Nothing happens when nothing was.
+
+        Raises:
+            IssuanceError: the CA could not be told; the record is kept, so that it can be tried again.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """
+    What a solver must make visible for one name (RFC 8555 §8): for http-01 `key_authorization` under `token`, for dns-01 its digest.
+
+    `alias` is where `_acme-challenge` of the name is known to lead; None to find out.
+    """
+
+    name: Name
+    token: str
+    key_authorization: str
+    alias: Name | None = None
+
+
+class Solver(Protocol):
+    """
+    Answers challenges of one type.
+    """
+
+    @property
+    def type(self) -> str:
+        """
+        The challenge type it answers, as ACME spells it: `http-01`.
+        """
+        ...
+
+    async def refuses(self, names: Sequence[Name], *, alias: Name | None) -> Mapping[Name, Problem]:
+        """
+        Say which of these names it cannot prove now, and why. Asked before the CA is: finding out costs the CA nothing.
+
+        Args:
+            alias: where `_acme-challenge` of the names is known to lead; None to find out.
+        """
+        ...
+
+    def published(self, challenges: Sequence[Challenge]) -> AbstractAsyncContextManager[None]:
+        """
+        Keep the answers to all challenges visible inside the context.
+
+        Entering returns once they are seen to be visible, so that the CA may be told. Leaving, for any reason, takes
+        exactly them away again, under a deadline of its own even when cancelled.
+
+        Raises:
+            IssuanceError: they could not be made visible: `selfCheck` for http-01, the types of `DnsError` for dns-01; everything
+                is taken away again.
+        """
+        ...
