@@ -119,6 +119,7 @@ async def running(
     address: str = "127.0.0.1",
     port: int | None = None,
     hosts: str | None = "127.0.0.1",
+    recursive: bool = False,
 ) -> AsyncIterator[Bind]:
     """
     Run BIND inside the context.
@@ -127,6 +128,7 @@ async def running(
         folder: an existing folder for its configuration, zones and log.
         hosts: the address of every name of a zone that is not there otherwise; None for no such address.
         zones: each has the name server `ns1.ZONE`, which is this one.
+        recursive: follow CNAMEs from one zone into another for who asks for it, as a CA's resolver does. Nothing else is known.
 
     Raises:
         FileNotFoundError: it is not installed.
@@ -141,7 +143,9 @@ async def running(
     for zone in zones:
         (own / f"{zone}.zone").write_text(_zone(zone, address, hosts))
     config = own / "named.conf"
-    config.write_text(_config(own, address, port, zones, keys))
+    if recursive:
+        (own / "root.zone").write_text(_zone("", address, None))
+    config.write_text(_config(own, address, port, zones, keys, recursive=recursive))
     with (own / "named.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             program, "-g", "-c", str(config), "-n", "1", stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
@@ -174,7 +178,7 @@ def _zone(zone: str, address: str, hosts: str | None) -> str:
     )
 
 
-def _config(own: Path, address: str, port: int, zones: Sequence[str], keys: dict[str, str]) -> str:
+def _config(own: Path, address: str, port: int, zones: Sequence[str], keys: dict[str, str], *, recursive: bool) -> str:
     listening = (
         f"listen-on {{ none; }}; listen-on-v6 port {port} {{ {address}; }};"
         if ":" in address
@@ -189,8 +193,9 @@ def _config(own: Path, address: str, port: int, zones: Sequence[str], keys: dict
         f'zone "{zone}" {{ type primary; file "{own}/{zone}.zone"; allow-update {{ {allowed} }}; }};\n'
         for zone in zones
     )
+    root = f'zone "." {{ type primary; file "{own}/root.zone"; }};\n' if recursive else ""
     return (
         f'options {{ directory "{own}"; pid-file "{own}/named.pid"; session-keyfile "{own}/session.key"; {listening}\n'
-        f"recursion no; dnssec-validation no; allow-transfer {{ any; }}; notify no; lock-file none; empty-zones-enable no; }};\n"
-        f"controls {{ }};\n{stated}{served}"
+        f"recursion {'yes' if recursive else 'no'}; dnssec-validation no; allow-transfer {{ any; }}; notify no; lock-file none; empty-zones-enable no; }};\n"
+        f"controls {{ }};\n{stated}{root}{served}"
     )

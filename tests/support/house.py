@@ -106,6 +106,13 @@ class House:
             )  # fmt: skip
         return self.daemon
 
+    def reload(self) -> None:
+        """
+        Tell the daemon to read its configuration now.
+        """
+        assert self.daemon is not None
+        self.daemon.send_signal(signal.SIGHUP)
+
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
         """
         End the daemon by a signal and return its exit status.
@@ -190,9 +197,9 @@ class House:
 
     def orders(self) -> int:
         """
-        Count the orders that the CA was asked for.
+        Count the orders that the CA made.
         """
-        return (self.folder / "pebble.log").read_text().count("POST /order-plz")
+        return (self.folder / "pebble.log").read_text().count("Added order ")
 
 
 def serial_number(der: bytes) -> int:
