@@ -1,7 +1,8 @@
 """
-What every DNS provider must do, seen in a real BIND into which each of them publishes.
+What every DNS provider must do, seen in a real name server into which each of them publishes.
 
-A provider joins with a `Case` of its own: the settings for a BIND that runs, and a context for whatever service stands between.
+A provider joins with a `Case` of its own: the settings for a server that runs (BIND, where it wants no other), and a context for
+whatever service stands between.
 What it declares in `PROVIDERS` decides whether the tests of addresses are for it.
 """
 
@@ -12,10 +13,10 @@ import contextlib
 import dataclasses
 import hashlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support import acme_dns, alidns, bind
+from tests.support import acme_dns, alidns, bind, pdns, zone_file
 
 from gatelodge.dns.providers import PROVIDERS, Parts
 from gatelodge.dns.resolver import PublicResolver
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.bind import Bind
+    from tests.support.zone_file import ZoneFiles
 
     from gatelodge.ports import AddressProvider, DnsProvider
 
@@ -41,13 +43,17 @@ ZONE, SUB = "example.org", "lab.example.org"
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """
-    A provider under test. `names` are what it can hold values under; `many` says how many values of one name.
+    A provider under test. `server` runs where it publishes.
     """
 
     provider: str
-    settings: Callable[[Bind, Path], AbstractAsyncContextManager[DnsSettings]]
+    settings: Callable[[Any, Path], AbstractAsyncContextManager[DnsSettings]]
+    server: Callable[[Path], AbstractAsyncContextManager[Any]] = lambda folder: bind.running(
+        folder, zones=(ZONE, SUB), hosts=None
+    )
     name: str = f"_acme-challenge.{ZONE}"
     any_name: bool = True
+    any_zone: bool = True
     forgets: bool = True
 
 
@@ -107,6 +113,26 @@ async def _aliyun(server: Bind, _: Path) -> AsyncIterator[DnsSettings]:
         yield DnsSettings(name="home", provider="aliyun", options=options, endpoint=service.url)
 
 
+@contextlib.asynccontextmanager
+async def _pdns(folder: Path) -> AsyncIterator[Bind]:
+    async with pdns.running(folder, zones=(ZONE, SUB)) as (server, api):
+        (folder / "pdns.url").write_text(api.url)
+        (folder / "pdns.key").write_text(api.key)
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def _powerdns(_: Bind, folder: Path) -> AsyncIterator[DnsSettings]:
+    given = {"pdns_server": (folder / "pdns.url").read_text(), "auth_token": SecretRef(file=str(folder / "pdns.key"))}
+    yield DnsSettings(name="home", provider="lexicon", options={"service": "powerdns", "options": given})
+
+
+@contextlib.asynccontextmanager
+async def _localzone(files: ZoneFiles, _: Path) -> AsyncIterator[DnsSettings]:
+    given = {"filename": str(files.file(ZONE))}
+    yield DnsSettings(name="home", provider="lexicon", options={"service": "localzone", "options": given})
+
+
 CASES = {
     "rfc2136 sha256": Case(provider="rfc2136", settings=_rfc2136("hmac-sha256")),
     "rfc2136 sha512": Case(provider="rfc2136", settings=_rfc2136("hmac-sha512")),
@@ -115,6 +141,13 @@ CASES = {
         provider="acme-dns", settings=_acme_dns, name=f"{acme_dns.SUBDOMAIN}.{ZONE}", any_name=False, forgets=False
     ),
     "aliyun": Case(provider="aliyun", settings=_aliyun),
+    "lexicon powerdns": Case(provider="lexicon", settings=_powerdns, server=_pdns),
+    "lexicon localzone": Case(
+        provider="lexicon",
+        settings=_localzone,
+        server=lambda folder: zone_file.running(folder, zones=(ZONE, SUB)),
+        any_zone=False,
+    ),
 }
 ADDRESSES = {name: case for name, case in CASES.items() if PROVIDERS[case.provider].kind.addresses}
 
@@ -131,7 +164,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """
-    A provider and the BIND into which it publishes.
+    A provider and the server into which it publishes.
     """
 
     provider: DnsProvider
@@ -161,10 +194,10 @@ def value(text: str) -> str:
 @contextlib.asynccontextmanager
 async def opened(case: Case, folder: Path) -> AsyncIterator[World]:
     """
-    Run a BIND and a provider for it.
+    Run a server and a provider for it.
     """
     async with (
-        bind.running(folder, zones=(ZONE, SUB), hosts=None) as server,
+        case.server(folder) as server,
         Web() as http,
         case.settings(server, folder) as settings,
     ):
@@ -238,6 +271,7 @@ async def test_the_zone_is_the_one_with_the_longest_suffix(case: Case, tmp_path:
                 (f"_acme-challenge.x.{SUB}", SUB),
             ):
                 assert await world.provider.zone_of(name) == zone
+        if case.any_name and case.any_zone:
             await world.provider.add(world.record("sub", f"_acme-challenge.{SUB}", SUB))
             assert await world.values(f"_acme-challenge.{SUB}", SUB) == {value("sub")}
         with pytest.raises(DnsError) as caught:

@@ -32,12 +32,14 @@ class ProviderKind:
     """
     A DNS provider that may be named. `needs` are sets of keys of which one must be there whole; empty when nothing must.
 
-    `addresses` says whether it keeps A and AAAA records too. `check` finds what is wrong with options that were read: each as
-    key, problem and remedy.
+    `heeds` are the common keys that make a difference to it, beside those that do for all; others are refused, since nothing
+    would come of them. `addresses` says whether it keeps A and AAAA records too. `check` finds what is wrong with options that were read: each as
+    key (`options.auth_token` for one in a table), problem and remedy.
     """
 
     options: Mapping[str, Option]
     needs: tuple[tuple[str, ...], ...] = ()
+    heeds: frozenset[str] = frozenset()
     addresses: bool = False
     check: Callable[[Mapping[str, object]], Iterable[tuple[str, str, str]]] = lambda _: ()
 

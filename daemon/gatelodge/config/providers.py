@@ -26,20 +26,30 @@ if TYPE_CHECKING:
     from gatelodge.config.tables import DdnsTable
     from gatelodge.model import Name
 
-#: What every `[dns.NAME]` may hold beside its provider's own keys.
-COMMON: Mapping[str, Option] = {
+#: What a `[dns.NAME]` may hold beside its provider's own keys: all of them the first, others as they heed them.
+_ALWAYS: Mapping[str, Option] = {
     "provider": Option(leaf=options.TEXT, description="The kind of provider."),
-    "endpoint": Option(leaf=options.URL, description="The URL of the provider's API, when it is not the usual one."),
-    "ca_file": Option(
-        leaf=options.FILE, description="The PEM file with the root by which the endpoint's HTTPS is trusted."
-    ),
-    "ttl": Option(leaf=options.TTL, description="How long resolvers may keep a record. Default: the provider's least."),
     "wait": Option(
         leaf=options.WAIT,
         description="How long a record may take to be at all name servers, which are asked; where none can be, that long is waited. "
         "Default: 2m.",
     ),
 }
+_HEEDED: Mapping[str, Option] = {
+    "endpoint": Option(leaf=options.URL, description="The URL of the provider's API, when it is not the usual one."),
+    "ca_file": Option(
+        leaf=options.FILE, description="The PEM file with the root by which the endpoint's HTTPS is trusted."
+    ),
+    "ttl": Option(leaf=options.TTL, description="How long resolvers may keep a record. Default: the provider's least."),
+}
+
+
+def keys(kind: ProviderKind) -> Mapping[str, Option]:
+    """
+    Return all keys that a `[dns.NAME]` of a kind may hold.
+    """
+    heeded = {key: option for key, option in _HEEDED.items() if key in kind.heeds}
+    return {**_ALWAYS, **heeded, **kind.options}
 
 
 def dns(entries: Mapping[str, Mapping[str, object]], catalog: Catalog, found: Mistakes) -> dict[str, DnsSettings]:
@@ -139,7 +149,7 @@ def _provider(path: Path, entry: Mapping[str, object], catalog: Catalog, found: 
 
 def _settings(path: Path, word: str, entry: Mapping[str, object], catalog: Catalog, found: Mistakes) -> DnsSettings:
     own = catalog.providers[word]
-    known = {**COMMON, **own.options}
+    known = keys(own)
     values: dict[str, Any] = {}
     for key, value in entry.items():
         place = (*path, key)
@@ -154,7 +164,7 @@ def _settings(path: Path, word: str, entry: Mapping[str, object], catalog: Catal
     mine = {key: value for key, value in values.items() if key in own.options}
     if all(key in values for key in entry):
         for key, problem, remedy in own.check(mine):
-            found.add((*path, key), problem, remedy)
+            found.add((*path, *key.split(".")), problem, remedy)
     ttl: dt.timedelta | None = values.get("ttl")
     given = {key: values[key] for key in ("endpoint", "ca_file", "wait") if key in values}
     return DnsSettings(
@@ -171,7 +181,7 @@ def _value(option: Option, value: object) -> Any:
 
 def _unknown(path: Path, word: str, known: Mapping[str, Option], catalog: Catalog, found: Mistakes) -> None:
     key = str(path[-1])
-    others = [other for other, each in catalog.providers.items() if key in each.options]
+    others = [other for other, each in catalog.providers.items() if key in keys(each)]
     meant = nearest(key, known)
     if others:
         remedy = f"it is a key of {choices(others)}; {word} has {', '.join(sorted(known))}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from gatelodge.config.catalog import BUILT_IN, Catalog, ProviderKind
 from gatelodge.config.leaves import Leaf, OneOrMore, Shorthand
-from gatelodge.config.providers import COMMON
+from gatelodge.config.providers import keys
 from gatelodge.config.tables import Document
 
 
@@ -30,13 +30,10 @@ def _provider(word: str, kind: ProviderKind) -> dict[str, object]:
     """
     Describe `[dns.NAME]` with one provider.
     """
-    options = {
-        key: {**option.leaf.schema, "description": option.description}
-        for key, option in {**COMMON, **kind.options}.items()
-    }
+    options = {key: {**option.leaf.schema, "description": option.description} for key, option in keys(kind).items()}
     return {
         "type": "object",
-        "properties": {**options, "provider": {"const": word, "description": COMMON["provider"].description}},
+        "properties": {**options, "provider": {**options["provider"], "const": word}},
         "required": ["provider"],
         "additionalProperties": False,
     }

@@ -58,6 +58,7 @@ _ALIYUN = ProviderKind(
         "ram_role": Option(leaf=TEXT, description="The RAM role of this ECS instance, whose keys it is lent."),
         "line": Option(leaf=TEXT, description='The resolution line of the records. Default: "default".'),
     },
+    heeds=frozenset({"endpoint", "ca_file", "ttl"}),
     needs=(("access_key_id", "access_key_secret"), ("credentials_file",), ("ram_role",)),
     addresses=True,
     check=aliyun_options.check,
@@ -74,6 +75,7 @@ _RFC2136 = ProviderKind(
         ),
         "zone": Option(leaf=DOMAIN, description="The zone, when the server's SOA should not be asked for it."),
     },
+    heeds=frozenset({"ttl"}),
     needs=(("server",),),
     addresses=True,
 )
@@ -97,6 +99,7 @@ _ACME_DNS = ProviderKind(
             leaf=DOMAIN, description="The full domain that registration gave, to which the CNAME leads."
         ),
     },
+    heeds=frozenset({"endpoint", "ca_file"}),
     needs=(("endpoint", "username", "password", "subdomain", "fulldomain"),),
 )
 
@@ -106,7 +109,9 @@ _LEXICON = ProviderKind(
         "options": Option(
             leaf=TABLE, description="Its options as dns-lexicon calls them; secrets as { file } or { env }."
         ),
+        "zone": Option(leaf=DOMAIN, description="The zone, when the public DNS should not be asked for it."),
     },
+    heeds=frozenset({"ttl"}),
     needs=(("service",),),
     addresses=True,
     check=lexicon_options.check,
