@@ -165,9 +165,9 @@ def test_a_changed_spec_does_not_wait_for_the_old_failure() -> None:
     assert world.observed.held["a.example"].satisfies(mended)
 
 
-def test_a_failure_dated_in_the_future_waits_from_now() -> None:
+def test_a_failure_dated_in_the_future_holds_nothing_back() -> None:
     """
-    A clock that was wrong once cannot make a name wait for years.
+    A clock that was wrong once cannot make a name wait for years: not from a now that never comes to it either.
     """
     world = served(A)
     wrong = NOW + 3650 * DAY
@@ -181,7 +181,7 @@ def test_a_failure_dated_in_the_future_waits_from_now() -> None:
         attempts={attempt.tries: attempt},
     )
 
-    assert world.plan().look_at == world.now + HOUR
+    assert [type(action) for action in world.plan().actions] == [Obtain]
 
 
 def test_a_doubted_clock_pauses_issuance_and_deletion_but_not_nginx() -> None:
@@ -456,6 +456,20 @@ def test_a_certificate_that_was_just_stored_is_not_due_at_once() -> None:
 
     assert not world.plan().actions
     assert world.plan().look_at == world.now + HOUR
+
+
+def test_a_certificate_that_was_stored_in_the_future_is_renewed_in_time() -> None:
+    """
+    The clock was a year ahead when it came, and is right now: it would expire before that moment.
+    """
+    world = served(A)
+    late = world.observed.held["a.example"]
+    late = dataclasses.replace(
+        late, not_before=world.now - 70 * DAY, not_after=world.now + 20 * DAY, stored_at=world.now + 365 * DAY
+    )
+    kept(world, held={**world.observed.held, "a.example": late})
+
+    assert [action.reason for action in world.plan().actions if isinstance(action, Obtain)] == [Reason.DUE]
 
 
 def test_a_certificate_from_a_clock_that_ran_ahead_is_replaced() -> None:

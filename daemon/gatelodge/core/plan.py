@@ -116,6 +116,13 @@ class _Planner:
         self.look_at = min(self.look_at, moment)
         return False
 
+    def _waited(self, since: dt.datetime, wait: dt.timedelta) -> bool:
+        """
+        Tell whether it is so long since a moment. One that lies ahead was dated by a clock that was wrong: how long ago it was nobody
+        knows, and the clock may not come to it for years, so that it holds nothing back.
+        """
+        return since > self.now or self._reached(since + wait)
+
     def _held_back(self, action: Action) -> bool:
         """
         Tell whether the same thing failed and its time to be tried again has not come.
@@ -128,9 +135,7 @@ class _Planner:
         attempt = self.observed.attempts.get(tries(action))
         if attempt is None or attempt.digest != digest(action):
             return False
-        # A failure that lies ahead was dated by a clock that was wrong: its wait counts from now.
-        ahead = max(attempt.at - self.now, dt.timedelta(0))
-        return not self._reached(attempt.retry_at - ahead)
+        return not self._waited(attempt.at, attempt.retry_at - attempt.at)
 
     # Certificates
 
@@ -173,7 +178,8 @@ class _Planner:
     def _due(self, held: Held) -> bool:
         if held.not_before > self.now + AHEAD:
             return True  # made by a clock that ran ahead: nobody trusts it yet
-        stored_at = min(held.stored_at, self.now)
+        # As in `_waited`.
+        stored_at = held.stored_at if held.stored_at <= self.now else held.not_before
         return self._reached(due_at(not_before=held.not_before, not_after=held.not_after, stored_at=stored_at))
 
     def _possible(self, spec: CertificateSpec, *, asked: bool = False) -> bool:
@@ -191,7 +197,7 @@ class _Planner:
         begun = self.observed.in_flight.get(spec.name)
         if asked or begun is None or begun.digest != spec.digest:
             return True
-        return self._reached(min(begun.at, self.now) + backoff.wait(backoff.BEGUN, begun.begun, spread=0))
+        return self._waited(begun.at, backoff.wait(backoff.BEGUN, begun.begun, spread=0))
 
     def _serving(self) -> bool:
         """
@@ -248,7 +254,7 @@ class _Planner:
             if provider in self.desired.dns:
                 yield SweepRecords(provider=provider, names=names)
         ddns, looked_at = self.desired.ddns, self.observed.addresses_looked_at
-        if ddns is not None and (looked_at is None or self._reached(min(looked_at, self.now) + ddns.every)):
+        if ddns is not None and (looked_at is None or self._waited(looked_at, ddns.every)):
             yield KeepAddresses(settings=ddns)
 
     # nginx
@@ -294,11 +300,9 @@ class _Planner:
         if requests.once:
             return issuing
         waiting = [held.stored_at for held in self._unserved()] if issuing else []
-        if waiting and not self._reached(min(*waiting, self.now) + GATHER):
+        if waiting and not self._waited(min(waiting), GATHER):
             return True
-        if nginx.reloaded_at is None:
-            return False
-        return not self._reached(min(nginx.reloaded_at, self.now) + self.desired.nginx.reload_interval)
+        return nginx.reloaded_at is not None and not self._waited(nginx.reloaded_at, self.desired.nginx.reload_interval)
 
     def _unserved(self) -> list[Held]:
         """
