@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from gatelodge.model import JsonObject
 
 #: The least time between two writes of a host, by how many came within an hour: the first at once, since a home's address changes
 #: once a day; then longer and longer, since resolvers keep an address for its TTL anyway (Alidns: 10 minutes at least).
@@ -41,8 +43,8 @@ class Standing:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """
-    One host in one family: the address that we wrote last, or were about to write (`intended`), when we wrote (the newest last), and
-    why it is not as it should be, if so.
+    One host in one family: the address that we wrote last, or were about to write (`intended`), when we wrote (in order), and why it
+    is not as it should be, if so.
     """
 
     host: str
@@ -59,15 +61,53 @@ class Fact:
         """
         return frozenset(each for each in (self.written, self.intended) if each is not None)
 
-    def not_before(self) -> dt.datetime | None:
+    @property
+    def name(self) -> str:
         """
-        Return when it may be written again, None for at once.
+        The key of its document.
         """
-        if not self.writes:
+        return f"{self.kind} {self.host}"
+
+    def document(self) -> JsonObject:
+        """
+        Return what is written down of it.
+        """
+        return {**dataclasses.asdict(self), "writes": [each.isoformat() for each in self.writes]}
+
+    def held_until(self, now: dt.datetime) -> dt.datetime | None:
+        """
+        Return when it may be written again; None when it may be now. A write that lies ahead was dated by a clock that was wrong.
+        """
+        past = [each for each in self.writes if each <= now]
+        if not past:
             return None
-        last = self.writes[-1]
-        recent = sum(last - each <= REMEMBER for each in self.writes)
-        return last + HOLD[min(recent, len(HOLD) - 1)]
+        recent = sum(past[-1] - each <= REMEMBER for each in past)
+        until = past[-1] + HOLD[min(recent, len(HOLD) - 1)]
+        return until if until > now else None
+
+    def after_writing(self, address: str, now: dt.datetime) -> Fact:
+        """
+        Return what is known once an address was written.
+        """
+        recent = (each for each in self.writes if dt.timedelta(0) <= now - each <= REMEMBER)
+        return dataclasses.replace(self, written=address, intended=None, problem=None, writes=(*recent, now))
+
+
+def read(key: str, document: Mapping[str, Any]) -> Fact:
+    """
+    Read what was written down under a key.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no fact, or another's.
+    """
+    texts = {field: document[field] for field in ("host", "kind", "written", "intended", "problem")}
+    if any(not isinstance(each, str | None) for each in texts.values()):
+        raise TypeError(key)
+    writes = sorted(dt.datetime.fromisoformat(each).astimezone(dt.UTC) for each in document["writes"])
+    fact = Fact(**texts, writes=tuple(writes))
+    if fact.kind not in KINDS.values() or fact.name != key:
+        raise ValueError(key)
+    return fact
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +156,7 @@ def decide(fact: Fact, standing: Standing, address: str) -> Decision:
     here = standing.ipv6 if fact.kind == "AAAA" else standing.ipv4
     if standing.cname is not None:
         return LeaveAlone(
-            reason=f"{fact.host} is a CNAME to {standing.cname}, which somebody else set; delete it to have the address kept"
+            reason=f"{fact.host} is a CNAME to {standing.cname}, which Gatelodge did not write; {_remedy('it')}"
         )
     if here == {address}:
         return Keep()
@@ -126,5 +166,9 @@ def decide(fact: Fact, standing: Standing, address: str) -> Decision:
         return Write(instead_of=next(iter(here)))
     return LeaveAlone(
         reason=f"{fact.host} has {fact.kind} {', '.join(sorted(here))}, which Gatelodge did not write; "
-        f"delete {'it' if len(here) == 1 else 'them'} to have the address kept"
+        f"{_remedy('it' if len(here) == 1 else 'them')}"
     )
+
+
+def _remedy(what: str) -> str:
+    return f"delete {what} to have the address kept, or take the host out of [ddns]"

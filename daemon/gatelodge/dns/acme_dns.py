@@ -1,8 +1,9 @@
 """
 Publishes records at an acme-dns server (https://github.com/joohoi/acme-dns), to which `_acme-challenge` leads by CNAME.
 
-Such a server holds one name, keeps the two newest values of it, and knows no deletion. So a third value at once, which would push
-out one that a CA may still look for, is refused here.
+Such a server holds one name, keeps two values of it, and knows no deletion: each new value takes the place of the older one. So a
+value that would push out one that a CA may still look for is refused here. What is there when the daemon starts is in nobody's way:
+orders that are taken up again publish their values again.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 _KEPT = 2
 
 _OK = 200
+_TOO_MANY = 429
 _SERVER_ERROR = 500
 _UNAUTHORIZED = frozenset({401, 403})
+
+#: What is shown of an answer.
+_MOST_SHOWN = 200
 
 
 def make(settings: DnsSettings, parts: Parts) -> AcmeDns:
@@ -44,7 +49,9 @@ class AcmeDns:
         self._endpoint = (settings.endpoint or "").rstrip("/")
         self._options = settings.options
         self._http = http
-        self._held: set[str] = set()
+        # What the server keeps by our doing, the oldest first, and what of it somebody still needs.
+        self._there: list[str] = []
+        self._used: set[str] = set()
         self._turn = asyncio.Lock()
 
     @property
@@ -76,18 +83,20 @@ class AcmeDns:
         Add one value, as `ports.DnsProvider` says.
         """
         async with self._turn:
-            if record.value in self._held:
+            if record.value in self._there:
+                self._used.add(record.value)
                 return None
-            if len(self._held) >= _KEPT:
+            if len(self._there) == _KEPT and self._there[0] in self._used:
                 raise DnsError(
                     Problem(
                         type="dnsRecord",
-                        detail=f"{record.name}: acme-dns keeps {_KEPT} values at once, and both are in use; it is tried again "
-                        "later. Register a name of its own for each certificate that is renewed at the same time",
+                        detail=f"{record.name}: acme-dns keeps {_KEPT} values at once, and another certificate still needs the older "
+                        "one; it is tried again later. Register a name of its own for each certificate that is renewed at the same "
+                        "time",
                     )
                 )
-            self._held.add(record.value)
             await self._update(record)
+            self._used.add(record.value)
         return None
 
     async def remove(self, record: TxtRecord, known_as: str | None) -> None:
@@ -95,35 +104,51 @@ class AcmeDns:
         Forget a value: the server itself drops it when others come.
         """
         del known_as
-        self._held.discard(record.value)
+        self._used.discard(record.value)
 
     async def _update(self, record: TxtRecord) -> None:
         headers = {
-            "X-Api-User": self._secret("username"),
-            "X-Api-Key": self._secret("password"),
+            "X-Api-User": self._secret("username", record),
+            "X-Api-Key": self._secret("password", record),
             "Content-Type": "application/json",
         }
         body = json.dumps({"subdomain": self._options["subdomain"], "txt": record.value}).encode()
+        # Until an answer comes, what the server keeps is not known: values are sent again when they are asked for again.
+        there, self._there = self._there, []
         try:
             answer = await self._http.request("POST", f"{self._endpoint}/update", headers=headers, body=body)
-        except (HttpUnreachable, HttpDisconnected) as error:
-            raise self._failed(record, "dnsProvider", str(error)) from None
-        if answer.status != _OK:
-            kind = "dnsCredentials" if answer.status in _UNAUTHORIZED else "dnsRecord"
-            kind = "dnsProvider" if answer.status >= _SERVER_ERROR else kind
-            said = "".join(each for each in answer.body.decode(errors="replace") if each.isprintable())[:200]
-            raise self._failed(record, kind, f"status {answer.status}: {said}")
+        except HttpUnreachable as error:
+            self._there = there
+            raise self._failed(record, "dnsProvider", str(error), "is `endpoint` right, and the server up?") from None
+        except HttpDisconnected as error:
+            raise self._failed(record, "dnsProvider", str(error), "look at the server's log") from None
+        if answer.status == _OK:
+            self._there = [*there, record.value][-_KEPT:]
+            return
+        said = "".join(each for each in answer.body.decode(errors="replace") if each.isprintable())[:_MOST_SHOWN]
+        kind, remedy = (
+            "dnsRecord",
+            f"compare `subdomain` and `endpoint` of [dns.{self._name}] with what registration gave",
+        )
+        if answer.status >= _SERVER_ERROR or answer.status == _TOO_MANY:
+            kind, remedy = "dnsProvider", "look at the server's log"
+        else:
+            self._there = there
+        if answer.status in _UNAUTHORIZED:
+            kind = "dnsCredentials"
+            remedy = (
+                f"compare `username` and `password` of [dns.{self._name}], and `allowfrom`, with what registration gave"
+            )
+        raise self._failed(record, kind, f"status {answer.status}: {said or 'it said nothing'}", remedy)
 
-    def _secret(self, name: str) -> str:
+    def _secret(self, name: str, record: TxtRecord) -> str:
         try:
             return fetch(cast("SecretRef", self._options[name])).reveal()
         except SecretMissing as error:
-            raise DnsError(Problem(type="dnsCredentials", detail=f"{self._name}: {name}: {error}")) from error
+            detail = f"{record.name}: {name} of [dns.{self._name}]: {error}"
+            raise DnsError(Problem(type="dnsCredentials", detail=detail)) from error
 
-    def _failed(self, record: TxtRecord, kind: str, why: str) -> DnsError:
+    def _failed(self, record: TxtRecord, kind: str, why: str, remedy: str) -> DnsError:
         return DnsError(
-            Problem(
-                type=kind,
-                detail=f"{record.name}: acme-dns did not take the record: {why}; compare [dns.{self._name}] with what registration gave",
-            )
+            Problem(type=kind, detail=f"{record.name}: {self._endpoint} did not take the value: {why}; {remedy}")
         )
