@@ -25,9 +25,6 @@ REFUSED = (1 * _MINUTE, 10 * _MINUTE, 100 * _MINUTE, 1440 * _MINUTE)
 #: After trouble on the way. Elapsed: 1, 3, 8, 18, 38 min, 1 h 8 min, 2 h 8 min, then every hour.
 TRANSIENT = tuple(minutes * _MINUTE for minutes in (1, 2, 5, 10, 20, 30, 60))
 
-#: After dynamic DNS could not look or write: a line comes back as it went, and a look costs little.
-LINE = tuple(minutes * _MINUTE for minutes in (1, 2, 5))
-
 #: After nginx refused a tree, or did not start. A person is usually there and mends it, so the first waits are short.
 NGINX = tuple(dt.timedelta(seconds=seconds) for seconds in (1, 5, 15, 60, 300, 900))
 
@@ -85,8 +82,6 @@ def _table(tries: str, problem: Problem) -> tuple[dt.timedelta, ...]:
         return ENDED
     if tries.startswith(actions.NGINX):
         return NGINX
-    if tries == actions.ADDRESSES:
-        return LINE
     return TRANSIENT if problem.type in TRANSIENT_TYPES else REFUSED
 
 
