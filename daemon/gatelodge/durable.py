@@ -139,7 +139,7 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o600, group: int | Non
         os.fsync(file.fileno())
 
 
-def replace(path: Path, content: bytes, *, beside: Path, mode: int = 0o600) -> None:
+def replace(path: Path, content: bytes, *, beside: Path, mode: int = 0o600, group: int | None = None) -> None:
     """
     Write a file, new or in the place of an old one.
 
@@ -150,7 +150,7 @@ def replace(path: Path, content: bytes, *, beside: Path, mode: int = 0o600) -> N
         OSError: it could not be written; the old one is still there.
     """
     try:
-        write_new(beside, content, mode=mode)
+        write_new(beside, content, mode=mode, group=group)
         beside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -220,6 +220,15 @@ class NginxMissing(NginxError):
         )
 
 
+class NginxAway(NginxMissing):
+    """
+    An nginx that others run cannot be asked, or told.
+    """
+
+    def __str__(self) -> str:
+        return f"{self.binary}: {self.why}"
+
+
 class NginxRefused(NginxError):
     """
     nginx refused a configuration, or could not be started with it.

@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gatelodge.core.desired import desired
+from gatelodge.errors import StateError
 from gatelodge.issuers import selfsigned
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
-from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, LocalIssuer
+from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByMailbox, LocalIssuer
 from gatelodge.nginx import binary
+from gatelodge.nginx.commands import Commands
+from gatelodge.nginx.external import External
+from gatelodge.nginx.mailbox import Mailbox
 from gatelodge.nginx.managed import Managed
 from gatelodge.nginx.render import Renderer
 from gatelodge.nginx.tree import Trees
@@ -42,8 +46,19 @@ if TYPE_CHECKING:
     from gatelodge.config.shape import Config
     from gatelodge.core.desired import Desired
     from gatelodge.issuers.acme import Acme
-    from gatelodge.model import CertificateAuthority, DnsSettings
-    from gatelodge.ports import AddressProvider, DnsProvider, Documents, Events, Issuer, Resolver, Solver
+    from gatelodge.model import CertificateAuthority, DnsSettings, NginxSettings
+    from gatelodge.nginx.reloading import Reloading
+    from gatelodge.ports import (
+        AddressProvider,
+        Clock,
+        DnsProvider,
+        Documents,
+        Events,
+        Issuer,
+        Nginx,
+        Resolver,
+        Solver,
+    )
     from gatelodge.runtime.addresses import Addresses
 
 
@@ -60,8 +75,31 @@ def claim(config: Config, *, verb: str) -> Iterator[tuple[str, ...]]:
         StateError: it cannot be used.
     """
     with Lock(directory=config.state_directory, clock=SystemClock(), command=f"gatelodge {verb}"):
-        _, group = binary.worker(config.nginx.user)
-        yield prepare(config.state_directory, workers_group=grp.getgrnam(group).gr_gid if group else None)
+        _, group = binary.worker(config.nginx.user) if config.nginx.reload is None else (None, None)
+        yield prepare(
+            config.state_directory,
+            workers_group=grp.getgrnam(group).gr_gid if group else None,
+            nginx_group=_nginx_group(config),
+            nginx_writes=isinstance(config.nginx.reload, ByMailbox),
+        )
+
+
+def _nginx_group(config: Config) -> int | None:
+    """
+    Return the number of the group that may read certificates and trees.
+
+    Raises:
+        StateError: there is no such group.
+    """
+    name = config.nginx.group
+    if name is None:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise StateError(
+            f"[nginx] group {name}", "there is no such group on this machine", "make it (groupadd), or name another"
+        ) from None
 
 
 @contextlib.asynccontextmanager
@@ -100,7 +138,9 @@ async def open_house(
             await gate.addresses.load()
         reconciler = Reconciler(
             gate=gate,
-            store=DirectoryStore(directory=f"{directory}/certificates", clock=clock, read_only=looking),
+            store=DirectoryStore(
+                directory=f"{directory}/certificates", clock=clock, group=_nginx_group(config), read_only=looking
+            ),
             journal=journal,
             ledger=ledger,
             timekeeper=Timekeeper(clock=clock, events=log, newest_event=event_log.event_time(last) if last else None),
@@ -139,6 +179,21 @@ def current_sites(config: Config) -> dict[str, str]:
     trees = Trees(Path(config.state_directory) / "nginx")
     number = trees.current()
     return trees.site_texts(number) if number is not None else {}
+
+
+def external(*, state_directory: str, settings: NginxSettings, clock: Clock) -> External:
+    """
+    Put together what speaks to somebody else's nginx.
+    """
+    folder = Path(state_directory) / "nginx"
+    group = grp.getgrnam(settings.group).gr_gid if settings.group else None
+    trees = Trees(folder, group=group)
+    reloading: Reloading
+    if isinstance(settings.reload, ByCommands):
+        reloading = Commands(trees=trees, settings=settings, by=settings.reload, ours=str(folder), clock=clock)
+    else:
+        reloading = Mailbox(folder=folder, state_directory=state_directory, group=group, clock=clock)
+    return External(folder=folder, trees=trees, reloading=reloading, settings=settings, clock=clock)
 
 
 class _Gates:
@@ -184,12 +239,22 @@ class _Gates:
             dates.append(acme.date)
         return Gate(
             desired=wanted,
-            nginx=Managed(state_directory=config.state_directory, settings=wanted.nginx, clock=self._clock),
+            nginx=self._nginx(wanted),
             issuers=issuers,
             render=Renderer(),
             dates=tuple(dates),
             providers=providers,
             addresses=self._addresses(wanted, providers),
+        )
+
+    def _nginx(self, wanted: Desired) -> Nginx:
+        settings = wanted.nginx
+        if settings.reload is None:
+            return Managed(state_directory=wanted.state_directory, settings=settings, clock=self._clock)
+        return self._same(
+            "nginx",
+            (wanted.state_directory, settings),
+            lambda: external(state_directory=wanted.state_directory, settings=settings, clock=self._clock),
         )
 
     def _acme(

@@ -15,6 +15,8 @@ from gatelodge.config.parse import parse
 from gatelodge.config.read import read
 from gatelodge.config.shape import AcmeSection, CertificateSection, Config, SiteSection, Tls
 from gatelodge.model import (
+    ByCommands,
+    ByMailbox,
     CertificateAuthority,
     KeyKind,
     Listener,
@@ -396,3 +398,19 @@ def test_a_file_from_windows_is_read() -> None:
     A byte order mark and CR LF change nothing.
     """
     assert read("\ufeff[nginx]\r\nhttp_port = 8080\r\n").nginx.http_port == 8080
+
+
+def test_somebody_elses_nginx_is_told_by_commands_or_a_mailbox() -> None:
+    """
+    Without a word, by its own program's. Others are not asked for theirs.
+    """
+    usual = parse({"nginx": {"mode": "external"}}).nginx
+    assert usual.reload == ByCommands(commands=(("nginx", "-t"), ("nginx", "-s", "reload")))
+    own = parse({"nginx": {"mode": "external", "binary": "/opt/nginx", "default_server": False}}).nginx
+    assert own.reload == ByCommands(commands=(("/opt/nginx", "-t"), ("/opt/nginx", "-s", "reload")))
+    assert own.default_server is False
+    given = {"mode": "external", "reload": [["sudo", "nginx", "-s", "reload"]], "default_server": "auto"}
+    assert parse({"nginx": given}).nginx.reload == ByCommands(commands=(("sudo", "nginx", "-s", "reload"),))
+    far = parse({"nginx": {"mode": "external", "reload": "mailbox", "address": "172.18.0.3", "group": "nginx"}}).nginx
+    assert (far.reload, far.group, far.default_server) == (ByMailbox(), "nginx", None)
+    assert parse({"nginx": {"mode": "managed"}}).nginx.reload is None

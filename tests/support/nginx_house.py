@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from gatelodge.core.tree import Capabilities, Quarantine, Rendered
+    from gatelodge.model import CertificateSpec
 
 #: The nginx programs that everything is tried on.
 DEBIAN = "/usr/sbin/nginx"
@@ -93,6 +94,7 @@ class House:
     sites: list[Site] = dataclasses.field(default_factory=list)
     quarantines: dict[str, Quarantine] = dataclasses.field(default_factory=dict)
     resolver: tuple[str, ...] = ()
+    certificates: dict[str, CertificateSpec] = dataclasses.field(default_factory=dict)
 
     @property
     def webroot(self) -> Path:
@@ -164,7 +166,7 @@ class House:
 
     def render(self, capabilities: Capabilities | None = None) -> Rendered:
         desired = Desired(
-            certificates={},
+            certificates=self.certificates,
             sites=tuple(self.sites),
             nginx=self.settings,
             state_directory=str(self.state),

@@ -16,7 +16,18 @@ from gatelodge.config.keys import quoted
 from gatelodge.config.mistakes import Unreadable
 from gatelodge.config.shape import Tls
 from gatelodge.config.suggest import choices, nearest
-from gatelodge.model import NO_SOURCE, AddressSource, KeyKind, Listener, Name, Upstream, Websocket
+from gatelodge.model import (
+    NO_SOURCE,
+    AddressSource,
+    ByCommands,
+    ByMailbox,
+    KeyKind,
+    Listener,
+    Name,
+    Reload,
+    Upstream,
+    Websocket,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -165,6 +176,27 @@ class Mode(enum.StrEnum):
     """
 
     MANAGED = "managed"
+    EXTERNAL = "external"
+
+
+def _reload(value: str | list[object]) -> Reload:
+    """
+    Read how somebody else's nginx is told to reload: "mailbox", or commands.
+    """
+    if value == "mailbox":
+        return ByMailbox()
+    if isinstance(value, list) and value and all(isinstance(words, list) for words in value):
+        return ByCommands(commands=tuple(texts.command(words) for words in value if isinstance(words, list)))
+    raise Unreadable("it is no list of commands", 'write "mailbox", or [["nginx", "-t"], ["nginx", "-s", "reload"]]')
+
+
+def _default_server(value: str | bool) -> bool | None:  # noqa: FBT001 - a value of the TOML
+    """
+    Read whether strangers are answered by us; None for "auto".
+    """
+    if isinstance(value, str) and value != "auto":
+        raise Unreadable(f"{quoted(value)} is not known here", 'write "auto", true or false')
+    return None if value == "auto" else bool(value)
 
 
 class Match(enum.StrEnum):
@@ -255,5 +287,32 @@ Source: TypeAlias = Annotated[
 Raw: TypeAlias = Annotated[
     Mapping[str, object], Leaf(takes=(dict,), read=dict, wanted="a table", schema={"type": "object"})
 ]
-NginxMode: TypeAlias = Annotated[Mode, _choice(Mode, external="an nginx that others run")]
+NginxMode: TypeAlias = Annotated[Mode, _choice(Mode)]
+ReloadKind: TypeAlias = Annotated[
+    Reload,
+    Leaf(
+        takes=(str, list),
+        read=_reload,
+        wanted='"mailbox" or a list of commands',
+        schema={
+            "anyOf": [
+                {"const": "mailbox"},
+                {
+                    "type": "array",
+                    "items": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                    "minItems": 1,
+                },
+            ]
+        },
+    ),
+]
+DefaultServer: TypeAlias = Annotated[
+    bool | None,
+    Leaf(
+        takes=(str, bool),
+        read=_default_server,
+        wanted='"auto", true or false',
+        schema={"anyOf": [{"const": "auto"}, {"type": "boolean"}]},
+    ),
+]
 MatchKind: TypeAlias = Annotated[Match, _choice(Match, exact="comparing the whole path", regex="a regular expression")]

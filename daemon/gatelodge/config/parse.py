@@ -65,7 +65,7 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
     sites: dict[str, SiteSection] = {}
     tables: dict[str, SiteTable] = {}
     site_paths: dict[str, Path] = {}
-    settings = sections.nginx(document.nginx)
+    settings = sections.nginx(document.nginx, found)
     for key, table in document.sites.items():
         section = sections.site(key, table, settings, found)
         if section is None:

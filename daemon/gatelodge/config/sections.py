@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from gatelodge.config import names, texts
 from gatelodge.config.keys import quoted
+from gatelodge.config.leaves import Mode
 from gatelodge.config.mistakes import Unreadable
 from gatelodge.config.shape import AcmeSection, CertificateSection, SiteSection, Tls
 from gatelodge.config.suggest import nearest
 from gatelodge.model import (
     INTERNAL_HOST,
+    ByCommands,
+    ByMailbox,
     CertificateAuthority,
     Listener,
     NginxSettings,
@@ -38,17 +41,44 @@ _INHERITED = ("timeout", "connect_timeout", "body_size", "websocket")
 _LONGEST_FILE_NAME = 240
 
 
-def nginx(table: NginxTable) -> NginxSettings:
+#: Keys of `[nginx]` that mean nothing for an nginx of that kind, and why.
+_OF_OTHERS: Mapping[str, str] = {
+    "user": "write it into the nginx.conf of that nginx",
+    "drain": "write worker_shutdown_timeout into the nginx.conf of that nginx",
+}
+_OF_OURS: Mapping[str, str] = {
+    "reload": 'write mode = "external" when others run nginx',
+    "group": 'write mode = "external" when others run nginx',
+    "default_server": 'write mode = "external" when others run nginx',
+}
+
+
+def nginx(table: NginxTable, found: Mistakes) -> NginxSettings:
     """
     Fill in `[nginx]`: the public ports are the ports themselves, unless others are given.
     """
+    external = table.mode is Mode.EXTERNAL
+    binary = table.binary or NginxSettings().binary
+    usual = ByCommands(commands=((binary, "-t"), (binary, "-s", "reload")))
+    reload = (table.reload or usual) if external else None
+    if not found.unread(("nginx", "mode")):
+        idle = dict(_OF_OTHERS if external else _OF_OURS)
+        if isinstance(reload, ByMailbox):
+            idle["binary"] = "leave it out: the script in the other place asks the nginx that is there"
+        for key, remedy in idle.items():
+            if getattr(table, key) is not None:
+                whose = "that others run" if external else "that Gatelodge runs"
+                found.add(("nginx", key), f"it means nothing for an nginx {whose}", remedy)
     ports: dict[str, Any] = {}
     for name in ("http_port", "https_port"):
         given = _given(table, f"public_{name}", name)
         if given:
             ports[f"public_{name}"] = next(iter(given.values()))
-    kept = ("binary", "address", "http_port", "https_port", "user", "access_log", "drain", "reload_interval")
-    return NginxSettings(**_given(table, *kept), **ports)
+    kept = (
+        *("binary", "address", "http_port", "https_port", "user", "access_log", "drain", "reload_interval"),
+        *("group", "default_server"),
+    )
+    return NginxSettings(reload=reload, **_given(table, *kept), **ports)
 
 
 def authorities(

@@ -120,7 +120,18 @@ class NginxTable:
     nginx: how it is run, and what its ports are called from outside.
     """
 
-    mode: leaves.NginxMode | None = _key("managed: Gatelodge starts, watches and stops it.")
+    mode: leaves.NginxMode | None = _key(
+        "managed (default): Gatelodge starts, watches and stops it. external: others do, and it includes our files."
+    )
+    reload: leaves.ReloadKind | None = _key(
+        'How an external one is told to reload: commands, or "mailbox". Default: nginx -t, nginx -s reload.'
+    )
+    group: leaves.User | None = _key(
+        "The group that may read certificates and trees, for an external one without root."
+    )
+    default_server: leaves.DefaultServer | None = _key(
+        'Whether names that are no site\'s are refused by us. Default: "auto", unless an external nginx has a default server.'
+    )
     binary: leaves.Program | None = _key("The program. Default: nginx.")
     address: leaves.Address | None = _key("Where the daemon reaches nginx. Default: 127.0.0.1.")
     http_port: leaves.PortOrNone | None = _key("The plain port; 0 opens none. Default: 80.")

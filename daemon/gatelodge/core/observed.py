@@ -110,11 +110,12 @@ class Nginx:
 
     `running` is the generation that the running master was last given, 0 when it runs an unknown one, None when it does not
     run. `version` is the running master's, None when that is not known: `capabilities` are those of the program on disk, which
-    may have been replaced since. `reloaded_at` is the last reload by us; `draining` counts workers that finish old connections.
+    may have been replaced since. `ours` is false for one that others start and stop. `reloaded_at` is the last reload by us; `draining` counts workers that finish old connections.
     """
 
     capabilities: Capabilities | None = None
     missing: str | None = None
+    ours: bool = True
     running: int | None = None
     pid: int | None = None
     version: tuple[int, int, int] | None = None

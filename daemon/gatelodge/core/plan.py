@@ -272,6 +272,13 @@ class _Planner:
             return
         apply = ApplyTree(rendered=rendered, why=self._why())
         ready = self.desired.certificates.keys() <= self.observed.held.keys() | self.observed.closed
+        if nginx.running is None and not nginx.ours:
+            # Others start it. What is asked for is tried all the same: one that listens nowhere yet does not answer either.
+            if current is not None and current.digest == rendered.digest:
+                self._reached(self.now + LOOK_FOR_NGINX)
+            elif ready:
+                yield apply
+            return
         if nginx.running is None:
             start = StartNginx(tree=current.digest) if current and self._intact(current.references) else None
             # What is asked for comes first, so that a change that no reload can make is made now; what was proven is the way back.

@@ -31,7 +31,8 @@ class Capabilities:
     `modules` are the names of `nginx -V`'s `--with-…` arguments without `--with-`; `dynamic` the paths of dynamic modules
     that exist by the same names, `without` those of its `--without-…` arguments. `user` and `group` are what its workers run
     as when its master is root, None when it is not. `resolvers` are the machine's name servers as nginx writes addresses,
-    `ca_bundle` the path of its trusted roots, if it has them.
+    `ca_bundle` the path of its trusted roots, if it has them. `strangers` are the addresses, as
+    nginx writes them, on which a configuration that is not ours has a default server.
     """
 
     binary: str
@@ -44,6 +45,7 @@ class Capabilities:
     group: str | None = None
     resolvers: tuple[str, ...] = ()
     ca_bundle: str | None = None
+    strangers: frozenset[str] = frozenset()
 
     def at_least(self, *version: int) -> bool:
         """
@@ -74,7 +76,8 @@ class Rendered:
     each site by its file name, in order; `fresh` the digest of each site's own text, before a quarantine replaced it;
     `references` every version that the text names; `listeners` what it opens; `served` what the proof reads back;
     `proof` is the URL origin (`http://127.0.0.1:80`) where nginx tells its generation; `digest` is the same for the same text,
-    whatever the number.
+    whatever the number. `snippets` are files for hand-written blocks, by their path in the tree. `whole` is true when `entry` is
+    all of nginx.conf, false when it stands inside `http {}` of somebody else's.
     """
 
     digest: str
@@ -86,6 +89,8 @@ class Rendered:
     references: frozenset[VersionRef]
     listeners: frozenset[Listener]
     served: tuple[Served, ...] = ()
+    snippets: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    whole: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

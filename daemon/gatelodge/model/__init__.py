@@ -21,7 +21,17 @@ from gatelodge.model.dns import NO_SOURCE, AddressSource, DdnsSettings, DnsSetti
 from gatelodge.model.mistake import Mistake
 from gatelodge.model.names import INTERNAL_HOST, JsonObject, Name, covers, file_name, is_ip, is_wildcard
 from gatelodge.model.secret import Secret, SecretRef
-from gatelodge.model.sites import Listener, NginxSettings, Route, Site, Upstream, Websocket
+from gatelodge.model.sites import (
+    ByCommands,
+    ByMailbox,
+    Listener,
+    NginxSettings,
+    Reload,
+    Route,
+    Site,
+    Upstream,
+    Websocket,
+)
 
 __all__ = [
     "DNS_PREFIX",
@@ -31,6 +41,8 @@ __all__ = [
     "SELF_SIGNED",
     "AcmeIssuer",
     "AddressSource",
+    "ByCommands",
+    "ByMailbox",
     "CertificateAuthority",
     "CertificateSpec",
     "DdnsSettings",
@@ -43,6 +55,7 @@ __all__ = [
     "Mistake",
     "Name",
     "NginxSettings",
+    "Reload",
     "Route",
     "Secret",
     "SecretRef",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from gatelodge.model.names import file_name
 
@@ -131,13 +131,40 @@ class Site:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ByCommands:
+    """
+    Somebody else's nginx, on this machine: told to reload by programs, one after the other, without a shell.
+    """
+
+    commands: tuple[tuple[str, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ByMailbox:
+    """
+    Somebody else's nginx, out of reach: a script beside it takes requests from a folder that both see.
+    """
+
+
+#: How an nginx that is not ours is told to reload.
+Reload: TypeAlias = ByCommands | ByMailbox
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NginxSettings:
     """
     How nginx is run and what its listeners are called from outside: `[nginx]`.
 
+    `reload` says how somebody else's nginx is told to reload; None when nginx is ours. `group` is the one that may read certificates
+    and trees then. `default_server` says whether names that are no site's are answered by us; None when nobody else does.
+
     `http_port` 0 opens no plain listener. `drain` bounds workers that finish old connections after a reload;
     `reload_interval` is the least time between two reloads. `access_log` is "off" or a path.
     """
+
+    reload: Reload | None = None
+    group: str | None = None
+    default_server: bool | None = None
 
     binary: str = "nginx"
     address: str = "127.0.0.1"

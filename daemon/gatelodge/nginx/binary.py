@@ -71,23 +71,34 @@ def capabilities(settings: NginxSettings, *, resolv_conf: Path = _RESOLV_CONF) -
         status = path.stat()
     except OSError as error:
         raise NginxMissing(settings.binary, error.strerror or str(error)) from error
-    said = _ask(str(path), status.st_ino, status.st_mtime_ns)
-    version = _VERSION.search(said)
-    if version is None:
-        raise NginxMissing(settings.binary, f"{path} -V does not say its version")
-    words = _arguments(said)
     user, group = worker(settings.user)
-    return Capabilities(
-        binary=str(path),
-        version=(int(version[1]), int(version[2]), int(version[3])),
-        modules=frozenset(word.removeprefix("--with-") for word in words if _is_module(word)),
-        dynamic=_dynamic(words),
-        without=frozenset(word.removeprefix("--without-") for word in words if word.startswith("--without-")),
+    return dataclasses.replace(
+        described(_ask(str(path), status.st_ino, status.st_mtime_ns), binary=str(path)),
         ipv6=_speaks_ipv6(),
         user=user,
         group=group,
         resolvers=resolvers(resolv_conf),
         ca_bundle=next((bundle for bundle in _CA_BUNDLES if Path(bundle).is_file()), None),
+    )
+
+
+def described(said: str, *, binary: str) -> Capabilities:
+    """
+    Say what an nginx can do by what its `-V` said.
+
+    Raises:
+        NginxMissing: it does not say its version.
+    """
+    version = _VERSION.search(said)
+    if version is None:
+        raise NginxMissing(binary, f"{binary} -V does not say its version")
+    words = _arguments(said)
+    return Capabilities(
+        binary=binary,
+        version=(int(version[1]), int(version[2]), int(version[3])),
+        modules=frozenset(word.removeprefix("--with-") for word in words if _is_module(word)),
+        dynamic=_dynamic(words),
+        without=frozenset(word.removeprefix("--without-") for word in words if word.startswith("--without-")),
     )
 
 
@@ -184,6 +195,13 @@ def resolvers(resolv_conf: Path) -> tuple[str, ...]:
         lines = resolv_conf.read_text(errors="replace").splitlines()
     except OSError:
         return ()
+    return name_servers(lines)
+
+
+def name_servers(lines: list[str]) -> tuple[str, ...]:
+    """
+    Return the name servers that lines of resolv.conf(5) name, as nginx writes addresses.
+    """
     words = [line.split() for line in lines]
     named = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
     return tuple(dict.fromkeys(spelled for each in named if (spelled := _spelled(each))))

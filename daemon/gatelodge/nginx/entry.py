@@ -1,5 +1,6 @@
 """
-Decides what nginx.conf says: the process, where it writes, and which files of its tree it includes.
+Decides what nginx.conf says: the process, where it writes, and which files of its tree it includes. Of somebody else's nginx it
+says the last alone, inside his `http {}`.
 
 Every path is absolute. What nginx's workers write lies outside of the tree, so that a generation can be replaced under them.
 """
@@ -28,9 +29,11 @@ _TEMPORARY = (("http_proxy", "proxy"), ("http_fastcgi", "fastcgi"), ("http_uwsgi
 
 def entry(desired: Desired, capabilities: Capabilities, sites: Iterable[str]) -> str:
     """
-    Write nginx.conf, which includes the prelude and then the sites with these file names, in order.
+    Write the entry, which includes the prelude and then the sites with these file names, in order.
     """
     state = desired.state_directory
+    if desired.nginx.reload is not None:
+        return HEADER + write([_number(), *_includes(state, sites)])
     user = [word for word in (capabilities.user, capabilities.group) if word]
     drain = max(1, int(desired.nginx.drain.total_seconds()))
     return HEADER + write(
@@ -49,13 +52,23 @@ def entry(desired: Desired, capabilities: Capabilities, sites: Iterable[str]) ->
 
 
 def _http(state: str, capabilities: Capabilities, sites: Iterable[str]) -> list[Directive]:
-    tree = f"{state}/nginx/generations/{GENERATION}"
     present = [folder for module, folder in _TEMPORARY if f"{module}_module" not in capabilities.without]
     temporary = f"{state}/tmp"  # noqa: S108 - a folder of the state directory, not the machine's
     return [
-        block("geo", Expression("$gatelodge_generation"), inside=[line("default", GENERATION)]),
+        _number(),
         line("client_body_temp_path", f"{temporary}/body"),
         *(line(f"{folder}_temp_path", f"{temporary}/{folder}") for folder in present),
+        *_includes(state, sites),
+    ]
+
+
+def _number() -> Directive:
+    return block("geo", Expression("$gatelodge_generation"), inside=[line("default", GENERATION)])
+
+
+def _includes(state: str, sites: Iterable[str]) -> list[Directive]:
+    tree = f"{state}/nginx/generations/{GENERATION}"
+    return [
         line("include", _unglobbed(f"{tree}/prelude.conf")),
         *(line("include", _unglobbed(f"{tree}/sites/{site}.conf")) for site in sites),
     ]

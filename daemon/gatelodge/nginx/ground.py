@@ -11,6 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Listener
+from gatelodge.nginx.manners import general, tls_parameters
 from gatelodge.nginx.quote import Directive, Expanding, block, line
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Ground:
     `reject` is true when nginx can refuse a handshake by name (`ssl_reject_handshake`, 1.19.4).
     `narrow` are all listeners of one address: on such a one nginx knows only the servers that name it, so that every server of
     its port does (`reaching`).
+    `plain_manners` and `tls_manners` stand in each server where `http {}` is somebody else's, and are empty where it is ours.
+    `strangers` are the addresses on which somebody else answers those who ask for no site; `quiet` says that he does on all.
     """
 
     http_port: int
@@ -48,6 +51,23 @@ class Ground:
     reject: bool
     ca_bundle: bool
     narrow: tuple[Listener, ...] = ()
+    plain_manners: tuple[Directive, ...] = ()
+    tls_manners: tuple[Directive, ...] = ()
+    strangers: frozenset[str] = frozenset()
+    quiet: bool = False
+
+    @property
+    def shared(self) -> bool:
+        """
+        True when `http {}` is somebody else's.
+        """
+        return self.plain_manners != ()
+
+    def answers_strangers(self, addresses: Iterable[str]) -> bool:
+        """
+        Tell whether our default servers answer on these addresses.
+        """
+        return not self.quiet and self.strangers.isdisjoint(addresses)
 
     @property
     def http(self) -> Listener | None:
@@ -88,6 +108,8 @@ def lay(desired: Desired, capabilities: Capabilities, *, kept: Iterable[Listener
     """
     listeners = {listener for site in desired.sites for listener in site.listeners}.union(kept)
     http2 = "directive" if capabilities.at_least(1, 25, 1) else "listen"
+    shared = desired.nginx.reload is not None
+    polite = general(capabilities, access_log=desired.nginx.access_log, resolver=desired.resolver) if shared else ()
     return Ground(
         http_port=desired.nginx.http_port,
         https_port=desired.nginx.https_port,
@@ -99,6 +121,10 @@ def lay(desired: Desired, capabilities: Capabilities, *, kept: Iterable[Listener
         reject=capabilities.at_least(1, 19, 4),
         ca_bundle=capabilities.ca_bundle is not None,
         narrow=tuple(sorted(listener for listener in listeners if listener.narrow)),
+        plain_manners=polite,
+        tls_manners=(*polite, *tls_parameters()) if shared else (),
+        strangers=capabilities.strangers if desired.nginx.default_server is None else frozenset(),
+        quiet=desired.nginx.default_server is False,
     )
 
 

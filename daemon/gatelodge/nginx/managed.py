@@ -199,11 +199,15 @@ class Managed:
         """
         return Witness(
             address=self._settings.address,
-            log=self._log,
-            offset=self._log.end(),
-            master=self._master.find,
             clock=self._clock,
+            refused=functools.partial(self._log.emergencies, self._log.end()),
+            ended=self._ended,
         )
+
+    def _ended(self) -> str:
+        if self._master.find():
+            return ""
+        return f"nginx ended while it took up its configuration; {self._log.path} may say why"
 
     def _before(self) -> _Before:
         number = self._trees.last_proven()

@@ -17,7 +17,8 @@ from gatelodge.nginx.entry import entry
 from gatelodge.nginx.ground import Ground, lay
 from gatelodge.nginx.prelude import Doors, concrete, prelude
 from gatelodge.nginx.reading import MOST_REMEMBERED, digest, read
-from gatelodge.nginx.site import Files, refusing, serving
+from gatelodge.nginx.site import HEADER, Files, refusing, serving
+from gatelodge.nginx.snippets import snippets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 #: How a refusal of a listener begins. A quarantined site's 503 leaves that listener alone.
 CANNOT_LISTEN = "cannot listen on {listener}: "
+
+
+#: What nginx says when two servers have one name. In an `http {}` that is shared, the other is its owner's, and stays.
+_CLAIMED = "conflicting server name"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,16 +75,21 @@ def render(desired: Desired, observed: Observed) -> Rendered:
     )
     sites = {each.site.file_name: each.text for each in placed}
     main = entry(desired, capabilities, sites)
+    by_hand = snippets(desired, observed, ground) if ground.shared else {}
     return Rendered(
-        digest=digest(main, text, *sites.values()),
+        digest=digest(main, text, *sites.values(), *by_hand.values()),
         proof=_origin(doors),
         entry=main,
         prelude=text,
         sites=sites,
         fresh={each.site.file_name: each.fresh for each in placed},
-        references=read(text).references.union(*(read(each.text).references for each in placed)),
+        references=read(text).references.union(
+            *(read(each.text).references for each in placed), *(read(each).references for each in by_hand.values())
+        ),
         listeners=frozenset(doors.plain + doors.tls),
         served=tuple(_served(placed)),
+        snippets=by_hand,
+        whole=not ground.shared,
     )
 
 
@@ -111,6 +121,8 @@ def _place(site: Site, observed: Observed, ground: Ground) -> _Placed:
     quarantine = observed.quarantines.get(site.file_name)
     if quarantine is None or quarantine.digest != fresh:
         return _Placed(site, text, fresh, held)
+    if quarantine.kept is None and ground.shared and _CLAIMED in quarantine.error:
+        return _Placed(site, f"{HEADER}# Left out: another server has its name.\n", fresh, held)
     if quarantine.kept is None:
         closed = frozenset(each for each in site.listeners if CANNOT_LISTEN.format(listener=each) in quarantine.error)
         return _Placed(site, refusing(site, files, ground, closed=closed), fresh, held)

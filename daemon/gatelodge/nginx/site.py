@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from gatelodge.model import Listener, Websocket, is_ip
 from gatelodge.nginx.ground import Ground, listens, token_location
+from gatelodge.nginx.manners import PROXY_HEADERS
 from gatelodge.nginx.quote import Directive, Expanding, Expression, Verbatim, block, line, spell_dollar, write
 
 if TYPE_CHECKING:
@@ -24,22 +25,6 @@ if TYPE_CHECKING:
     from gatelodge.model import Name, Route, Site, Upstream
 
 HEADER = "# Written by Gatelodge. Changes made here are lost.\n"
-
-#: What an upstream is told about a visitor, for every route. What the visitor himself says of his way here is not passed on:
-#: nothing stands before this gate, so it could only be a lie.
-PROXY_HEADERS = (
-    ("Host", "$host$gatelodge_port_suffix"),
-    ("X-Real-IP", "$remote_addr"),
-    ("X-Forwarded-For", "$remote_addr"),
-    ("X-Forwarded-Host", "$host$gatelodge_port_suffix"),
-    ("X-Forwarded-Port", "$gatelodge_port"),
-    ("X-Forwarded-Proto", "$scheme"),
-    ("Forwarded", ""),
-    ("Proxy", ""),  # CGI programs take it for a setting (https://httpoxy.org)
-)
-
-#: Upgrades are passed on when they are to websocket. Others are dropped: `h2c` would open a way around every rule here.
-UPGRADE_HEADERS = (("Upgrade", "$gatelodge_upgrade"), ("Connection", "$gatelodge_connection"))
 
 #: Spoken to the upstream whatever the visitor sent (RFC 6455 §4.1).
 _FORCED_HEADERS = (("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Version", "13"))
@@ -127,14 +112,14 @@ def _plain_server(
     hosts: tuple[Name, ...], listeners: tuple[Listener, ...], ground: Ground, inside: list[Directive]
 ) -> Directive:
     head = [*listens(ground.reaching(listeners), ground, tls=False), line("server_name", *map(server_name, hosts))]
-    return block("server", inside=[*head, *_tokens(listeners, ground), *inside])
+    return block("server", inside=[*head, *ground.plain_manners, *_tokens(listeners, ground), *inside])
 
 
 def _tls_server(
     hosts: tuple[Name, ...], listeners: tuple[Listener, ...], files: Files, ground: Ground, inside: list[Directive]
 ) -> Directive:
     head = [*listens(ground.reaching(listeners), ground, tls=True), line("server_name", *map(server_name, hosts))]
-    return block("server", inside=[*head, *files.directives(), *inside])
+    return block("server", inside=[*head, *ground.tls_manners, *files.directives(), *inside])
 
 
 def _tokens(listeners: tuple[Listener, ...], ground: Ground) -> list[Directive]:

@@ -2,6 +2,7 @@
 Keeps trees on disk: numbered folders that never change once they are there, one of them current, the proven ones marked.
 
     generations/N/  nginx.conf  prelude.conf  sites/NAME.conf  tree.json  proven
+                    http.conf in place of nginx.conf, acme-challenge.conf and tls/NAME.conf where nginx is somebody else's
     current -> generations/N
     highest         the highest number ever given, so that an answer of nginx's means one tree only
 
@@ -48,8 +49,13 @@ class Trees:
     The trees under one folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, group: int | None = None) -> None:
+        """
+        Args:
+            group: one that may read the trees, for an nginx that is neither ours nor root's.
+        """
         self._folder = folder
+        self._group = group
         self._all = folder / "generations"
         self._current = folder / "current"
         self._read: dict[int, Tree] = {}
@@ -75,22 +81,33 @@ class Trees:
             StateError: it cannot be written.
         """
         with durable.translated(self._all):
-            self._all.mkdir(mode=0o700, exist_ok=True)
+            self._make_folder(self._all)
             for leftover in self._all.glob(".*"):
                 shutil.rmtree(leftover)
             number = self._next()
             durable.replace(self._folder / "highest", b"%d\n" % number, beside=self._folder / ".highest")
             staged = self._all / f".{number}"
-            (staged / "sites").mkdir(mode=0o700, parents=True)
-            durable.write_new(staged / "nginx.conf", rendered.entry.replace(GENERATION, str(number)).encode())
-            durable.write_new(staged / "prelude.conf", rendered.prelude.encode())
+            self._make_folder(staged)
+            self._make_folder(staged / "sites")
+            entry = "nginx.conf" if rendered.whole else "http.conf"
+            self._write(staged / entry, rendered.entry.replace(GENERATION, str(number)))
+            self._write(staged / "prelude.conf", rendered.prelude)
             self._write_sites(staged / "sites", rendered)
-            durable.write_new(staged / "tree.json", json.dumps(_document(number, rendered, now)).encode())
-            durable.sync_folder(staged / "sites")
-            durable.sync_folder(staged)
+            for place, text in rendered.snippets.items():
+                self._make_folder((staged / place).parent)
+                self._write(staged / place, text)
+            self._write(staged / "tree.json", json.dumps(_document(number, rendered, now)))
+            for folder in {staged / "sites", *((staged / place).parent for place in rendered.snippets), staged}:
+                durable.sync_folder(folder)
             staged.rename(self.folder(number))
             durable.sync_folder(self._all)
         return number
+
+    def _make_folder(self, folder: Path) -> None:
+        durable.make_folder(folder, mode=0o700 if self._group is None else 0o750, group=self._group)
+
+    def _write(self, file: Path, text: str) -> None:
+        durable.write_new(file, text.encode(), mode=0o600 if self._group is None else 0o640, group=self._group)
 
     def _next(self) -> int:
         try:
@@ -111,7 +128,7 @@ class Trees:
                 if old.read_bytes() == text.encode():
                     os.link(old, new)
                     continue
-            durable.write_new(new, text.encode())
+            self._write(new, text)
 
     def trees(self) -> tuple[Tree, ...]:
         """
@@ -176,6 +193,16 @@ class Trees:
                 staged.symlink_to(f"generations/{number}")
                 staged.replace(self._current)
             durable.sync_folder(self._folder)
+
+    def proven_at(self, number: int) -> dt.datetime | None:
+        """
+        Return when nginx was seen to serve a tree, None when it was not.
+        """
+        try:
+            written = (self.folder(number) / "proven").stat().st_mtime
+        except OSError:
+            return None
+        return dt.datetime.fromtimestamp(written, dt.UTC)
 
     def mark_proven(self, number: int) -> None:
         """

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from gatelodge.core.tree import Served
-    from gatelodge.nginx.log import ErrorLog
-    from gatelodge.nginx.process import Process
     from gatelodge.ports import Clock
 
 #: How long nginx may take to serve a new tree: a reload of 1 000 TLS sites takes a second on a fast machine, ten on a small one.
@@ -34,15 +32,15 @@ _NAMED = 3
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Witness:
     """
-    One taking up of a tree, watched. `offset` is where the error log ended before nginx was told, `master` finds the running
-    nginx, and `address` is where listeners without an address are reached.
+    One taking up of a tree, watched. `refused` returns what nginx said against it since it was told, `ended` says that it is gone and
+    where to look; both are nothing for an nginx that only its visitors see. `address` is where listeners without an address are
+    reached.
     """
 
     address: str
-    log: ErrorLog
-    offset: int
-    master: Callable[[], Process | None]
     clock: Clock
+    refused: Callable[[], str] = lambda: ""
+    ended: Callable[[], str] = lambda: ""
 
     async def prove(self, number: int, *, proof: str, served: Collection[Served]) -> None:
         """
@@ -85,11 +83,10 @@ class Witness:
         """
         Wait a little, unless nginx has refused, has ended, or time is over.
         """
-        emergencies = await in_thread(functools.partial(self.log.emergencies, self.offset))
-        if emergencies:
-            raise NginxRefused(emergencies)
-        if not await in_thread(self.master):
-            raise NginxUnproven(f"nginx ended while it took up its configuration; {self.log.path} may say why")
+        if refused := await in_thread(self.refused):
+            raise NginxRefused(refused)
+        if ended := await in_thread(self.ended):
+            raise NginxUnproven(ended)
         if self.clock.monotonic() > deadline:
             raise NginxUnproven(problem)
         await self.clock.sleep(_POLL_SECONDS)

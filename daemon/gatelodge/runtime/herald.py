@@ -29,6 +29,7 @@ class Herald:
         self._missing: str | None = None
         self._nginx_ran = False
         self._nginx_told: dt.datetime | None = None
+        self._away = False
         self._orphaned: dict[str, tuple[str, ...]] = {}
         self._alarms: dict[tuple[str, int], int] = {}
 
@@ -38,7 +39,10 @@ class Herald:
         """
         self._tell_alarms(look)
         self._tell_missing(look.observed)
-        self._tell_exit(look)
+        if look.observed.nginx.ours:
+            self._tell_exit(look)
+        else:
+            self._tell_away(look)
         self._tell_orphaned(look)
 
     def _tell_missing(self, observed: Observed) -> None:
@@ -89,6 +93,26 @@ class Herald:
             )
             self._nginx_told = ended.at if ended else None
         self._nginx_ran = nginx.running is not None and not any(key(action) == NGINX for action in look.plan.actions)
+
+    def _tell_away(self, look: Look) -> None:
+        """
+        Tell, once each, that an nginx which others run does not answer, and that it does again.
+        """
+        nginx = look.observed.nginx
+        if NGINX in look.observed.jobs or nginx.current is None or not nginx.current.proven:
+            return
+        away = nginx.running is None
+        if away and not self._away:
+            where = look.gate.desired.nginx.address
+            self._events.emit(
+                "nginx.unreachable",
+                level="error",
+                error__detail=f"nginx does not answer at {where} as it did, and others start it; certificates are still renewed, and "
+                "loaded once it is back",
+            )
+        if self._away and not away:
+            self._events.emit("nginx.reachable")
+        self._away = away
 
     def _tell_alarms(self, look: Look) -> None:
         """

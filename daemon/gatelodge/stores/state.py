@@ -45,7 +45,11 @@ class _Folder:
 
 
 def prepare(
-    state_directory: str, *, workers_group: int | None = None, nginx_group: int | None = None
+    state_directory: str,
+    *,
+    workers_group: int | None = None,
+    nginx_group: int | None = None,
+    nginx_writes: bool = False,
 ) -> tuple[str, ...]:
     """
     Make the state directory ready, whatever the umask, and return notes on what had to be corrected or stands in the way.
@@ -53,6 +57,7 @@ def prepare(
     Args:
         workers_group: the group of nginx's workers when its master is root, else None. Only root can give a folder to it.
         nginx_group: a group that may read certificates and trees, for an nginx that is neither ours nor root's.
+        nginx_writes: it may write the link to the current tree too, which lies among the trees.
 
     Raises:
         StateError: it cannot be used: of a newer format (nothing is changed then), full, read-only, not ours, shared.
@@ -64,7 +69,7 @@ def prepare(
         durable.make_folders(top, mode=TOP)
         _check_format(top)
         notes = [*_correct_top(top, workers_group), *_look_for_barriers(top, workers_group)]
-        for folder in _folders(top, workers_group, nginx_group):
+        for folder in _folders(top, workers_group, nginx_group, writable="nginx" if nginx_writes else ""):
             notes += _correct(folder)
         _check_writable(top)
         if not (top / "format").exists():
@@ -72,10 +77,10 @@ def prepare(
     return tuple(notes)
 
 
-def _folders(top: Path, workers_group: int | None, nginx_group: int | None) -> Iterator[_Folder]:
+def _folders(top: Path, workers_group: int | None, nginx_group: int | None, *, writable: str) -> Iterator[_Folder]:
     for name in SECRET:
         shared = nginx_group if name in NGINX_READS else None
-        mode = 0o700 if shared is None else 0o750
+        mode = 0o700 if shared is None else 0o770 if name == writable else 0o750
         yield _Folder(top / name, mode, shared, "it holds secrets")
     for name in PUBLIC:
         yield _Folder(top / name, 0o755, None, "nginx serves it to anyone, and nobody else may write there")

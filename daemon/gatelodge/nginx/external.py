@@ -1,0 +1,226 @@
+"""
+The nginx that others run, given trees inside its `http {}`, which it must prove to serve.
+
+It never starts, stops or kills that nginx, and edits no file of its owner's. A tree is proven as a visitor sees it, since nothing else
+of that nginx need be within reach; a reload that others order only takes up what is current.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from typing import TYPE_CHECKING
+
+from gatelodge.core.observed import Nginx as NginxObserved
+from gatelodge.durable import in_thread
+from gatelodge.errors import NginxError, NginxMissing, NginxRefused, NginxUnproven
+from gatelodge.nginx.blame import explain, find_complaints, find_guilty
+from gatelodge.nginx.proof import ask_generation
+from gatelodge.nginx.witness import Witness
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from gatelodge.core.tree import Rendered
+    from gatelodge.model import NginxSettings
+    from gatelodge.nginx.reloading import Reloading
+    from gatelodge.nginx.tree import Tree, Trees
+    from gatelodge.ports import Clock
+
+#: How often it is looked whether nginx came, went, or was upgraded.
+_LOOK_SECONDS = 5.0
+
+
+class External:
+    """
+    Implements `ports.Nginx` with trees in `STATE/nginx` for an nginx that includes `STATE/nginx/current/http.conf`.
+    """
+
+    def __init__(
+        self, *, folder: Path, trees: Trees, reloading: Reloading, settings: NginxSettings, clock: Clock
+    ) -> None:
+        self._folder = folder
+        self._trees = trees
+        self._reloading = reloading
+        self._settings = settings
+        self._clock = clock
+
+    async def observe(self) -> NginxObserved:
+        """
+        Look at what is known of the program, at the trees, and ask nginx which of them it serves.
+        """
+        return await in_thread(self._observe)
+
+    def _observe(self) -> NginxObserved:
+        found, missing = None, None
+        try:
+            found = self._reloading.find()
+        except NginxMissing as error:
+            missing = str(error)
+        trees = self._trees.trees()
+        number = self._trees.current()
+        current = next((tree for tree in trees if tree.generation.number == number), None)
+        return NginxObserved(
+            capabilities=found,
+            missing=missing,
+            ours=False,
+            running=_served(current),
+            version=found.version if found else None,
+            current=current.generation if current else None,
+            generations=tuple(tree.generation for tree in trees),
+            reloaded_at=self._reloaded_at(trees),
+        )
+
+    def _reloaded_at(self, trees: tuple[Tree, ...]) -> dt.datetime | None:
+        proven = [at for tree in trees if (at := self._trees.proven_at(tree.generation.number)) is not None]
+        return max(proven) if len(proven) > 1 else None
+
+    async def apply(self, rendered: Rendered) -> int:
+        """
+        Stage a tree, have it tested and loaded, and prove it. On any failure what was proven before is current and loaded again.
+        """
+        number = await self._stage(rendered)
+        before = await in_thread(self._last_proven)
+        loaded = False
+        try:
+            said = await self._reloading.load(number)
+            loaded = True
+            self._judge(said, number, rendered, before)
+            await self._prove(number, rendered, before)
+            await in_thread(functools.partial(self._trees.mark_proven, number))
+        except NginxRefused as error:
+            await self._give_up(number, before, loaded=loaded)
+            guilty = error.guilty or self._blame(error.output, number, rendered, before)
+            raise NginxRefused(explain(error.output, access_log=self._settings.access_log), guilty) from error
+        except BaseException:
+            await self._give_up(number, before, loaded=loaded or await in_thread(self._trees.current) == number)
+            raise
+        return number
+
+    def _judge(self, said: str, number: int, rendered: Rendered, before: Tree | None) -> None:
+        """
+        Refuse a tree of which nginx said that it takes it but for a part: a name that somebody else's server has too.
+        """
+        complaints = find_complaints(said, folder=str(self._trees.folder(number)))
+        if complaints and (guilty := self._blame(complaints, number, rendered, before)):
+            raise NginxRefused(complaints, guilty)
+
+    def _blame(self, output: str, number: int, rendered: Rendered, before: Tree | None) -> frozenset[str]:
+        texts = {}
+        if before is not None:
+            texts = {site: self._trees.site_text(before.generation.number, site) or "" for site in rendered.sites}
+        return find_guilty(output, rendered.sites, folder=str(self._trees.folder(number)), settled=texts)
+
+    async def _prove(self, number: int, rendered: Rendered, before: Tree | None) -> None:
+        shown = before.served if before else frozenset()
+        changed = [each for each in rendered.served if each not in shown]
+        witness = Witness(address=self._settings.address, clock=self._clock)
+        try:
+            await witness.prove(number, proof=rendered.proof, served=())
+        except NginxUnproven as error:
+            raise NginxUnproven(
+                f"{error}; does nginx's http {{}} have the line include {self._folder}/current/http.con[f]; and is it reached at "
+                f"[nginx] address {self._settings.address}?"
+            ) from error
+        await witness.prove(number, proof="", served=changed)
+
+    async def _give_up(self, number: int, before: Tree | None, *, loaded: bool) -> None:
+        """
+        Go back to what was proven, and delete a tree that was not.
+        """
+        if loaded:
+            with contextlib.suppress(NginxError):  # what is told is why the tree was not served
+                await self._reloading.load(before.generation.number if before else None)
+        if await in_thread(self._trees.current) != number:
+            await in_thread(functools.partial(self._trees.remove, number))
+
+    async def roll_back(self) -> None:
+        """
+        Go back to the last proven tree; without one, none is current.
+        """
+        before = await in_thread(self._last_proven)
+        await self._reloading.load(before.generation.number if before else None)
+        if before is not None:
+            witness = Witness(address=self._settings.address, clock=self._clock)
+            await witness.prove(before.generation.number, proof=before.proof, served=())
+
+    async def start(self) -> None:
+        """
+        Start nothing: others do.
+
+        Raises:
+            NginxRefused: it does not run.
+        """
+        if (await self.observe()).running is None:
+            raise NginxRefused(f"nginx does not answer at {self._settings.address}, and others start it: start it")
+
+    async def stop(self, *, grace: float) -> None:
+        """
+        Stop nothing: others do.
+        """
+        del grace
+
+    async def exited(self) -> None:
+        """
+        Return when nginx has gone, or come, or is another: looked at every few seconds from outside.
+        """
+        first = await in_thread(self._look)
+        while True:
+            await self._clock.sleep(_LOOK_SECONDS)
+            if await in_thread(self._look) != first:
+                return
+
+    def _look(self) -> tuple[int | None, object]:
+        try:
+            found: object = self._reloading.find()
+        except NginxMissing as error:
+            found = str(error)
+        number = self._trees.current()
+        return _served(self._trees.tree(number) if number is not None else None), found
+
+    async def prune(self, generations: Iterable[int]) -> None:
+        """
+        Delete trees; never one that is current, proven last, or served.
+        """
+        await in_thread(functools.partial(self._prune, frozenset(generations)))
+
+    def _prune(self, generations: frozenset[int]) -> None:
+        current = self._trees.current()
+        served = _served(self._trees.tree(current) if current is not None else None)
+        for number in generations - {current, self._trees.last_proven(), served}:
+            self._trees.remove(number)
+
+    async def site_text(self, site: str) -> str | None:
+        """
+        Return a site's text in the last proven tree.
+        """
+        before = await in_thread(self._last_proven)
+        return self._trees.site_text(before.generation.number, site) if before is not None else None
+
+    def _last_proven(self) -> Tree | None:
+        number = self._trees.last_proven()
+        return self._trees.tree(number) if number is not None else None
+
+    async def _stage(self, rendered: Rendered) -> int:
+        staged: list[int] = []
+        try:
+            await in_thread(lambda: staged.append(self._trees.stage(rendered, now=self._clock.now())))
+        except asyncio.CancelledError:
+            for number in staged:
+                await in_thread(functools.partial(self._trees.remove, number))
+            raise
+        return staged[0]
+
+
+def _served(current: Tree | None) -> int | None:
+    """
+    Return which tree nginx says that it serves, where the current one has it say so; None when nothing answers.
+    """
+    if current is None:
+        return None
+    if not current.proof:
+        return current.generation.number  # there is no listener to ask at
+    return ask_generation(current.proof)

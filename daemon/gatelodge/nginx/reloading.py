@@ -1,0 +1,35 @@
+"""
+How somebody else's nginx is given a tree: the port between the adapter that knows trees and the two ways to reach that nginx.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gatelodge.core.tree import Capabilities
+
+
+class Reloading(Protocol):
+    """
+    A way to reach an nginx that others run. Of all that write `current`, there is only one at a time.
+    """
+
+    def find(self) -> Capabilities:
+        """
+        Say what that nginx can do, and where it is. Blocks for a moment, never for long.
+
+        Raises:
+            NginxMissing: it cannot be asked.
+        """
+        ...
+
+    async def load(self, number: int | None) -> str:
+        """
+        Make a tree current, or none, and have nginx test its whole configuration and reload. Returns what the test said.
+
+        Raises:
+            NginxRefused: it said no; what was current before is again.
+            NginxMissing: it could not be asked. What was current may be or not: the caller looks.
+        """
+        ...

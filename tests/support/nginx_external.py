@@ -1,0 +1,191 @@
+"""
+Somebody else's nginx: a configuration of his own with our one line in it, started and stopped by the test, and the two ways in which
+ours reaches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.nginx_house import House, RealClock, house
+from tests.support.waiting import until
+
+import gatelodge.nginx
+from gatelodge.model import ByCommands, ByMailbox
+from gatelodge.nginx.commands import Commands
+from gatelodge.nginx.external import External
+from gatelodge.nginx.mailbox import Mailbox
+from gatelodge.nginx.tree import Trees
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gatelodge.core.tree import Rendered
+    from gatelodge.nginx.reloading import Reloading
+
+SCRIPT = Path(gatelodge.nginx.__file__).with_name("mailbox.sh")
+
+#: What his nginx.conf says, as Debian's does: most of it would be refused if ours said it again.
+_CONFIG = """\
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log warn;
+events {{ worker_connections 256; }}
+http {{
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    access_log {folder}/access.log;
+    server_tokens off;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_prefer_server_ciphers on;
+    ssl_session_cache shared:SSL:1m;
+    proxy_http_version 1.0;
+    server_names_hash_bucket_size 128;
+    resolver 127.0.0.1;
+{own}
+    include {state}/nginx/current/http.con[f];
+}}
+"""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Others:
+    """
+    His nginx, and ours towards it. `own` are his server blocks; `way` is "commands" or "mailbox".
+    """
+
+    home: House
+    folder: Path
+    program: str
+    way: str
+    own: str = ""
+    process: asyncio.subprocess.Process | None = None
+    reloading: Reloading | None = None
+    helper: asyncio.subprocess.Process | None = None
+
+    @property
+    def nginx(self) -> str:
+        """
+        What he types for nginx.
+        """
+        return str(self.folder / "nginx")
+
+    def write(self, own: str | None = None) -> None:
+        """
+        Write his configuration.
+        """
+        self.own = self.own if own is None else own
+        text = _CONFIG.format(folder=self.folder, own=self.own, state=self.home.state)
+        (self.folder / "nginx.conf").write_text(text)
+        script = self.folder / "nginx"
+        script.write_text(f'#!/bin/sh\nexec {self.program} -p {self.folder}/ -c {self.folder}/nginx.conf "$@"\n')
+        script.chmod(0o755)
+
+    async def start(self) -> None:
+        """
+        Start his nginx.
+        """
+        with (self.folder / "said").open("ab") as said:
+            self.process = await asyncio.create_subprocess_exec(
+                self.nginx, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said
+            )
+        await until(lambda: (self.folder / "nginx.pid").exists() and (self.folder / "nginx.pid").read_text().strip())
+
+    async def stop(self) -> None:
+        """
+        Stop his nginx.
+        """
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+            await self.process.wait()
+
+    async def type(self, *words: str) -> None:
+        """
+        Do what he would at his terminal.
+        """
+        process = await asyncio.create_subprocess_exec(self.nginx, *words, stderr=asyncio.subprocess.DEVNULL)
+        assert await process.wait() == 0, words
+
+    def external(self, *, seconds: float = 20) -> External:
+        """
+        Make ours.
+        """
+        clock, folder = RealClock(), self.home.state / "nginx"
+        trees = Trees(folder)
+        if self.way == "commands":
+            by = ByCommands(commands=((self.nginx, "-t"), (self.nginx, "-s", "reload")))
+            settings = dataclasses.replace(self.home.settings, binary=self.nginx, reload=by)
+            self.reloading = Commands(trees=trees, settings=settings, by=by, ours=str(folder), clock=clock)
+        else:
+            settings = dataclasses.replace(self.home.settings, reload=ByMailbox())
+            self.reloading = Mailbox(
+                folder=folder, state_directory=str(self.home.state), group=None, clock=clock, seconds=seconds
+            )
+        self.home.settings = settings
+        return External(folder=folder, trees=trees, reloading=self.reloading, settings=settings, clock=clock)
+
+    def render(self) -> Rendered:
+        """
+        Render a tree for his nginx.
+        """
+        assert self.reloading is not None
+        return self.home.render(self.reloading.find())
+
+    @contextlib.asynccontextmanager
+    async def script(self) -> AsyncIterator[None]:
+        """
+        Run the mailbox's script beside his nginx, until the end of the context.
+        """
+        environment = {**os.environ, "GATELODGE_STATE": str(self.home.state), "GATELODGE_NGINX": self.nginx}
+        about = self.home.state / "nginx" / "mailbox" / "about"
+        before = about.stat().st_mtime_ns if about.exists() else 0
+        process = await asyncio.create_subprocess_exec(
+            "/bin/sh", str(SCRIPT), "--stay", stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True
+        )
+        self.helper = process
+        try:
+            await until(lambda: about.exists() and about.stat().st_mtime_ns != before)
+            yield
+        finally:
+            self.helper = process
+            await self.stop_script()
+
+    async def stop_script(self) -> None:
+        """
+        Kill the script, and what it runs.
+        """
+        if self.helper is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.helper.pid, signal.SIGKILL)
+            await self.helper.wait()
+
+
+@contextlib.asynccontextmanager
+async def others(program: str, way: str, *, own: str = "", start: bool = True) -> AsyncIterator[Others]:
+    """
+    Yield his nginx, running, and the script beside it when that is the way.
+    """
+    async with house(program) as home:
+        folder = home.state / "his"
+        folder.mkdir(mode=0o755)
+        found = Others(home=home, folder=folder, program=program, way=way, own=own)
+        found.write()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                if start:
+                    await found.start()
+                if way == "mailbox":
+                    await stack.enter_async_context(found.script())
+                yield found
+        finally:
+            await found.stop()
