@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from gatelodge.core.desired import desired
 from gatelodge.errors import StateError
 from gatelodge.issuers import selfsigned
+from gatelodge.issuers.adopted import Adoptions
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
 from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByMailbox, LocalIssuer
@@ -154,6 +155,7 @@ async def open_house(
             clock=clock,
             events=log,
             reconciler=reconciler,
+            journal=journal,
             read=lambda: read(file),
             make_gate=gates.make,
         )
@@ -211,6 +213,7 @@ class _Gates:
         self._keys = NewKeys()
         self._webs: dict[str | None, Web] = {}
         self._kept: dict[str, tuple[object, Any]] = {}
+        self._adoption = Adoptions()
 
     async def __aenter__(self) -> Self:
         return self
@@ -245,6 +248,7 @@ class _Gates:
             dates=tuple(dates),
             providers=providers,
             addresses=self._addresses(wanted, providers),
+            adoption=self._adoption,
         )
 
     def _nginx(self, wanted: Desired) -> Nginx:

@@ -59,18 +59,16 @@ http {{
 
 
 @dataclasses.dataclass(kw_only=True)
-class Others:
+class HisNginx:
     """
-    His nginx, and ours towards it. `own` are his server blocks; `way` is "commands" or "mailbox".
+    His nginx alone: its folder, the state directory of ours that it includes, and his server blocks.
     """
 
-    home: House
     folder: Path
+    state: Path
     program: str
-    way: str
     own: str = ""
     process: asyncio.subprocess.Process | None = None
-    reloading: Reloading | None = None
     helper: asyncio.subprocess.Process | None = None
 
     @property
@@ -85,7 +83,7 @@ class Others:
         Write his configuration.
         """
         self.own = self.own if own is None else own
-        text = _CONFIG.format(folder=self.folder, own=self.own, state=self.home.state)
+        text = _CONFIG.format(folder=self.folder, own=self.own, state=self.state)
         (self.folder / "nginx.conf").write_text(text)
         script = self.folder / "nginx"
         script.write_text(f'#!/bin/sh\nexec {self.program} -p {self.folder}/ -c {self.folder}/nginx.conf "$@"\n')
@@ -116,6 +114,45 @@ class Others:
         process = await asyncio.create_subprocess_exec(self.nginx, *words, stderr=asyncio.subprocess.DEVNULL)
         assert await process.wait() == 0, words
 
+    @contextlib.asynccontextmanager
+    async def script(self) -> AsyncIterator[None]:
+        """
+        Run the mailbox's script beside his nginx, until the end of the context.
+        """
+        environment = {**os.environ, "GATELODGE_STATE": str(self.state), "GATELODGE_NGINX": self.nginx}
+        about = self.state / "nginx" / "mailbox" / "about"
+        before = about.stat().st_mtime_ns if about.exists() else 0
+        process = await asyncio.create_subprocess_exec(
+            "/bin/sh", str(SCRIPT), "--stay", stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True
+        )
+        self.helper = process
+        try:
+            await until(lambda: about.exists() and about.stat().st_mtime_ns != before)
+            yield
+        finally:
+            self.helper = process
+            await self.stop_script()
+
+    async def stop_script(self) -> None:
+        """
+        Kill the script, and what it runs.
+        """
+        if self.helper is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.helper.pid, signal.SIGKILL)
+            await self.helper.wait()
+
+
+@dataclasses.dataclass(kw_only=True)
+class Others(HisNginx):
+    """
+    His nginx, and ours towards it. `way` is "commands" or "mailbox".
+    """
+
+    home: House
+    way: str
+    reloading: Reloading | None = None
+
     def external(self, *, seconds: float = 20) -> External:
         """
         Make ours.
@@ -141,34 +178,6 @@ class Others:
         assert self.reloading is not None
         return self.home.render(self.reloading.find())
 
-    @contextlib.asynccontextmanager
-    async def script(self) -> AsyncIterator[None]:
-        """
-        Run the mailbox's script beside his nginx, until the end of the context.
-        """
-        environment = {**os.environ, "GATELODGE_STATE": str(self.home.state), "GATELODGE_NGINX": self.nginx}
-        about = self.home.state / "nginx" / "mailbox" / "about"
-        before = about.stat().st_mtime_ns if about.exists() else 0
-        process = await asyncio.create_subprocess_exec(
-            "/bin/sh", str(SCRIPT), "--stay", stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True
-        )
-        self.helper = process
-        try:
-            await until(lambda: about.exists() and about.stat().st_mtime_ns != before)
-            yield
-        finally:
-            self.helper = process
-            await self.stop_script()
-
-    async def stop_script(self) -> None:
-        """
-        Kill the script, and what it runs.
-        """
-        if self.helper is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.helper.pid, signal.SIGKILL)
-            await self.helper.wait()
-
 
 @contextlib.asynccontextmanager
 async def others(program: str, way: str, *, own: str = "", start: bool = True) -> AsyncIterator[Others]:
@@ -178,7 +187,7 @@ async def others(program: str, way: str, *, own: str = "", start: bool = True) -
     async with house(program) as home:
         folder = home.state / "his"
         folder.mkdir(mode=0o755)
-        found = Others(home=home, folder=folder, program=program, way=way, own=own)
+        found = Others(home=home, folder=folder, state=home.state, program=program, way=way, own=own)
         found.write()
         try:
             async with contextlib.AsyncExitStack() as stack:

@@ -155,6 +155,7 @@ def certificate(
         ca=_one_ca((*path, "ca"), table.ca, known, catalog, found),
         challenges=table.challenge,
         alias=table.alias,
+        adopt=table.adopt,
         **_given(table, "key", "profile"),
     )
 

@@ -62,6 +62,7 @@ class CertificateSection:
     profile: str | None = None
     challenges: tuple[str, ...] | None = None
     alias: Name | None = None
+    adopt: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,9 @@ class CertificateTable:
         "How its names are proven; of several, the first that can. Default: acme.challenge."
     )
     alias: leaves.DnsName | None = _key("Where _acme-challenge of its names leads by CNAME.")
+    adopt: leaves.File | None = _key(
+        "The folder of a certificate of another tool (fullchain.pem, privkey.pem), served until ours is there."
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ class Reason(enum.StrEnum):
     """
 
     MISSING = "none is held yet"
+    ADOPTED = "another tool's is served meanwhile"
     CHANGED = "the configuration asks for another"
     DAMAGED = "its files are damaged"
     DUE = "it is due for renewal"
@@ -37,6 +38,17 @@ class MakePlaceholder:
     """
 
     spec: CertificateSpec
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """
+    Hold another tool's certificate, found in a folder, until ours is there. `fingerprint` is its leaf's.
+    """
+
+    spec: CertificateSpec
+    directory: str
+    fingerprint: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +148,7 @@ class KeepAddresses:
 
 Action: TypeAlias = (
     MakePlaceholder
+    | Adopt
     | Obtain
     | Abandon
     | Cancel
@@ -175,6 +188,8 @@ def key(action: Action) -> str:
     match action:
         case MakePlaceholder(spec=spec):
             return f"placeholder:{spec.name}"
+        case Adopt(spec=spec):
+            return f"adopt:{spec.name}"
         case Obtain(spec=spec):
             return certificate_key(spec.name)
         case Abandon(certificate=name):
@@ -202,6 +217,8 @@ def digest(action: Action) -> str:
     match action:
         case MakePlaceholder(spec=spec) | Obtain(spec=spec):
             return spec.digest
+        case Adopt(fingerprint=fingerprint):
+            return fingerprint
         case RollBack(tree=tree) | StartNginx(tree=tree):
             return tree
         case ApplyTree(rendered=rendered):
@@ -238,6 +255,8 @@ def describe(action: Action) -> str:
     match action:
         case MakePlaceholder(spec=spec):
             return f"make a placeholder for {spec.name}"
+        case Adopt(spec=spec, directory=directory):
+            return f"adopt the certificate in {directory} for {spec.name}"
         case Obtain(spec=spec, reason=reason):
             return f"get a certificate for {spec.name} ({', '.join(spec.names)}) from {spec.issuer}: {reason}"
         case Abandon(certificate=name):

@@ -55,6 +55,13 @@ class Desired:
     ddns: DdnsSettings | None = None
     check_every: dt.timedelta = dt.timedelta(hours=12)
 
+    @property
+    def adopted(self) -> Mapping[str, str]:
+        """
+        The folders of other tools' certificates, by the NAME of the certificate that they stand in for.
+        """
+        return {name: spec.adopt for name, spec in self.certificates.items() if spec.adopt is not None}
+
 
 def desired(config: Config) -> Desired:
     """
@@ -109,6 +116,7 @@ def _explicit(name: str, config: Config) -> CertificateSpec:
         profile=section.profile or _profile(config, section.ca),
         challenges=config.challenges(section.challenges),
         alias=section.alias,
+        adopt=section.adopt,
     )
 
 

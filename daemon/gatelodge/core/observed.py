@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.model import SELF_SIGNED
+from gatelodge.model import ADOPTED, SELF_SIGNED
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -49,6 +49,13 @@ class Held:
         """
         return self.issuer == SELF_SIGNED
 
+    @property
+    def adopted(self) -> bool:
+        """
+        True for a certificate that another tool got.
+        """
+        return self.issuer == ADOPTED
+
     def satisfies(self, spec: CertificateSpec) -> bool:
         """
         Tell whether this is the certificate that the spec asks for, whatever its age.
@@ -59,6 +66,16 @@ class Held:
             and self.key == spec.key
             and self.profile == spec.profile
         )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """
+    A certificate that another tool holds, as found in the folder that `adopt` names.
+    """
+
+    fingerprint: str
+    not_after: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +178,7 @@ class Observed:
     Everything at one moment. `versions` lists the intact versions on disk for each certificate, `damaged` those held ones whose
     newest version is not intact, `closed` those of them that cannot be replaced before a person did something. `leftovers` are the
     names of TXT records of ours that nobody uses any more, by the NAME of their provider; `addresses_looked_at` is when dynamic DNS
-    last looked, None when it did not yet.
+    last looked, None when it did not yet. `offers` are certificates of other tools that may be adopted, by the NAME of the spec.
     """
 
     held: Mapping[str, Held] = dataclasses.field(default_factory=dict)
@@ -175,5 +192,6 @@ class Observed:
     quarantines: Mapping[str, Quarantine] = dataclasses.field(default_factory=dict)
     leftovers: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     addresses_looked_at: dt.datetime | None = None
+    offers: Mapping[str, Offer] = dataclasses.field(default_factory=dict)
     requests: Requests = dataclasses.field(default_factory=Requests)
     doubt: Doubt | None = None

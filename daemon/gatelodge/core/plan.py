@@ -18,6 +18,7 @@ from gatelodge.core.actions import (
     NGINX,
     Abandon,
     Action,
+    Adopt,
     ApplyTree,
     Cancel,
     DeleteCertificate,
@@ -83,7 +84,7 @@ def _follows(actions: tuple[Action, ...]) -> Iterator[str]:
     kinds = {type(action) for action in actions}
     if Obtain in kinds:
         yield "load the new certificates into nginx"
-    elif MakePlaceholder in kinds:
+    elif MakePlaceholder in kinds or Adopt in kinds:
         yield "write, test and load an nginx configuration, then get the certificates"
     elif ApplyTree in kinds or StartNginx in kinds:
         yield "get the certificates that are missing or due"
@@ -144,6 +145,10 @@ class _Planner:
             held = self.observed.held.get(spec.name)
             if spec.name in self.observed.closed:
                 continue  # its files are not ours to replace; an order would be thrown away
+            adopt = self._adoption(spec, held)
+            if adopt is not None and not self._held_back(adopt):
+                yield adopt
+                continue
             if held is None:
                 mend = Obtain(spec=spec, reason=Reason.DAMAGED)
                 yield mend if self._lost_while_serving(mend) and self._possible(spec) else MakePlaceholder(spec=spec)
@@ -153,6 +158,18 @@ class _Planner:
             reason = self._reason(spec, held)
             if reason is not None and self._possible(spec, asked=reason is Reason.REQUESTED):
                 yield Obtain(spec=spec, reason=reason)
+
+    def _adoption(self, spec: CertificateSpec, held: Held | None) -> Adopt | None:
+        """
+        Return how another tool's certificate is held: in place of nothing, of a placeholder, or of an older one of its.
+        """
+        offer = self.observed.offers.get(spec.name)
+        if offer is None or spec.adopt is None or offer.not_after <= self.now or spec.name in self.observed.damaged:
+            return None
+        older = held is not None and held.adopted and held.not_after < offer.not_after
+        if held is None or held.placeholder or older:
+            return Adopt(spec=spec, directory=spec.adopt, fingerprint=offer.fingerprint)
+        return None
 
     def _lost_while_serving(self, mend: Obtain) -> bool:
         """
@@ -169,6 +186,8 @@ class _Planner:
             return Reason.DAMAGED
         if held.placeholder:
             return Reason.MISSING
+        if held.adopted:
+            return Reason.ADOPTED
         if not held.satisfies(spec):
             return Reason.CHANGED
         if self._due(held):

@@ -6,10 +6,12 @@ becomes one of them in `config`, in an adapter that parses an answer, or not at 
 """
 
 from gatelodge.model.certificates import (
+    ADOPTED,
     DNS_PREFIX,
     HTTP_01,
     SELF_SIGNED,
     AcmeIssuer,
+    Adopted,
     CertificateAuthority,
     CertificateSpec,
     IssuerRef,
@@ -34,6 +36,7 @@ from gatelodge.model.sites import (
 )
 
 __all__ = [
+    "ADOPTED",
     "DNS_PREFIX",
     "HTTP_01",
     "INTERNAL_HOST",
@@ -41,6 +44,7 @@ __all__ = [
     "SELF_SIGNED",
     "AcmeIssuer",
     "AddressSource",
+    "Adopted",
     "ByCommands",
     "ByMailbox",
     "CertificateAuthority",

@@ -60,11 +60,24 @@ class SelfSigned:
         return SELF_SIGNED
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """
+    Another tool: a certificate of its, served until ours is there.
+    """
+
+    def __str__(self) -> str:
+        return ADOPTED
+
+
+#: The issuer text of a certificate that another tool got.
+ADOPTED = "adopted"
+
 #: The issuer text of a placeholder.
 SELF_SIGNED = "selfsigned"
 
 #: Where a certificate comes from. Its text is what the store writes down.
-IssuerRef: TypeAlias = AcmeIssuer | LocalIssuer | SelfSigned
+IssuerRef: TypeAlias = AcmeIssuer | LocalIssuer | SelfSigned | Adopted
 
 #: Ways to prove a name: the challenge type (RFC 8555 §8.3), and what stands before the NAME of a `[dns.NAME]` for dns-01 (§8.4).
 HTTP_01 = "http-01"
@@ -80,7 +93,8 @@ class CertificateSpec:
     `name` is its NAME: the key in `[certificates]`, else its site's first host. `names` keep the order of the TOML; two
     specs with the same names in another order are the same certificate. `challenges` are the ways to prove a name, the first
     that can is used: `http-01`, or `dns:NAME` for dns-01 through the provider `[dns.NAME]`. `alias` is the name under which
-    answers to dns-01 are put, since `_acme-challenge` of every name is a CNAME to it (RFC 8555 §8.4).
+    answers to dns-01 are put, since `_acme-challenge` of every name is a CNAME to it (RFC 8555 §8.4). `adopt` is the folder of another
+    tool's certificate, which is served until ours is there.
     """
 
     name: str
@@ -90,6 +104,7 @@ class CertificateSpec:
     profile: str | None = None
     challenges: tuple[str, ...] = (HTTP_01,)
     alias: Name | None = None
+    adopt: str | None = None
 
     @property
     def needs_nginx(self) -> bool:

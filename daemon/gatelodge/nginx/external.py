@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from gatelodge.core.tree import Rendered
+    from gatelodge.core.tree import Capabilities, Rendered
     from gatelodge.model import NginxSettings
     from gatelodge.nginx.reloading import Reloading
     from gatelodge.nginx.tree import Tree, Trees
@@ -47,6 +47,7 @@ class External:
         self._reloading = reloading
         self._settings = settings
         self._clock = clock
+        self._seen: tuple[int | None, object] = (None, None)
 
     async def observe(self) -> NginxObserved:
         """
@@ -55,19 +56,17 @@ class External:
         return await in_thread(self._observe)
 
     def _observe(self) -> NginxObserved:
-        found, missing = None, None
-        try:
-            found = self._reloading.find()
-        except NginxMissing as error:
-            missing = str(error)
+        found, missing = self._find()
         trees = self._trees.trees()
         number = self._trees.current()
         current = next((tree for tree in trees if tree.generation.number == number), None)
+        running = _served(current)
+        self._seen = (running, found or missing)
         return NginxObserved(
             capabilities=found,
             missing=missing,
             ours=False,
-            running=_served(current),
+            running=running,
             version=found.version if found else None,
             current=current.generation if current else None,
             generations=tuple(tree.generation for tree in trees),
@@ -165,21 +164,23 @@ class External:
 
     async def exited(self) -> None:
         """
-        Return when nginx has gone, or come, or is another: looked at every few seconds from outside.
+        Return when nginx has gone, or come, or is another, than when it was observed last: looked at every few seconds, from outside.
         """
-        first = await in_thread(self._look)
         while True:
             await self._clock.sleep(_LOOK_SECONDS)
-            if await in_thread(self._look) != first:
+            if await in_thread(self._look) != self._seen:
                 return
 
     def _look(self) -> tuple[int | None, object]:
-        try:
-            found: object = self._reloading.find()
-        except NginxMissing as error:
-            found = str(error)
+        found, missing = self._find()
         number = self._trees.current()
-        return _served(self._trees.tree(number) if number is not None else None), found
+        return _served(self._trees.tree(number) if number is not None else None), found or missing
+
+    def _find(self) -> tuple[Capabilities | None, str | None]:
+        try:
+            return self._reloading.find(), None
+        except NginxMissing as error:
+            return None, str(error)
 
     async def prune(self, generations: Iterable[int]) -> None:
         """

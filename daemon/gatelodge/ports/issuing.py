@@ -11,9 +11,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from gatelodge.core.observed import Offer
     from gatelodge.errors import Problem
     from gatelodge.model import CertificateSpec, KeyKind, Name, Secret
     from gatelodge.ports.stores import Issued
+
+
+class Adoption(Protocol):
+    """
+    Certificates that other tools hold, in folders that the configuration names.
+    """
+
+    async def offers(self, directories: Mapping[str, str]) -> Mapping[str, Offer]:
+        """
+        Return what is found in folders, by the names they are given under. A folder without a certificate offers nothing. Cheap when
+        nothing has changed.
+        """
+        ...
+
+    async def take(self, spec: CertificateSpec, directory: str) -> tuple[CertificateSpec, Issued]:
+        """
+        Return the certificate in a folder, and as what it is stored in place of the spec's: for the names that it has.
+
+        Raises:
+            IssuanceError: `adopt`: it cannot be used; the text says why.
+        """
+        ...
 
 
 class Keys(Protocol):

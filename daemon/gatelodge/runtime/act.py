@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 from gatelodge.core.actions import (
     Abandon,
     Action,
+    Adopt,
     ApplyTree,
     Cancel,
     DeleteCertificate,
@@ -112,6 +113,8 @@ class Actor:
             case MakePlaceholder(spec=spec):
                 stand_in = dataclasses.replace(spec, issuer=SelfSigned(), key=KeyKind.ECDSA_P256, profile=None)
                 await self._store.put(stand_in, self._placeholder(spec.names))
+            case Adopt():
+                await self._adopt(action, gate)
             case Obtain():
                 await self._obtain(action, observed.held.get(action.spec.name), gate)
             case Abandon(certificate=name, issuer=issuer):
@@ -142,6 +145,20 @@ class Actor:
             case _:
                 assert_never(action)
 
+    async def _adopt(self, action: Adopt, gate: Gate) -> None:
+        if gate.adoption is None:
+            raise AssertionError("what was offered can be taken")
+        stand_in, issued = await gate.adoption.take(action.spec, action.directory)
+        held = await self._store.put(stand_in, issued)
+        self._events.emit(
+            "certificate.adopted",
+            certificate=held.name,
+            names=list(held.names),
+            directory=action.directory,
+            not_after=held.not_after.isoformat(),
+            serial=held.serial,
+        )
+
     async def _obtain(self, action: Obtain, before: Held | None, gate: Gate) -> None:
         spec = action.spec
         issuer = gate.issuers[str(spec.issuer)]
@@ -150,7 +167,7 @@ class Actor:
                 held = await self._store.put(spec, issued)
         finally:
             await self._journal.look_for_order(spec.name)
-        first = (before is None or before.placeholder) and action.reason is not Reason.DAMAGED
+        first = (before is None or before.placeholder or before.adopted) and action.reason is not Reason.DAMAGED
         self._events.emit(
             "certificate.issued" if first else "certificate.renewed",
             certificate=spec.name,
@@ -174,6 +191,10 @@ class Actor:
             if not await self._quarantine(error, rendered, observed, gate):
                 raise
             return  # the next look renders a tree without the guilty
+        for site in self._journal.quarantines.keys() & rendered.sites.keys() - observed.quarantines.keys():
+            # It was tried as it is, and nginx takes it again.
+            await self._journal.release(site)
+            self._events.emit("site.released", site=site)
         if observed.nginx.running is None:
             await self._journal.nginx_started(rendered.digest)
         self._events.emit(
@@ -212,7 +233,7 @@ class Actor:
     async def _failed(self, action: Action, problem: Problem) -> None:
         attempt = await self._journal.failed(tries(action), digest(action), problem)
         match action:
-            case Obtain(spec=spec) | MakePlaceholder(spec=spec):
+            case Obtain(spec=spec) | MakePlaceholder(spec=spec) | Adopt(spec=spec):
                 event, fields = "certificate.failed", {"certificate": spec.name, "names": list(spec.names)}
             case Abandon(certificate=name) | DeleteCertificate(certificate=name):
                 event, fields = "certificate.failed", {"certificate": name}

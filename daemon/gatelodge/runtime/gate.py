@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Observed
     from gatelodge.core.tree import Rendered
-    from gatelodge.ports import DnsProvider, Issuer, Nginx
+    from gatelodge.ports import Adoption, DnsProvider, Issuer, Nginx
     from gatelodge.runtime.addresses import Addresses
 
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Gate:
     """
     `issuers` are by the text of their reference (`acme:letsencrypt`, `local`); `render` is pure; `dates` ask the CAs in use for
-    their time, in order. `providers` are the DNS providers by the NAME of their `[dns.NAME]`; `addresses` keeps dynamic DNS.
+    their time, in order. `providers` are the DNS providers by the NAME of their `[dns.NAME]`; `addresses` keeps dynamic DNS;
+    `adoption` reads certificates of other tools.
     """
 
     desired: Desired
@@ -34,3 +35,4 @@ class Gate:
     dates: tuple[Callable[[], Awaitable[dt.datetime]], ...] = ()
     providers: Mapping[str, DnsProvider] = dataclasses.field(default_factory=dict)
     addresses: Addresses | None = None
+    adoption: Adoption | None = None

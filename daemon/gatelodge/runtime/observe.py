@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatelodge.core.observed import Doubt, Job, Requests
-    from gatelodge.ports import Nginx, Store
+    from gatelodge.ports import Adoption, Nginx, Store
     from gatelodge.runtime.addresses import Addresses
     from gatelodge.runtime.journal import Journal
     from gatelodge.solvers.ledger import Ledger
@@ -25,6 +25,8 @@ async def observe(
     journal: Journal,
     ledger: Ledger,
     addresses: Addresses | None,
+    adoption: Adoption | None,
+    adopted: Mapping[str, str],
     jobs: Mapping[str, Job],
     requests: Requests,
     doubt: Doubt | None,
@@ -32,11 +34,19 @@ async def observe(
     """
     Return what is.
 
+    Args:
+        adopted: the folders of other tools' certificates, by the NAME of the certificate that they stand in for.
+
     Raises:
         StateError: the state directory cannot be read.
     """
     index = await store.index()
     found = await nginx.observe()
+    wanted = {
+        name: directory
+        for name, directory in adopted.items()
+        if (held := index.held.get(name)) is None or held.placeholder or held.adopted
+    }
     return Observed(
         held=index.held,
         versions=index.versions,
@@ -49,6 +59,7 @@ async def observe(
         quarantines=journal.active_quarantines(),
         leftovers=ledger.leftovers,
         addresses_looked_at=addresses.facts.looked_at if addresses else None,
+        offers=await adoption.offers(wanted) if adoption else {},
         requests=requests,
         doubt=doubt,
     )

@@ -171,6 +171,8 @@ class Reconciler:
             journal=self._journal,
             ledger=self._ledger,
             addresses=gate.addresses,
+            adoption=gate.adoption,
+            adopted=gate.desired.adopted,
             # Taken before the store is read: a job that ends meanwhile still counts as running, so none is begun twice.
             jobs=self._jobs.running if self._jobs else {},
             requests=self.requests,
