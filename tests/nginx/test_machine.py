@@ -16,7 +16,7 @@ import pytest
 from gatelodge.errors import NginxMissing
 from gatelodge.model import Listener, NginxSettings
 from gatelodge.nginx import binary, listening, log, process
-from gatelodge.nginx.log import ErrorLog
+from gatelodge.nginx.log import ErrorLog, put_aside
 
 
 def test_name_servers_are_written_as_nginx_wants_them(tmp_path: Path) -> None:
@@ -99,13 +99,13 @@ def test_only_a_large_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(log, "LARGEST", 10)
     file = tmp_path / "error.log"
     file.write_text("small")
-    assert not ErrorLog(file).rotate()
+    assert not put_aside(file)
     file.write_text("rather large")
     (tmp_path / "error.log.1").write_text("older")
-    assert ErrorLog(file).rotate()
+    assert put_aside(file)
     assert not file.exists()
     assert (tmp_path / "error.log.1").read_text() == "rather large"
-    assert not ErrorLog(file).rotate()
+    assert not put_aside(file)
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ Folder: TypeAlias = Annotated[str, _text(texts.nginx_path, "an absolute path", p
 File: TypeAlias = Annotated[str, _text(texts.path, "an absolute path", pattern="^/")]
 Socket: TypeAlias = Annotated[str, _text(texts.socket, "an absolute path", pattern="^/")]
 Program: TypeAlias = Annotated[str, _text(texts.program, "a program", examples=["nginx", "/usr/sbin/nginx"])]
-AccessLog: TypeAlias = Annotated[str, _text(texts.access_log, '"off" or an absolute path', pattern="^(off$|/)")]
+AccessLog: TypeAlias = Annotated[str, _text(texts.access_log, '"off", "stdout" or an absolute path', pattern="^(off$|stdout$|/)")]
 User: TypeAlias = Annotated[str, _text(texts.user, "a user name", examples=["www-data"])]
 Email: TypeAlias = Annotated[str, _text(texts.email, "an e-mail address", format="email")]
 Profile: TypeAlias = Annotated[str, _text(texts.profile, "a profile's name", examples=["shortlived"])]

@@ -65,6 +65,8 @@ def nginx(table: NginxTable, found: Mistakes) -> NginxSettings:
         idle = dict(_OF_OTHERS if external else _OF_OURS)
         if isinstance(reload, ByMailbox):
             idle["binary"] = "leave it out: the script in the other place asks the nginx that is there"
+        if external and table.access_log == "stdout":
+            found.add(("nginx", "access_log"), "the nginx is others', and does not write to us", "write a path")
         for key, remedy in idle.items():
             if getattr(table, key) is not None:
                 whose = "that others run" if external else "that Gatelodge runs"

@@ -142,7 +142,9 @@ class NginxTable:
     public_http_port: leaves.Port | None = _key("What visitors type to reach http_port. Default: the same.")
     public_https_port: leaves.Port | None = _key("What visitors type to reach https_port. Default: the same.")
     user: leaves.User | None = _key("Whom nginx's workers run as when it is started by root.")
-    access_log: leaves.AccessLog | None = _key("Where visits are logged: off (default) or a path.")
+    access_log: leaves.AccessLog | None = _key(
+        "Where visits are logged: off (default), a path, or stdout: the daemon's own, one line a visit, apart from its events."
+    )
     drain: leaves.Timeout | None = _key("How long old connections may go on after a reload. Default: 1h.")
     reload_interval: leaves.Spacing | None = _key("The least time between two reloads. Default: 30s.")
 

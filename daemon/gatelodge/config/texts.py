@@ -82,12 +82,12 @@ def program(text: str) -> str:
 
 def access_log(text: str) -> str:
     """
-    Read where visits are logged: "off" or a path.
+    Read where visits are logged: "off", "stdout" or a path.
 
     Raises:
         Unreadable: it is neither.
     """
-    return text if text == "off" else nginx_path(text)
+    return text if text in {"off", "stdout"} else nginx_path(text)
 
 
 def user(text: str) -> str:

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from gatelodge.model import CertificateAuthority, DdnsSettings, DnsSettings, IssuerRef, Name, NginxSettings
 
 
+#: The word for the daemon's own stdout, and the file in `log/` through which visits come there.
+STDOUT = "stdout"
+ACCESS_LOG = "access.log"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
     """
@@ -54,6 +59,15 @@ class Desired:
     dns: Mapping[str, DnsSettings] = dataclasses.field(default_factory=dict)
     ddns: DdnsSettings | None = None
     check_every: dt.timedelta = dt.timedelta(hours=12)
+
+    @property
+    def access_log(self) -> str:
+        """
+        Where nginx logs visits: "off" or a path. What is to come to the daemon's stdout it reads from a file: a pipe that nobody empties
+        would stop every site.
+        """
+        log = self.nginx.access_log
+        return f"{self.state_directory}/log/{ACCESS_LOG}" if log == STDOUT else log
 
     @property
     def adopted(self) -> Mapping[str, str]:

@@ -159,7 +159,7 @@ class NginxSettings:
     and trees then. `default_server` says whether names that are no site's are answered by us; None when nobody else does.
 
     `http_port` 0 opens no plain listener. `drain` bounds workers that finish old connections after a reload;
-    `reload_interval` is the least time between two reloads. `access_log` is "off" or a path.
+    `reload_interval` is the least time between two reloads. `access_log` is "off", "stdout" (the daemon's own) or a path.
     """
 
     reload: Reload | None = None

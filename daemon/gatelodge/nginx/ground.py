@@ -109,7 +109,7 @@ def lay(desired: Desired, capabilities: Capabilities, *, kept: Iterable[Listener
     listeners = {listener for site in desired.sites for listener in site.listeners}.union(kept)
     http2 = "directive" if capabilities.at_least(1, 25, 1) else "listen"
     shared = desired.nginx.reload is not None
-    polite = general(capabilities, access_log=desired.nginx.access_log, resolver=desired.resolver) if shared else ()
+    polite = general(capabilities, access_log=desired.access_log, resolver=desired.resolver) if shared else ()
     return Ground(
         http_port=desired.nginx.http_port,
         https_port=desired.nginx.https_port,

@@ -1,5 +1,5 @@
 """
-Reads and rotates nginx's error log. nginx alone writes it.
+Reads nginx's error log, and puts logs aside that grew too large. nginx alone writes them.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ class ErrorLog:
         # nginx tries to bind five times, and writes its number and the same words each time.
         return "\n".join(dict.fromkeys(f"[emerg] {line.partition(': ')[2]}" for line in lines))
 
-    def rotate(self) -> bool:
-        """
-        Put a log that grew too large aside. True when it was: nginx must open a new one then (USR1).
-        """
-        with contextlib.suppress(OSError):
-            if self.path.stat().st_size > LARGEST:
-                self.path.replace(self.path.with_suffix(".log.1"))
-                return True
-        return False
+
+def put_aside(log: Path) -> bool:
+    """
+    Put a log that grew too large aside. True when it was: nginx must open a new one then (USR1).
+    """
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > LARGEST:
+            log.replace(log.with_suffix(".log.1"))
+            return True
+    return False

@@ -15,6 +15,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatelodge.core.desired import ACCESS_LOG
 from gatelodge.core.observed import Nginx as NginxObserved
 from gatelodge.durable import in_thread
 from gatelodge.errors import NginxError, NginxMissing, NginxRefused
@@ -23,7 +24,7 @@ from gatelodge.nginx import process
 from gatelodge.nginx.binary import capabilities
 from gatelodge.nginx.blame import explain
 from gatelodge.nginx.listening import find_clashes, find_closed, sockets
-from gatelodge.nginx.log import ErrorLog
+from gatelodge.nginx.log import ErrorLog, put_aside
 from gatelodge.nginx.master import Master
 from gatelodge.nginx.reading import read
 from gatelodge.nginx.tree import Trees
@@ -62,6 +63,8 @@ class Managed:
         self._clock = clock
         self._trees = Trees(self._state / "nginx")
         self._log = ErrorLog(self._state / "log" / "error.log")
+        # A path of the person's own is the person's to rotate.
+        self._visits = self._state / "log" / ACCESS_LOG
         self._master = Master(folder=self._state / "nginx", entry=self._trees.entry, log=self._log.path, clock=clock)
         self._changing = False
 
@@ -78,8 +81,10 @@ class Managed:
         except NginxMissing as error:
             missing = str(error)
         master = self._master.find()
-        if not self._changing and self._log.rotate() and master:
-            master.send(signal.SIGUSR1)
+        if not self._changing and master:
+            aside = [log for log in (self._log.path, self._visits) if put_aside(log)]
+            if aside:
+                master.send(signal.SIGUSR1)
         remembered = self._master.recall(master)
         trees = self._trees.trees()
         current = self._trees.current()

@@ -71,7 +71,7 @@ def render(desired: Desired, observed: Observed) -> Rendered:
         internal=_files(internal),
         names=names | {INTERNAL_HOST},
         resolver=desired.resolver,
-        access_log=desired.nginx.access_log,
+        access_log=desired.access_log,
     )
     sites = {each.site.file_name: each.text for each in placed}
     main = entry(desired, capabilities, sites)
