@@ -30,7 +30,7 @@ agree_tos = true
 """
 
 VERBS = [
-    "run", "once", "check", "plan", "status", "events", "ddns", "renew", "forget", "reload", "ca", "schema", "demo",
+    "run", "once", "check", "plan", "status", "events", "ddns", "renew", "forget", "reload", "ca", "schema", "init", "demo",
 ]  # fmt: skip
 
 
