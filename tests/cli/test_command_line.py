@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jsonschema
 import pytest
 from tests.support.clock import START, FakeClock
 
+import gatelodge.nginx
 from gatelodge.cli import main
 from gatelodge.runtime.events import EventLog
 
@@ -30,7 +33,7 @@ agree_tos = true
 """
 
 VERBS = [
-    "run", "once", "check", "plan", "status", "events", "ddns", "renew", "forget", "reload", "ca", "schema", "init", "demo",
+    "run", "once", "check", "plan", "status", "events", "ddns", "renew", "forget", "reload", "ca", "schema", "mailbox", "init", "demo",
 ]  # fmt: skip
 
 
@@ -296,3 +299,14 @@ def test_events_before_there_are_any(shell: Shell) -> None:
     Nothing has happened: nothing is printed, and that is no failure.
     """
     assert shell.on_file("events") == (0, "", "")
+
+
+def test_the_script_beside_another_nginx_is_printed_whole(shell: Shell) -> None:
+    """
+    It is the very file that is tested, and a shell can read it.
+    """
+    said = shell.type("mailbox")
+    script = Path(gatelodge.nginx.__file__).with_name("mailbox.sh")
+    assert (said.code, said.out) == (0, script.read_text())
+    done = subprocess.run(["/bin/sh", "-n", str(script)], check=False, capture_output=True)
+    assert done.returncode == 0

@@ -18,6 +18,7 @@ from gatelodge.cli import ask, look, run
 from gatelodge.cli.ddns import ddns
 from gatelodge.cli.demo import demo
 from gatelodge.cli.init import init
+from gatelodge.cli.mailbox import mailbox
 from gatelodge.cli.options import config_option
 from gatelodge.errors import ConfigError, GatelodgeError
 
@@ -46,7 +47,7 @@ def cli() -> None:
 
 for verb in (
     run.run, run.once, look.check, look.plan, look.status, look.events, ddns,
-    ask.renew, ask.forget, ask.reload, ask.ca, look.schema, init, demo,
+    ask.renew, ask.forget, ask.reload, ask.ca, look.schema, mailbox, init, demo,
 ):  # fmt: skip
     cli.add_command(verb)
 
