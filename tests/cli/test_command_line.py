@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jsonschema
 import pytest
@@ -19,8 +19,6 @@ import gatelodge.nginx
 from gatelodge.cli import main
 from gatelodge.runtime.events import EventLog
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOOD = """\
 state_directory = "{folder}/state"

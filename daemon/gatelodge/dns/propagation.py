@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import functools
+import itertools
 from typing import TYPE_CHECKING
 
 from gatelodge.dns.asking import NoAnswer
@@ -18,7 +20,7 @@ from gatelodge.errors import DnsError, Problem
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from gatelodge.dns.asking import Answer
     from gatelodge.dns.resolver import PublicResolver, Zone
@@ -27,13 +29,13 @@ if TYPE_CHECKING:
 #: Seconds between two looks at the name servers; the last goes on. They are asked for what nobody has cached, so that soon is kind.
 _WAITS = (0.3, 0.7, 1.0, 2.0, 3.0, 5.0)
 
-#: Seconds between two looks at caching services: a "no" may be repeated for as long as the zone says.
-_CACHED_WAITS = (5.0, 10.0, 15.0)
+#: Seconds between two looks at caching services: a "no" is repeated for as long as the zone says.
+_CACHED_WAITS = (8.0, 12.0, 15.0)
 
 #: A server that did not answer in so many rounds in a row is dead, when others do.
 _DEAD_AFTER = 3
 
-#: Caching services that must have seen a record; one of several may have asked too early, and will say no for a while.
+#: Caching services that should have seen a record: one may have asked the only server that has it.
 _WITNESSES = 2
 
 _SHOWN = 3
@@ -42,19 +44,91 @@ _SHOWN = 3
 @dataclasses.dataclass(kw_only=True)
 class _Watch:
     """
-    One name: what it must have, and why it has not, by server.
+    One name, and what it must have.
     """
 
     name: str
     values: frozenset[str]
     zone: Zone | None
-    lacking: dict[str, str] = dataclasses.field(default_factory=dict)
-    witnesses: set[str] = dataclasses.field(default_factory=set)
     done: bool = False
 
     @property
     def direct(self) -> bool:
         return self.zone is not None and self.zone.direct
+
+
+@dataclasses.dataclass(kw_only=True, eq=False)
+class _Source:
+    """
+    One that can be asked: an address of a name server, or a DNS-over-HTTPS service.
+
+    `found` are the names of which it had everything, `lacking` says why it has not others; `denies` is until when a cache repeats
+    a "no", and `spoilt` that it was asked before there was anything to find.
+    """
+
+    label: str
+    ask: Callable[[str], Awaitable[Answer]]
+    authoritative: bool
+    spoilt: bool = False
+    watches: list[_Watch] = dataclasses.field(default_factory=list)
+    found: set[str] = dataclasses.field(default_factory=set)
+    lacking: dict[str, str] = dataclasses.field(default_factory=dict)
+    why: str = ""
+    heard: bool = False
+    silent: int = 0
+    unreachable: bool = False
+    denies: float = 0
+
+    @property
+    def alive(self) -> bool:
+        return self.heard and self.silent < _DEAD_AFTER
+
+    @property
+    def gone(self) -> bool:
+        return self.unreachable or self.silent >= _DEAD_AFTER
+
+    @property
+    def lacks_some(self) -> bool:
+        return any(watch.name in self.lacking for watch in self.watches if not watch.done)
+
+    async def look(self, now: float, *, thorough: bool = False) -> None:
+        """
+        Ask for what it lacked: for one name first, and for the others only when that is there. Who lags, lags in all of a zone; who
+        is dead costs time but once.
+        """
+        left = [watch for watch in self.watches if not watch.done and watch.name not in self.found]
+        if not left:
+            return
+        # When it is silent, that may be about the one name.
+        first = left.pop(self.silent % len(left))
+        if not await self._ask(first, now):
+            self.silent += 1
+        elif thorough or first.name in self.found:
+            async with asyncio.TaskGroup() as group:
+                for watch in left:
+                    group.create_task(self._ask(watch, now))
+
+    async def _ask(self, watch: _Watch, now: float) -> bool:
+        try:
+            said = await self.ask(watch.name)
+        except NoAnswer as error:
+            self.unreachable = error.unreachable
+            self.why = self.lacking[watch.name] = str(error)
+            return False
+        self.heard, self.silent, self.unreachable = True, 0, False
+        if self.authoritative and said.usable and not said.authoritative:
+            why = "somebody answers in its name, or it does not hold the zone (there is no AA flag)"
+        elif watch.values <= said.values:
+            self.found.add(watch.name)
+            self.lacking.pop(watch.name, None)
+            return True
+        elif said.values & watch.values:
+            why = f"it has {len(said.values & watch.values)} of {len(watch.values)} values"
+        else:
+            why = f"it answered {said}"
+        self.why = self.lacking[watch.name] = why
+        self.denies = max(self.denies, now + said.lasts)
+        return True
 
 
 class Propagation:
@@ -76,8 +150,8 @@ class Propagation:
         self._kind = kind
         self._within = within
         self._progress = progress
-        self._silent: collections.Counter[str] = collections.Counter()
-        self._heard: set[str] = set()
+        self._servers: dict[tuple[str, str], _Source] = {}
+        self._services: list[_Source] = []
 
     async def wait(self, wanted: Mapping[str, frozenset[str]]) -> None:
         """
@@ -87,7 +161,7 @@ class Propagation:
         zones = await self._zones(list(wanted))
         watches = [_Watch(name=name, values=values, zone=zones[name]) for name, values in wanted.items()]
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch([each for each in watches if each.direct], deadline))
+            group.create_task(self._watch_servers([each for each in watches if each.direct], deadline))
             group.create_task(self._watch_services([each for each in watches if not each.direct], deadline))
         late = [watch for watch in watches if not watch.done]
         if late:
@@ -106,55 +180,45 @@ class Propagation:
 
     # Name servers
 
-    async def _watch(self, watches: list[_Watch], deadline: float) -> None:
-        for turn in range(1_000_000):
-            left = [watch for watch in watches if not watch.done]
-            if not left:
-                return
-            self._progress(f"waiting for the name servers of {_listed([watch.name for watch in left])}")
-            await self._round(left)
-            if all(watch.done for watch in left) or not await self._pause(_WAITS[min(turn, len(_WAITS) - 1)], deadline):
-                return
-
-    async def _round(self, watches: list[_Watch]) -> None:
-        """
-        Ask every server of every name that still lacks something.
-        """
-        async with asyncio.TaskGroup() as group:
-            asked = [
-                (watch, f"{server} ({address})", group.create_task(self._ask(address, watch.name)))
-                for watch in watches
-                if watch.zone is not None
-                for server, address in watch.zone.addresses
-            ]
+    async def _watch_servers(self, watches: list[_Watch], deadline: float) -> None:
         for watch in watches:
-            watch.lacking.clear()
-        answers = [(watch, place, task.result()) for watch, place, task in asked]
-        self._heard |= {place for _, place, said in answers if not isinstance(said, NoAnswer)}
-        for place in {place for _, place, _ in answers}:
-            mute = all(isinstance(said, NoAnswer) for _, where, said in answers if where == place)
-            self._silent[place] = self._silent[place] + 1 if mute else 0
-        for watch, place, said in answers:
-            if isinstance(said, NoAnswer):
-                if not self._dead(place, said, watch):
-                    watch.lacking[place] = str(said)
-            elif not watch.values <= said.values:
-                watch.lacking[place] = self._found(watch, said)
-        for watch in watches:
-            watch.done = not watch.lacking
+            for place in watch.zone.addresses if watch.zone else ():
+                self._server(place).watches.append(watch)
+        for turn in itertools.count():
+            last = self._clock.monotonic() >= deadline
+            async with asyncio.TaskGroup() as group:
+                for source in self._servers.values():
+                    group.create_task(source.look(self._clock.monotonic(), thorough=last))
+            for watch in watches:
+                watch.done = watch.done or self._everywhere(watch)
+            if last or all(watch.done for watch in watches):
+                return
+            self._tell(watches)
+            await self._pause(_WAITS, turn, deadline)
 
-    def _dead(self, place: str, why: NoAnswer, watch: _Watch) -> bool:
-        """
-        Tell whether a server is passed over: others of its zone answer, and it never does, or this machine has no way to it.
-        """
-        others = {f"{server} ({address})" for server, address in (watch.zone.addresses if watch.zone else ())} - {place}
-        return bool(others & self._heard) and (why.unreachable or self._silent[place] >= _DEAD_AFTER)
+    def _server(self, place: tuple[str, str]) -> _Source:
+        server, address = place
+        return self._servers.setdefault(
+            place,
+            _Source(
+                label=f"{server} ({address})",
+                ask=functools.partial(self._resolver.ask, address, kind=self._kind),
+                authoritative=True,
+            ),
+        )
 
-    async def _ask(self, address: str, name: str) -> Answer | NoAnswer:
-        try:
-            return await self._resolver.ask(address, name, self._kind)
-        except NoAnswer as error:
-            return error
+    def _everywhere(self, watch: _Watch) -> bool:
+        """
+        Tell whether all servers have a name's values, but for dead ones: those are passed over while another has them and lives.
+        """
+        own = self._sources(watch)
+        having = [source for source in own if watch.name in source.found]
+        return any(source.alive for source in having) and all(source in having or source.gone for source in own)
+
+    def _sources(self, watch: _Watch) -> list[_Source]:
+        if not watch.direct:
+            return self._services
+        return [self._servers[place] for place in (watch.zone.addresses if watch.zone else ())]
 
     # DNS over HTTPS
 
@@ -164,76 +228,115 @@ class Propagation:
         """
         if not watches:
             return
-        services = self._resolver.services
-        for turn in range(1_000_000):
-            if not await self._pause(_CACHED_WAITS[min(turn, len(_CACHED_WAITS) - 1)], deadline):
+        self._services = [
+            _Source(
+                label=url,
+                ask=functools.partial(self._resolver.ask_service, url, kind=self._kind),
+                authoritative=False,
+                spoilt=spoilt,
+                watches=watches,
+            )
+            for url, spoilt in self._resolver.services
+        ]
+        for turn in itertools.count():
+            await self._pause(_CACHED_WAITS, turn, deadline)
+            now = self._clock.monotonic()
+            last = now >= deadline
+            gagged = {source.label for source in self._services if source.denies > now}
+            await self._question(gagged, now, last=last)
+            for watch in watches:
+                watch.done = watch.done or self._witnessed(watch, gagged if last else set())
+            if last or all(watch.done for watch in watches):
                 break
-            left = [watch for watch in watches if not watch.done]
-            if not left:
-                return
-            self._progress(f"asking DNS-over-HTTPS services for {_listed([watch.name for watch in left])}")
-            for url in services:
-                await self._witness(url, left)
-            for watch in left:
-                watch.done = len(watch.witnesses) >= min(_WITNESSES, len(services)) > 0
-            if all(watch.done for watch in left):
-                return
-        if not self._heard & set(services):
+            self._tell(watches)
+        if not any(source.heard for source in self._services):
             # Nobody can be asked at all. The provider took the records, and the time that it may need has passed.
             for watch in watches:
                 watch.done = True
 
-    async def _witness(self, url: str, watches: list[_Watch]) -> None:
-        async with asyncio.TaskGroup() as group:
-            tasks = [(watch, group.create_task(self._ask_service(url, watch.name))) for watch in watches]
-        for watch, task in tasks:
-            said = task.result()
-            if isinstance(said, NoAnswer):
-                continue
-            self._heard.add(url)
-            watch.lacking.pop(url, None)
-            if watch.values <= said.values:
-                watch.witnesses.add(url)
-            else:
-                watch.lacking[url] = self._found(watch, said)
-
-    async def _ask_service(self, url: str, name: str) -> Answer | NoAnswer:
-        try:
-            return await self._resolver.ask_service(url, name, self._kind)
-        except NoAnswer as error:
-            return error
-
-    async def _pause(self, seconds: float, deadline: float) -> bool:
+    async def _question(self, gagged: set[str], now: float, *, last: bool) -> None:
         """
-        Wait for the next round. Returns whether there is time for one.
+        Ask one service after the other, and no more of them once one says no, since each would repeat that for long, or once two have
+        said yes. In the end, ask all.
+        """
+        if last:
+            async with asyncio.TaskGroup() as group:
+                for source in self._services:
+                    group.create_task(source.look(now, thorough=True))
+            return
+        able = [source for source in self._services if source.label not in gagged]
+        if gagged and sum(not source.spoilt for source in able) == 1:
+            # The only one that can still say yes is kept for the end, or until another can again.
+            able = [source for source in able if source.spoilt]
+        for source in able:
+            await source.look(now)
+            no = source.lacks_some and source.silent == 0 and not source.spoilt
+            if no or all(watch.done or len(self._seen(watch)) >= _WITNESSES for watch in source.watches):
+                return
+
+    def _seen(self, watch: _Watch) -> list[_Source]:
+        return [source for source in self._services if watch.name in source.found]
+
+    def _witnessed(self, watch: _Watch, excused: set[str]) -> bool:
+        """
+        Tell whether services enough have seen a name's values: two, or as many as can know.
+        """
+        seen = self._seen(watch)
+        doubting = [
+            source
+            for source in self._services
+            if source.alive and not source.spoilt and source not in seen and source.label not in excused
+        ]
+        return len(seen) >= _WITNESSES or (bool(seen) and not doubting)
+
+    # Both
+
+    async def _pause(self, waits: tuple[float, ...], turn: int, deadline: float) -> None:
+        """
+        Wait for the next round; the last is at the deadline.
         """
         left = deadline - self._clock.monotonic()
-        if left <= 0:
-            return False
-        await self._clock.sleep(min(seconds, left))
-        return True
+        if left > 0:
+            await self._clock.sleep(min(waits[min(turn, len(waits) - 1)], left))
 
-    def _found(self, watch: _Watch, said: Answer) -> str:
-        missing = len(watch.values - said.values)
-        if said.rcode == "NOERROR" and said.values & watch.values:
-            return f"it has {len(watch.values) - missing} of {len(watch.values)} values"
-        return f"it answered {said}"
+    def _tell(self, watches: list[_Watch]) -> None:
+        left = [watch for watch in watches if not watch.done]
+        lacks, *more = self._lacks(left) or [f"nobody can be asked for {_listed(watch.name for watch in left)}"]
+        self._progress(f"waiting: {lacks}" + (f" (and {len(more)} more)" if more else ""))
+
+    def _lacks(self, late: list[_Watch]) -> list[str]:
+        """
+        Say who lacks what, and why.
+        """
+        told: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
+        for watch in late:
+            own = self._sources(watch)
+            for source in own:
+                passed_over = source.gone and any(other.alive for other in own)
+                why = source.lacking.get(watch.name, source.why)
+                if watch.name not in source.found and why and not passed_over:
+                    told[source.label, why].append(watch.name)
+        return [
+            f"{label} has not the {self._kind} record of {_listed(names)}: {why}"
+            for (label, why), names in sorted(told.items())
+        ]
 
     def _problem(self, late: list[_Watch]) -> Problem:
-        told = [
-            f"{server} has not the {self._kind} record of {watch.name}: {why}"
-            for watch in late
-            for server, why in sorted(watch.lacking.items())
-        ] or [f"no server could be asked for {_listed([watch.name for watch in late])}"]
+        told = self._lacks(late) or [f"nobody could be asked for {_listed(watch.name for watch in late)}"]
         more = f" (and {len(told) - _SHOWN} more)" if len(told) > _SHOWN else ""
-        seconds = self._within.total_seconds()
+        remedy = "look at that name server, and at the records of the zone"
+        if self._kind == "TXT":
+            remedy = (
+                "the CA was not asked. Raise `wait` of this provider in [dns] when the name server is only slow, "
+                "otherwise have it mended"
+            )
         return Problem(
             type="propagation",
-            detail=f"after {seconds:g} s {'; '.join(told[:_SHOWN])}{more}; the CA was not asked. Raise `wait` in [dns] when this "
-            "name server is slow, or have it mended",
+            detail=f"after {self._within.total_seconds():g} s {'; '.join(told[:_SHOWN])}{more}; {remedy}",
         )
 
 
-def _listed(names: list[str]) -> str:
-    first, *more = names
-    return f"{first} and {len(more)} more" if more else first
+def _listed(names: Iterable[str]) -> str:
+    found = list(names)
+    more = len(found) - _SHOWN
+    return ", ".join(found[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

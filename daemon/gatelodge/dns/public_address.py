@@ -13,6 +13,8 @@ import ipaddress
 import json
 import os
 import signal
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ifaddr
@@ -21,7 +23,7 @@ from gatelodge.errors import DnsError, HttpDisconnected, HttpUnreachable, Proble
 from gatelodge.together import together
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gatelodge.model import AddressSource
     from gatelodge.ports import Http
@@ -52,10 +54,21 @@ _AGREEING = 2
 _HTTP_SECONDS = 10.0
 _COMMAND_SECONDS = 30.0
 _OK = 200
-_LONGEST = 64
+
+#: Bytes of an answer that are looked at: enough for an address with much around it in JSON.
+_LONGEST = 4096
+
+#: Characters of an answer that are shown.
+_SHOWN = 64
 
 #: Addresses that a carrier shares among its customers (RFC 6598).
 _SHARED = ipaddress.ip_network("100.64.0.0/10")
+
+#: IPv6 addresses of this machine with what the kernel holds of them (Linux; `IFA_F_*` of linux/if_addr.h).
+_IF_INET6 = Path("/proc/net/if_inet6")
+_TEMPORARY, _DAD_FAILED, _DEPRECATED, _TENTATIVE = 0x01, 0x08, 0x20, 0x40
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Finder:
@@ -77,7 +90,7 @@ class Finder:
             return self._at_interface(source.interface, family)
         if source.command:
             return _public(await _printed(source.command), family, f"{source.command[0]} printed")
-        return await self._seen(source.urls or SERVICES[family], family)
+        return await self._seen(tuple(dict.fromkeys(source.urls or SERVICES[family])), family)
 
     def _at_interface(self, name: str, family: int) -> str:
         adapters = [adapter for adapter in ifaddr.get_adapters() if adapter.name == name]
@@ -85,12 +98,15 @@ class Finder:
             raise _unknown(f"there is no interface {name}; `ip address` lists them")
         # IPv6 addresses come as a tuple with flow and scope.
         held = [str(ip.ip if ip.is_IPv4 else ip.ip[0]) for each in adapters for ip in each.ips]
-        found = [each for each in map(ipaddress.ip_address, held) if each.version == family]
-        public = [each for each in found if each.is_global]
+        found = [each for each in map(_address, held) if each.version == family]
+        public = [each for each in found if _is_public(each)]
         if not public:
             has = ", ".join(map(str, found)) or "none"
-            raise _unknown(f"{name} has no public IPv{family} address (it has {has}){_why(found)}")
-        return str(public[0])
+            remedy = '; behind a router, write { url = "https://…" } or true, to be told by a service what it sees'
+            raise _unknown(
+                f"{name} has no public IPv{family} address (it has {has}){_why(found) or (remedy if found else '')}"
+            )
+        return str(_lasting(public))
 
     async def _seen(self, urls: Sequence[str], family: int) -> str:
         """
@@ -99,11 +115,13 @@ class Finder:
         answers = await together(self._ask(url, family) for url in urls)
         votes = collections.Counter(address for address, _ in answers if address is not None)
         wanted = min(_AGREEING, len(urls))
-        best = votes.most_common(1)
-        if best and best[0][1] >= wanted and list(votes.values()).count(best[0][1]) == 1:
+        best = votes.most_common(2)
+        if best and best[0][1] >= wanted and len({count for _, count in best}) == len(best):
             return best[0][0]
         said = "; ".join(f"{url}: {why or address}" for url, (address, why) in zip(urls, answers, strict=True))
-        what = "do not agree" if len(votes) > 1 else "did not tell it"
+        if len(urls) == 1:
+            raise _unknown(f"the public IPv{family} address is not known: {said}")
+        what = "do not agree" if len(votes) > 1 else f"did not tell it ({wanted} must say the same)"
         raise _unknown(f"{len(urls)} services asked for the public IPv{family} address {what}: {said}")
 
     async def _ask(self, url: str, family: int) -> tuple[str | None, str]:
@@ -114,63 +132,152 @@ class Finder:
             answer = await self._http.request("GET", url, timeout=_HTTP_SECONDS)
             if answer.status != _OK:
                 return None, f"status {answer.status}"
-            return _public(answer.body.decode(errors="replace"), family, "it said"), ""
+            return _public(answer.body, family, "it said"), ""
         except (HttpUnreachable, HttpDisconnected) as error:
             return None, str(error)
         except DnsError as error:
             return None, error.problem.detail
 
 
-async def _printed(command: tuple[str, ...]) -> str:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise _unknown(f"{command[0]} cannot be run: {getattr(error, 'strerror', None) or error}") from error
+async def _printed(command: tuple[str, ...]) -> bytes:
+    """
+    Return the first line that a program prints. It is run without a shell.
+    """
+    program = command[0]
+    with _hearing() as (out, printed), _hearing() as (err, complained):
+        try:
+            process = _started(command, out, err)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise _unknown(f"{program} cannot be run: {why}; give its absolute path, make it executable") from error
+        try:
+            status = await _ended(process)
+        except TimeoutError:
+            raise _unknown(
+                f"{program} did not end within {_COMMAND_SECONDS:g} s and was killed; run it by hand"
+            ) from None
+        said, last_words = printed(), complained().strip().splitlines()[-1:]
+    if status:
+        how = f"ended with {status}" if status > 0 else f"was ended by signal {-status}"
+        why = _shown(b"".join(last_words)) or "it said nothing on stderr"
+        raise _unknown(f"{program} {how}: {why}; run it by hand")
+    return said if len(said) > _LONGEST else next(iter(said.splitlines()), b"")
+
+
+def _started(command: tuple[str, ...], out: int, err: int) -> subprocess.Popen[bytes]:
+    """
+    Start a program. Not by asyncio: a cancellation in the middle of that loses the program, before anybody knows whom to end.
+    """
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)  # noqa: S603 - the user's
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> int:
+    """
+    Wait for a program. Whatever ends the wait ends it and all that it started.
+    """
+    ended = asyncio.get_running_loop().run_in_executor(None, process.wait)
     try:
         async with asyncio.timeout(_COMMAND_SECONDS):
-            out, _ = await process.communicate()
-    except TimeoutError:
-        raise _unknown(f"{command[0]} did not end within {_COMMAND_SECONDS:g} s and was killed") from None
+            return await asyncio.shield(ended)
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        if process.returncode is None:
-            await process.wait()
-    if process.returncode:
-        raise _unknown(f"{command[0]} ended with {process.returncode}")
-    return next(iter(out.decode(errors="replace").splitlines()), "")
+        await asyncio.shield(ended)
 
 
-def _public(text: str, family: int, whose: str) -> str:
+@contextlib.contextmanager
+def _hearing() -> Iterator[tuple[int, Callable[[], bytes]]]:
+    """
+    Listen to a pipe inside the context. Yields the end to write into, and what returns the beginning of what was written.
+
+    Nobody waits for its end, which a program may have left to others that live on.
+    """
+    loop = asyncio.get_running_loop()
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    heard = b""
+
+    def hear() -> bytes:
+        nonlocal heard
+        with contextlib.suppress(BlockingIOError):
+            heard = (heard + os.read(read, 65536))[: _LONGEST + 1]
+        return heard
+
+    loop.add_reader(read, hear)
+    try:
+        yield write, hear
+    finally:
+        loop.remove_reader(read)
+        os.close(read)
+        os.close(write)
+
+
+def _public(said: bytes, family: int, whose: str) -> str:
     """
     Read an address of the internet, alone or as `ip` of a JSON object.
 
     Raises:
         DnsError: it is none.
     """
-    text = text.strip()
-    with contextlib.suppress(ValueError):
-        said = json.loads(text)
-        text = str(said["ip"]).strip() if isinstance(said, dict) and "ip" in said else text
+    if len(said) > _LONGEST:
+        raise _unknown(f"{whose} more than {_LONGEST} bytes ({_shown(said)!r} …), which is no address")
+    text = said.decode(errors="replace").strip()
+    # A service may nest as deeply as it likes.
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(text)
+        text = str(found["ip"]).strip() if isinstance(found, dict) and "ip" in found else text
     try:
-        address = ipaddress.ip_address(text)
+        address = _address(text)
     except ValueError:
-        shown = "".join(each if each.isprintable() else "?" for each in text[:_LONGEST])
-        raise _unknown(f"{whose} {shown!r}, which is no address") from None
+        what = f"{_shown(said)!r}, which is no address" if text else "nothing"
+        raise _unknown(f"{whose} {what}") from None
     if address.version != family:
         raise _unknown(f"{whose} {address}, and IPv{family} is looked for")
-    if not address.is_global:
+    if not _is_public(address):
         raise _unknown(f"{whose} {address}, which is not public{_why([address])}")
     return str(address)
 
 
-def _why(found: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> str:
+def _address(text: str) -> _Address:
+    address = ipaddress.ip_address(text)
+    # Where a scope was given (RFC 4007 §11), it means something to this machine alone.
+    return type(address)(int(address))
+
+
+def _is_public(address: _Address) -> bool:
+    mapped = address.version == 6 and getattr(address, "ipv4_mapped", None) is not None  # noqa: PLR2004 - IPv6
+    return address.is_global and not address.is_multicast and not mapped
+
+
+def _lasting(public: Sequence[_Address]) -> _Address:
+    """
+    Return the address that will be there for longest: not one that is made to be given up soon (RFC 8981).
+    """
+    flags: dict[str, int] = {}
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in _IF_INET6.read_text(encoding="ascii").splitlines():
+            held, _, _, _, marks, *_ = line.split()
+            flags[str(ipaddress.IPv6Address(int(held, 16)))] = int(marks, 16)
+
+    def rank(address: _Address) -> tuple[bool, bool]:
+        marks = flags.get(str(address), 0)
+        return bool(marks & (_DEPRECATED | _TENTATIVE | _DAD_FAILED)), bool(marks & _TEMPORARY)
+
+    return min(public, key=rank)
+
+
+def _why(found: Sequence[_Address]) -> str:
     if any(each in _SHARED for each in found):
         return "; the provider of this line shares its addresses among customers (RFC 6598), so that nobody can come in by IPv4"
     return ""
+
+
+def _shown(said: bytes) -> str:
+    """
+    Return the beginning of what was said in a form that is safe to show.
+    """
+    text = " ".join(said[: 4 * _SHOWN].decode(errors="replace").split())
+    return "".join(each if each.isprintable() else "?" for each in text[:_SHOWN])
 
 
 def _unknown(detail: str) -> DnsError:

@@ -16,16 +16,17 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import dns.exception
+import dns.name
 import dns.resolver
 
-from gatelodge.dns.asking import Answer, NoAnswer, ask_server, ask_service
+from gatelodge.dns.asking import Answer, Asker, NoAnswer
 from gatelodge.dns.propagation import Propagation
 from gatelodge.errors import DnsError, Problem
 from gatelodge.ports import Authority
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gatelodge.ports import Clock, Http
 
@@ -42,11 +43,16 @@ DOH = (
 #: CNAMEs that are followed, one after the other. Resolvers give up earlier.
 MOST_CNAMES = 50
 
+#: Addresses of one zone's name servers that are asked: the root has 26. More are somebody's joke.
+MOST_ADDRESSES = 40
+
 #: What was found of a zone is good for so long. Seconds.
 _FRESH = 60.0
 
-#: Questions on their way at once.
-AT_ONCE = 50
+#: A cache may say for so long that a name is not there (RFC 2308 §5). Seconds.
+_DENIED = 3600.0
+
+_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,24 +98,28 @@ class PublicResolver:
         """
         self._servers = tuple(map(_split, servers))
         self._doh = tuple(DOH if doh is None else doh)
-        self._http = http
         self._clock = clock
         self._port = port
+        self._asker = Asker(http=http, clock=clock)
         self._zones: dict[str, tuple[float, Zone]] = {}
+        self._holders: dict[str, tuple[float, Zone]] = {}
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._denying: dict[str, float] = {}
 
     async def canonical(self, name: str) -> str:
         """
         Follow CNAMEs, as `ports.Resolver` says.
         """
+        _check(name)
         seen = [name]
         while (target := (await self._fresh(seen[-1], "CNAME")).cname) is not None:
             if target in seen or len(seen) > MOST_CNAMES:
+                what = "in a circle" if target in seen else f"through more than {MOST_CNAMES} CNAMEs"
+                way = [*seen[:_SHOWN], *(["…"] if len(seen) > _SHOWN else []), target]
                 raise DnsError(
                     Problem(
                         type="dnsRecord",
-                        detail=f"{name} leads through CNAMEs that do not end: {' → '.join([*seen[:4], target])}; mend them",
+                        detail=f"{name}: CNAME records lead {what}: {' → '.join(way)}; remove or mend one of them",
                     )
                 )
             seen.append(target)
@@ -138,32 +148,32 @@ class PublicResolver:
         ).wait(wanted)
 
     @property
-    def services(self) -> tuple[str, ...]:
+    def services(self) -> tuple[tuple[str, bool], ...]:
         """
-        The DNS-over-HTTPS services at which a record is looked for: not the first, when there are others. That one is asked where
-        names lead, before the record is there, and then remembers for a while that it is not (RFC 2308 §5).
+        The DNS-over-HTTPS services at which a record can be looked for. Who was asked where names lead, before the record was there,
+        may say for a while that it is not: it is marked and comes last.
         """
-        return self._doh[1:] or self._doh
+        now = self._clock.monotonic()
+        denying = [now < self._denying.get(url, 0) for url in self._doh]
+        return tuple(sorted(zip(self._doh, denying, strict=True), key=lambda each: each[1]))
 
-    async def ask(self, address: str, name: str, kind: str) -> Answer:
+    async def ask(self, address: str, name: str, *, kind: str) -> Answer:
         """
         Ask an authoritative server.
 
         Raises:
             NoAnswer: it did not answer.
         """
-        async with self._slots:
-            return await ask_server(address, self._port, name, kind, recursive=False)
+        return await self._asker.server(address, self._port, name, kind)
 
-    async def ask_service(self, url: str, name: str, kind: str) -> Answer:
+    async def ask_service(self, url: str, name: str, *, kind: str) -> Answer:
         """
         Ask a DNS-over-HTTPS service.
 
         Raises:
             NoAnswer: it did not answer.
         """
-        async with self._slots:
-            return await ask_service(self._http, url, name, kind)
+        return await self._asker.service(url, name, kind, hurried=True)
 
     async def zone(self, name: str) -> Zone:
         """
@@ -172,11 +182,24 @@ class PublicResolver:
         Raises:
             DnsError: as `authority`.
         """
+        _check(name)
+        now = self._clock.monotonic()
+        kept = self._holders.get(name)
+        if kept is not None and now - kept[0] < _FRESH:
+            return kept[1]
+        self._holders = {each: held for each, held in self._holders.items() if now - held[0] < _FRESH}
+        found = await self._holder(name)
+        self._holders[name] = (now, found)
+        return found
+
+    async def _holder(self, name: str) -> Zone:
         answered, second_best = False, None
+        troubles = []
         for look_up in (self._recursive, self._over_https):
             try:
                 found = await self._zone(name, look_up)
-            except NoAnswer:
+            except NoAnswer as error:
+                troubles.append(str(error))
                 continue
             answered = True
             if found is not None and found.direct and found.public:
@@ -195,7 +218,8 @@ class PublicResolver:
         raise DnsError(
             Problem(
                 type="dnsProvider",
-                detail=f"{name}: no DNS server answers here, and no DNS-over-HTTPS service; look at this machine's network",
+                detail=f"{name}: its zone cannot be looked up: {'; '.join(troubles)}; look at this machine's network, or name "
+                "other servers in [resolver]",
             )
         )
 
@@ -207,14 +231,15 @@ class PublicResolver:
         for start in range(len(labels) - 1):
             candidate = ".".join(labels[start:])
             said: Answer = await look_up(candidate, "SOA")
-            if said.usable and said.cname is None and said.zone is not None and _within(candidate, said.zone):
+            if said.cname is None and said.zone is not None:
                 # A public suffix is nobody's zone to publish in, and a root that answers for everything is a liar.
-                return await self._known(said.zone, look_up) if "." in said.zone else None
+                return await self._known(said.zone, look_up) if "." in said.zone.strip(".") else None
         return None
 
     async def _known(self, zone: str, look_up: Callable[[str, str], Any]) -> Zone:
         key = f"{zone} {look_up.__name__}"
-        async with self._turn(key):
+        # Who looks for the same thing waits for the first one's answer.
+        async with self._turns.setdefault(key, asyncio.Lock()):
             kept = self._zones.get(key)
             if kept is not None and self._clock.monotonic() - kept[0] < _FRESH:
                 return kept[1]
@@ -227,19 +252,20 @@ class PublicResolver:
         Find a zone's name servers and their addresses, and try each of them.
         """
         servers: frozenset[str] = (await look_up(zone, "NS")).values
-        places: list[tuple[str, str]] = []
-        for server in sorted(servers):
-            for kind in ("A", "AAAA"):
-                with contextlib.suppress(NoAnswer):
-                    places += [(server, address) for address in sorted((await look_up(server, kind)).values)]
+        async with asyncio.TaskGroup() as group:
+            looking = [
+                (server, group.create_task(_addresses(look_up, server, kind)))
+                for server in sorted(servers)[:MOST_ADDRESSES]
+                for kind in ("A", "AAAA")
+            ]
+        places = [(server, address) for server, task in looking for address in task.result()][:MOST_ADDRESSES]
         async with asyncio.TaskGroup() as group:
             tries = [(place, group.create_task(self._speaks(place[1], zone))) for place in places]
-        speaking = [task.result() for _, task in tries]
         return Zone(
             name=zone,
             servers=servers,
             addresses=tuple(place for place, task in tries if task.result() is not False),
-            direct=any(speaking),
+            direct=any(task.result() for _, task in tries),
         )
 
     async def _speaks(self, address: str, zone: str) -> bool | None:
@@ -247,7 +273,7 @@ class PublicResolver:
         Tell whether a server speaks of a zone with authority; None when it did not answer, or not for itself.
         """
         try:
-            said = await self.ask(address, zone, "SOA")
+            said = await self.ask(address, zone, kind="SOA")
         except NoAnswer as error:
             return False if error.unreachable else None
         if said.usable and not said.authoritative:
@@ -267,45 +293,71 @@ class PublicResolver:
         if zone is not None and zone.direct:
             for _, address in zone.addresses:
                 with contextlib.suppress(NoAnswer):
-                    said = await self.ask(address, name, kind)
+                    said = await self._asker.server(address, self._port, name, kind, hurried=True)
                     if said.usable and said.authoritative:
                         return said
+        troubles = []
         for look_up in (self._over_https, self._recursive):
-            with contextlib.suppress(NoAnswer):
+            try:
                 return await look_up(name, kind)
-        raise DnsError(Problem(type="dnsProvider", detail=f"{name}: no DNS server answers here"))
+            except NoAnswer as error:
+                troubles.append(str(error))
+        raise DnsError(
+            Problem(
+                type="dnsProvider",
+                detail=f"{name}: whether it is a CNAME cannot be looked up: {'; '.join(troubles)}; look at this machine's "
+                "network, or name other servers in [resolver]",
+            )
+        )
 
     async def _recursive(self, name: str, kind: str) -> Answer:
         """
         Ask the resolvers that are configured, or the machine's own, one after the other.
         """
+        troubles = []
         for address, port in self._servers or _own_servers():
-            with contextlib.suppress(NoAnswer):
-                async with self._slots:
-                    said = await ask_server(address, port, name, kind, recursive=True)
-                if said.usable:
-                    return said
-        raise NoAnswer("no resolver answers")
+            try:
+                said = await self._asker.server(address, port, name, kind, recursive=True, hurried=True)
+            except NoAnswer as error:
+                troubles.append(f"{address}: {error}")
+                continue
+            if said.usable:
+                return said
+            troubles.append(f"{address}: {said}")
+        raise NoAnswer(f"DNS servers: {', '.join(troubles[:_SHOWN]) or 'none is known'}")
 
     async def _over_https(self, name: str, kind: str) -> Answer:
+        troubles = []
         for url in self._doh:
-            with contextlib.suppress(NoAnswer):
-                said = await self.ask_service(url, name, kind)
-                if said.usable:
-                    return said
-        raise NoAnswer("no DNS-over-HTTPS service answers")
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, key: str) -> AsyncIterator[None]:
-        """
-        Let who looks for the same thing wait for the first one's answer.
-        """
-        async with self._turns.setdefault(key, asyncio.Lock()):
-            yield
+            try:
+                said = await self._asker.service(url, name, kind, hurried=True)
+            except NoAnswer as error:
+                troubles.append(f"{url}: {error}")
+                continue
+            self._denying[url] = self._clock.monotonic() + _DENIED
+            if said.usable:
+                return said
+            troubles.append(f"{url}: {said}")
+        raise NoAnswer(f"DNS over HTTPS: {', '.join(troubles[:_SHOWN]) or 'no service is named'}")
 
 
-def _within(name: str, zone: str) -> bool:
-    return name == zone or name.endswith(f".{zone}")
+async def _addresses(look_up: Callable[[str, str], Any], server: str, kind: str) -> list[str]:
+    try:
+        return sorted((await look_up(server, kind)).values)
+    except NoAnswer:
+        return []
+
+
+def _check(name: str) -> None:
+    """
+    Refuse a name that no question can hold.
+    """
+    try:
+        dns.name.from_text(name)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise DnsError(
+            Problem(type="dnsRecord", detail=f"{name} is no name that the DNS can hold: {error}; shorten it")
+        ) from None
 
 
 def _split(server: str) -> tuple[str, int]:
