@@ -19,7 +19,6 @@ import gatelodge.nginx
 from gatelodge.cli import main
 from gatelodge.runtime.events import EventLog
 
-
 GOOD = """\
 state_directory = "{folder}/state"
 [admin]
