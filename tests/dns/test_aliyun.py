@@ -15,10 +15,10 @@ from tests.support.aliyun_world import NAME, RECORD, VALUE, ZONE, World, refused
 from tests.support.clock import FakeClock
 from tests.support.waiting import until
 
-from gatelodge.dns.aliyun_api import ACTIONS, READS, WRITES, Api
-from gatelodge.dns.aliyun_credentials import keys_of
-from gatelodge.dns.aliyun_records import Record
-from gatelodge.dns.aliyun_zones import AGAIN, FRESH
+from gatelodge.dns.aliyun.api import ACTIONS, READS, WRITES, Api
+from gatelodge.dns.aliyun.credentials import keys_of
+from gatelodge.dns.aliyun.records import Record
+from gatelodge.dns.aliyun.zones import AGAIN, FRESH
 from gatelodge.ports import HttpResponse, Standing, TxtRecord
 
 REPOSITORY = Path(__file__).parents[2]

@@ -23,10 +23,10 @@ from tests.support import pdns
 from tests.support.waiting import until
 
 from gatelodge.config.read import read
-from gatelodge.dns.lexicon import Account, Lexicon, _Hasty
-from gatelodge.dns.lexicon_errors import Scrubber, told
-from gatelodge.dns.lexicon_records import Records
-from gatelodge.dns.lexicon_threads import GivenUp, Stuck, Threads
+from gatelodge.dns.lexicon.errors import Scrubber, told
+from gatelodge.dns.lexicon.provider import Account, Lexicon, _Hasty
+from gatelodge.dns.lexicon.records import Records
+from gatelodge.dns.lexicon.threads import GivenUp, Stuck, Threads
 from gatelodge.errors import ConfigError, DnsError
 from gatelodge.model import DnsSettings, SecretRef
 from gatelodge.offers import CATALOG
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gatelodge.dns.lexicon_threads import Ticket
+    from gatelodge.dns.lexicon.threads import Ticket
 
 ZONE, NAME = "example.org", "_acme-challenge.example.org"
 TOKEN = "hunter2/hunter2+&="
@@ -185,7 +185,7 @@ def test_the_process_ends_although_a_thread_hangs() -> None:
     `asyncio.run` waits for the executor's threads, and Python for all that are no daemon threads.
     """
     script = (
-        "import asyncio, threading\nfrom gatelodge.dns.lexicon_threads import Stuck, Threads\n"
+        "import asyncio, threading\nfrom gatelodge.dns.lexicon.threads import Stuck, Threads\n"
         "async def main():\n"
         "    try: await Threads(seconds=0.1).run('x', lambda _: threading.Event().wait())\n"
         "    except Stuck: print('given up')\n"
@@ -262,7 +262,7 @@ async def test_a_connection_that_says_nothing_ends_by_itself(monkeypatch: pytest
     """
     So that no thread is lost: `requests`, by itself, waits for ever. Also through a session, as some services use it.
     """
-    monkeypatch.setattr("gatelodge.dns.lexicon._HTTP_SECONDS", (0.1, 0.1))
+    monkeypatch.setattr("gatelodge.dns.lexicon.provider._HTTP_SECONDS", (0.1, 0.1))
     with _mute() as url:
         threads = Threads(seconds=20)
         with pytest.raises(DnsError, match="ReadTimeout") as caught:
@@ -561,8 +561,8 @@ def test_a_service_neither_prints_nor_logs_nor_asks_the_network_for_zones(tmp_pa
     script = (
         "import asyncio, os, sys, logging\nasked = set()\n"
         "sys.addaudithook(lambda event, given: asked.add(given[-1]) if event == 'socket.connect' else None)\n"
-        "from gatelodge.dns.lexicon import DnsError, Lexicon, Threads, _tame\n"
-        "from gatelodge.dns.lexicon_options import load\nfrom gatelodge.model import DnsSettings\n"
+        "from gatelodge.dns.lexicon.provider import DnsError, Lexicon, Threads, _tame\n"
+        "from gatelodge.dns.lexicon.options import load\nfrom gatelodge.model import DnsSettings\n"
         "options = {'service': 'powerdns', 'options': {'pdns_server': 'http://127.0.0.1:1', 'auth_token': 'x'}}\n"
         "settings = DnsSettings(name='x', provider='lexicon', options=options)\n"
         "async def main():\n"

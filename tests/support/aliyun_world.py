@@ -11,7 +11,7 @@ import pytest
 from tests.support import alidns
 from tests.support.quick_clock import QuickClock
 
-from gatelodge.dns.aliyun import make
+from gatelodge.dns.aliyun.provider import make
 from gatelodge.dns.providers import Parts
 from gatelodge.errors import DnsError
 from gatelodge.model import DnsSettings, Secret, SecretRef
@@ -21,7 +21,7 @@ from gatelodge.runtime.system import Web
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
-    from gatelodge.dns.aliyun import Aliyun
+    from gatelodge.dns.aliyun.provider import Aliyun
     from gatelodge.ports import Http
 
 ZONE = "example.com"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from gatelodge.config.catalog import Option, ProviderKind
 from gatelodge.config.options import COMMAND, DOMAIN, DURATION, FILE, SECRET, SERVER, TABLE, TEXT, choice
-from gatelodge.dns import aliyun_options, lexicon_options
+from gatelodge.dns.aliyun import options as aliyun_options
+from gatelodge.dns.lexicon import options as lexicon_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -118,9 +119,9 @@ _LEXICON = ProviderKind(
 )
 
 PROVIDERS: Mapping[str, Provider] = {
-    "aliyun": Provider(kind=_ALIYUN, module="aliyun"),
+    "aliyun": Provider(kind=_ALIYUN, module="aliyun.provider"),
     "rfc2136": Provider(kind=_RFC2136, module="rfc2136"),
     "acme-dns": Provider(kind=_ACME_DNS, module="acme_dns"),
     "exec": Provider(kind=_EXEC, module="exec"),
-    "lexicon": Provider(kind=_LEXICON, module="lexicon"),
+    "lexicon": Provider(kind=_LEXICON, module="lexicon.provider"),
 }

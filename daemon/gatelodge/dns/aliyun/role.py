@@ -13,7 +13,7 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gatelodge.dns.aliyun_key import Key, missing
+from gatelodge.dns.aliyun.key import Key, missing
 from gatelodge.errors import DnsError, HttpDisconnected, HttpUnreachable, Problem
 from gatelodge.model import Secret
 
@@ -39,7 +39,7 @@ _NOT_FOUND = 404
 
 class RoleKeys:
     """
-    Implements `aliyun_key.Keys`.
+    Implements `key.Keys`.
     """
 
     def __init__(self, role: str, *, http: Http, clock: Clock) -> None:

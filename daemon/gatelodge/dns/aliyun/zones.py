@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import idna
 
-from gatelodge.dns.aliyun_errors import Meaning, Refusal
+from gatelodge.dns.aliyun.errors import Meaning, Refusal
 from gatelodge.errors import DnsError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gatelodge.dns.aliyun_api import Api
+    from gatelodge.dns.aliyun.api import Api
     from gatelodge.ports import Clock
 
 #: The most zones a page (https://help.aliyun.com/document_detail/29751.html).

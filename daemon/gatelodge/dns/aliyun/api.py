@@ -21,13 +21,13 @@ from aliyunsdkalidns.request.v20150109.DescribeDomainsRequest import DescribeDom
 from aliyunsdkalidns.request.v20150109.DescribeSubDomainRecordsRequest import DescribeSubDomainRecordsRequest
 from aliyunsdkalidns.request.v20150109.UpdateDomainRecordRequest import UpdateDomainRecordRequest
 
-from gatelodge.dns.aliyun_errors import Meaning, Refusal
+from gatelodge.dns.aliyun.errors import Meaning, Refusal
 from gatelodge.errors import DnsError, HttpDisconnected, HttpUnreachable, Problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from gatelodge.dns.aliyun_key import Key, Keys
+    from gatelodge.dns.aliyun.key import Key, Keys
     from gatelodge.ports import Clock, Http, HttpResponse
 
 ENDPOINT = "https://alidns.aliyuncs.com"

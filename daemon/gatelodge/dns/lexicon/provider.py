@@ -16,18 +16,18 @@ import types
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gatelodge.credentials import fetch
-from gatelodge.dns.lexicon_errors import Scrubber, told
-from gatelodge.dns.lexicon_options import Unusable, is_secret, load, spelled
-from gatelodge.dns.lexicon_records import Records
-from gatelodge.dns.lexicon_threads import GivenUp, Stuck, Threads
+from gatelodge.dns.lexicon.errors import Scrubber, told
+from gatelodge.dns.lexicon.options import Unusable, is_secret, load, spelled
+from gatelodge.dns.lexicon.records import Records
+from gatelodge.dns.lexicon.threads import GivenUp, Stuck, Threads
 from gatelodge.errors import DnsError, Problem, SecretMissing
 from gatelodge.model import SecretRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from gatelodge.dns.lexicon_options import Takes
-    from gatelodge.dns.lexicon_threads import Ticket
+    from gatelodge.dns.lexicon.options import Takes
+    from gatelodge.dns.lexicon.threads import Ticket
     from gatelodge.dns.providers import Parts
     from gatelodge.model import DnsSettings
     from gatelodge.ports import Resolver, Standing, TxtRecord

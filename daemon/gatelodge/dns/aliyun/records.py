@@ -10,14 +10,14 @@ import dataclasses
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from gatelodge.dns.aliyun_errors import Meaning, Refusal
-from gatelodge.dns.aliyun_zones import a_labels, rows
+from gatelodge.dns.aliyun.errors import Meaning, Refusal
+from gatelodge.dns.aliyun.zones import a_labels, rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from gatelodge.dns.aliyun_api import Api, Patience
-    from gatelodge.dns.aliyun_zones import Zones
+    from gatelodge.dns.aliyun.api import Api, Patience
+    from gatelodge.dns.aliyun.zones import Zones
 
 #: The line that every visitor is on for whom there is no other.
 DEFAULT_LINE = "default"

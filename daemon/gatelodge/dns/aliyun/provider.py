@@ -10,19 +10,19 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from gatelodge.dns.aliyun_api import Api
-from gatelodge.dns.aliyun_credentials import keys_of
-from gatelodge.dns.aliyun_errors import Meaning, Refusal
-from gatelodge.dns.aliyun_records import DEFAULT_LINE, Record, Records, relative
-from gatelodge.dns.aliyun_records import address as canonical
-from gatelodge.dns.aliyun_zones import Zones
+from gatelodge.dns.aliyun.api import Api
+from gatelodge.dns.aliyun.credentials import keys_of
+from gatelodge.dns.aliyun.errors import Meaning, Refusal
+from gatelodge.dns.aliyun.records import DEFAULT_LINE, Record, Records, relative
+from gatelodge.dns.aliyun.records import address as canonical
+from gatelodge.dns.aliyun.zones import Zones
 from gatelodge.errors import DnsError, Problem
 from gatelodge.ports import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from gatelodge.dns.aliyun_api import Patience
+    from gatelodge.dns.aliyun.api import Patience
     from gatelodge.dns.providers import Parts
     from gatelodge.model import DnsSettings
     from gatelodge.ports import Clock, TxtRecord

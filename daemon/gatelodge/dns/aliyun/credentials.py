@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatelodge.credentials import fetch
-from gatelodge.dns.aliyun_key import Key, Keys, checked, missing
-from gatelodge.dns.aliyun_role import RoleKeys
+from gatelodge.dns.aliyun.key import Key, Keys, checked, missing
+from gatelodge.dns.aliyun.role import RoleKeys
 from gatelodge.errors import SecretMissing
 from gatelodge.model import Secret, SecretRef
 
