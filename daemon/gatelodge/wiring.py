@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from gatelodge.config.shape import Config
     from gatelodge.core.desired import Desired
-    from gatelodge.issuers.acme import Acme
+    from gatelodge.issuers.acme.issuer import Acme
     from gatelodge.model import CertificateAuthority, DnsSettings, NginxSettings
     from gatelodge.nginx.reloading import Reloading
     from gatelodge.ports import (
@@ -265,7 +265,7 @@ class _Gates:
         self, wanted: Desired, authority: CertificateAuthority, email: str | None, providers: Mapping[str, DnsProvider]
     ) -> Acme:
         # Heavy, and not needed by a gate of the LAN alone.
-        from gatelodge.issuers.acme import Acme  # noqa: PLC0415 - memory on a small machine
+        from gatelodge.issuers.acme.issuer import Acme  # noqa: PLC0415 - memory on a small machine
 
         solvers = self._solvers(wanted, providers)
         return self._same(

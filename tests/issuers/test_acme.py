@@ -17,7 +17,7 @@ from tests.support.quick_clock import QuickClock
 
 from gatelodge.core import backoff
 from gatelodge.errors import IssuanceError, Problem, StateError
-from gatelodge.issuers.acme import Acme
+from gatelodge.issuers.acme.issuer import Acme
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.model import AcmeIssuer, CertificateAuthority, CertificateSpec, KeyKind, Name
 from gatelodge.stores.memory import MemoryDocuments

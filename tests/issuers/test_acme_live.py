@@ -18,7 +18,7 @@ from tests.issuers.test_acme import ORDERS, Events
 
 from gatelodge.acme.transport import Transport
 from gatelodge.demo import pebble
-from gatelodge.issuers.acme import Acme
+from gatelodge.issuers.acme.issuer import Acme
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.model import AcmeIssuer, CertificateAuthority, CertificateSpec, KeyKind, Name
 from gatelodge.runtime.system import SystemClock, Web

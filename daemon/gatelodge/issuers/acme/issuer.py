@@ -26,10 +26,10 @@ from urllib.parse import urlsplit
 
 from gatelodge.acme.transport import Transport
 from gatelodge.errors import HttpDisconnected, IssuanceError, Problem, TransientError
-from gatelodge.issuers.acme_account import Account
-from gatelodge.issuers.acme_choice import choose
-from gatelodge.issuers.acme_fulfilment import Fulfilment, OrderDead, passes
-from gatelodge.issuers.acme_record import Record, Records
+from gatelodge.issuers.acme.account import Account
+from gatelodge.issuers.acme.choice import choose
+from gatelodge.issuers.acme.fulfilment import Fulfilment, OrderDead, passes
+from gatelodge.issuers.acme.record import Record, Records
 
 if TYPE_CHECKING:
     import datetime as dt

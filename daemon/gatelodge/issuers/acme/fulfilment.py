@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gatelodge.acme import csr, steps
 from gatelodge.errors import IssuanceError, Problem
-from gatelodge.issuers import acme_received
-from gatelodge.issuers.acme_choice import choose
+from gatelodge.issuers.acme import received
+from gatelodge.issuers.acme.choice import choose
 from gatelodge.model import is_wildcard
 from gatelodge.ports import Challenge, Issued
 from gatelodge.together import together
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gatelodge.acme import messages
     from gatelodge.acme.client import Client
-    from gatelodge.issuers.acme_record import Record
+    from gatelodge.issuers.acme.record import Record
     from gatelodge.model import Name
     from gatelodge.ports import Clock, Solver
 
@@ -281,7 +281,7 @@ class Fulfilment:
 
     def _received(self, pem: str, key: _Key, record: Record) -> Issued:
         try:
-            chain = acme_received.check(
+            chain = received.check(
                 pem, names=record.names, public_key=key.public_key(), ca=self._ca, now=self._clock.now()
             )
         except IssuanceError as error:
