@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
+from tests.support.nginx_house import quiet_ports
 from tests.support.waiting import until
 
 from gatelodge.demo import pebble, upstreams
@@ -229,7 +230,8 @@ async def opened(folder: Path, *, name_server: str | None = None) -> AsyncIterat
         name_server: `ADDRESS:PORT` that the CA asks, in place of a DNS test server.
     """
     _let_through(folder)
-    http, https, upstream, chat = pebble.free_ports(4)
+    http, https = quiet_ports(2)
+    upstream, chat = pebble.free_ports(2)
     async with (
         pebble.running(folder, http_port=http, name_server=name_server) as ca,
         upstreams.running(wiki_port=upstream, chat_port=chat),

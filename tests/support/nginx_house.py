@@ -281,7 +281,7 @@ def state_directory(group: str | None) -> Iterator[Path]:
         shutil.rmtree(state)
 
 
-def _free_ports(count: int) -> list[int]:
+def quiet_ports(count: int) -> list[int]:
     """
     Return ports below those that the kernel gives to clients and to servers that ask for any (ip_local_port_range): nginx may let
     go of its ports for a moment, and nobody who runs beside this test is to take them.
@@ -299,7 +299,7 @@ async def house(program: str, **changes: object) -> AsyncIterator[House]:
     """
     Yield a house whose nginx is `program`. An nginx that was started in it is stopped at the end.
     """
-    http_port, https_port, *spare = _free_ports(6)
+    http_port, https_port, *spare = quiet_ports(6)
     settings = NginxSettings(
         binary=program,
         http_port=http_port,
