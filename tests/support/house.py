@@ -23,6 +23,7 @@ from tests.support.waiting import until
 
 from gatelodge.demo import pebble, upstreams
 from gatelodge.demo.visitor import Visitor
+from gatelodge.nginx import process
 from gatelodge.runtime.events import read
 
 if TYPE_CHECKING:
@@ -246,7 +247,12 @@ async def opened(folder: Path, *, name_server: str | None = None) -> AsyncIterat
 
 
 def _end_nginx(house: House) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        pid = house.nginx_pid()
-        if str(house.state) in Path(f"/proc/{pid}/cmdline").read_text():
-            os.kill(pid, signal.SIGTERM)
+    """
+    End the nginx of a gate, also one that a daemon had just begun to start when it was killed.
+    """
+    entry = house.state / "nginx" / "current" / "nginx.conf"
+    for master in process.masters(entry):
+        workers = process.workers(master)
+        master.send(signal.SIGTERM)
+        for worker in workers:
+            worker.send(signal.SIGTERM)
