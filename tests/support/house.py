@@ -14,7 +14,6 @@ import ssl
 import subprocess
 import sys
 import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -28,6 +27,7 @@ from gatelodge.runtime.events import read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 HEAD = """\
 state_directory = "{folder}/state"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ def run(*, leave_nginx: bool) -> None:
 async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
     from gatelodge import wiring
     from gatelodge.api.server import serving
+    from gatelodge.runtime.supervisor import Supervisor
 
     with wiring.claim(config, verb="run") as notes:
         async with wiring.open_house(config, file, read=load, notes=notes) as house:
@@ -47,7 +49,8 @@ async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
                 clock=house.clock,
                 events=house.events,
             )
-            await house.run(admin=admin, leave_nginx=leave_nginx)
+            supervisor = Supervisor.of(os.environ, clock=house.clock)
+            await house.run(admin=admin, leave_nginx=leave_nginx, supervisor=supervisor)
 
 
 @click.command()

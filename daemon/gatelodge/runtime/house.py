@@ -2,7 +2,8 @@
 The whole daemon, put together: the loop, the configuration file, the signals, the admin service; and one pass without them.
 
 It owns the order of starting and stopping. SIGTERM and SIGINT stop within ten seconds: jobs are cancelled (an order in flight
-is taken up at the next start), then nginx gets QUIT and after 7 seconds TERM. SIGHUP reads the configuration again.
+is taken up at the next start), then nginx gets QUIT and after 7 seconds TERM. SIGUSR1 stops too, and leaves nginx running for the
+next start, as an upgrade wants it. SIGHUP reads the configuration again.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 from typing import TYPE_CHECKING, TypeVar
 
 import gatelodge
+from gatelodge.core.actions import NGINX_START
 from gatelodge.errors import ConfigError, GatelodgeError, describe_mistake
 from gatelodge.runtime.waiting import first
 from gatelodge.runtime.watch import watch
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     from gatelodge.config.shape import Config
     from gatelodge.ports import Clock, Events
     from gatelodge.runtime.gate import Gate
+    from gatelodge.runtime.journal import Journal
     from gatelodge.runtime.reconcile import Look, Reconciler
+    from gatelodge.runtime.supervisor import Supervisor
 
 _T = TypeVar("_T")
 
@@ -48,36 +53,41 @@ class House:
     clock: Clock
     events: Events
     reconciler: Reconciler
+    journal: Journal
     read: Callable[[], Config]
     make_gate: Callable[[Config], Gate]
 
-    async def run(self, *, admin: AbstractAsyncContextManager[None], leave_nginx: bool) -> None:
+    async def run(self, *, admin: AbstractAsyncContextManager[None], leave_nginx: bool, supervisor: Supervisor) -> None:
         """
         Run until told to stop.
         """
         self._tell_start()
-        with _signals(hang_up=self.reload_config) as stop:
+        supervisor.begin()
+        reload, leave = functools.partial(supervisor.reload, self.reload_config), asyncio.Event()
+        with _signals(hang_up=reload, leave=leave) as stop:
             asked_at: list[float] = []
 
             async def note_stop() -> None:
                 await stop.wait()
                 asked_at.append(self.clock.monotonic())
+                supervisor.stopping()
 
             try:
                 async with admin, asyncio.TaskGroup() as group:
                     watchers = [
-                        group.create_task(watch(self.config_file, clock=self.clock, changed=self.reload_config)),
+                        group.create_task(watch(self.config_file, clock=self.clock, changed=reload)),
                         group.create_task(note_stop()),
+                        group.create_task(supervisor.attend(self.reconciler)),
                     ]
                     await self.reconciler.run(stop=stop)
                     for watcher in watchers:
                         watcher.cancel()
             finally:
                 # An nginx is stopped because somebody asked for it, never because the daemon failed.
-                leave_nginx = leave_nginx or not stop.is_set()
+                leave_nginx = leave_nginx or leave.is_set() or not stop.is_set()
                 if not leave_nginx:
                     spent = self.clock.monotonic() - asked_at[0] if asked_at else 0.0
-                    await self.reconciler.gate.nginx.stop(grace=max(STOP_GRACE - spent, 0.0))
+                    await self._stop_nginx(grace=max(STOP_GRACE - spent, 0.0))
                 self.events.emit("daemon.stopped", nginx="left running" if leave_nginx else "stopped")
 
     async def settle(self, *, leave_nginx: bool) -> Look | None:
@@ -95,7 +105,7 @@ class House:
                 await self.reconciler.run(stop=stop, until=lambda look: look.settled)
             finally:
                 if not leave_nginx and not ran_before:
-                    await nginx.stop(grace=STOP_GRACE)
+                    await self._stop_nginx(grace=STOP_GRACE)
         if self.reconciler.trouble is not None:
             raise self.reconciler.trouble
         return self.reconciler.latest
@@ -123,16 +133,16 @@ class House:
                 await first(self.reconciler.run(stop=stop), wait_and_wish())
             finally:
                 if not ran_before:
-                    await nginx.stop(grace=STOP_GRACE)
+                    await self._stop_nginx(grace=STOP_GRACE)
         if self.reconciler.trouble is not None:
             raise self.reconciler.trouble
         if not answers:
             raise KeyboardInterrupt
         return answers[0]
 
-    def reload_config(self) -> None:
+    def reload_config(self) -> bool:
         """
-        Read the configuration again. A bad one is refused, and the old one goes on.
+        Read the configuration again, and tell whether it was taken. A bad one is refused, and the old one goes on.
         """
         try:
             config = self.read()
@@ -141,15 +151,15 @@ class House:
                     "config.refused", level="error",
                     error__detail="state_directory changed; stop the daemon, move the directory, start it again",
                 )  # fmt: skip
-                return
+                return False
             gate = self.make_gate(config)
         except ConfigError as error:
             mistakes = [describe_mistake(mistake, error.file) for mistake in error.mistakes]
             self.events.emit("config.refused", level="error", mistakes=mistakes)
-            return
+            return False
         except GatelodgeError as error:
             self.events.emit("config.refused", level="error", error__detail=str(error))
-            return
+            return False
         before, now = set(self.config.sites), set(config.sites)
         warnings = [describe_mistake(mistake, self.config_file) for mistake in config.warnings]
         if config.admin_socket != self.config.admin_socket:
@@ -164,6 +174,14 @@ class House:
             warnings=warnings,
         )
         self.reconciler.use(gate)
+        return True
+
+    async def _stop_nginx(self, *, grace: float) -> None:
+        """
+        Stop nginx, and forget that it was started not long ago: it did not end by itself.
+        """
+        await self.reconciler.gate.nginx.stop(grace=grace)
+        await self.journal.succeeded(NGINX_START)
 
     def _tell_start(self) -> None:
         self.events.emit(
@@ -177,17 +195,27 @@ class House:
 
 
 @contextlib.contextmanager
-def _signals(*, hang_up: Callable[[], None]) -> Iterator[asyncio.Event]:
+def _signals(*, hang_up: Callable[[], None], leave: asyncio.Event | None = None) -> Iterator[asyncio.Event]:
     """
-    Set the event that is yielded on SIGTERM and SIGINT, and call `hang_up` on SIGHUP, inside the context.
+    Set the event that is yielded on SIGTERM and SIGINT, and call `hang_up` on SIGHUP, inside the context. SIGUSR1 sets that event and
+    `leave`. Which comes first does not matter: a service manager sends SIGTERM after it, and the two may arrive together.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in _STOPPING:
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
+
+    def stop_and_leave() -> None:
+        if leave is not None:
+            leave.set()
+        stop.set()
+
+    handlers = {**dict.fromkeys(_STOPPING, stop.set), signal.SIGHUP: hang_up, signal.SIGUSR1: stop_and_leave}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
     try:
         yield stop
     finally:
-        for number in (*_STOPPING, signal.SIGHUP):
+        for number in handlers:
             loop.remove_signal_handler(number)
+            if stop.is_set() and number != signal.SIGINT:
+                # What comes now says what is being done, and must not break it off.
+                signal.signal(number, signal.SIG_IGN)

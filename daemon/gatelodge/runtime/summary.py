@@ -1,0 +1,109 @@
+"""
+Says in one line of plain words how things stand, for whoever looks at the service. Pure.
+
+What is wrong comes first, with the kind of the problem and when it is tried again; the details are in the events. It decides
+nothing, and says nothing that is secret: names, kinds and times only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatelodge.core.actions import certificate_key
+from gatelodge.core.renewal import due_at
+from gatelodge.model import INTERNAL_HOST
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+    from gatelodge.core.observed import Attempt
+    from gatelodge.runtime.reconcile import Look
+
+_HOUR = 3600
+_DAY = 24 * _HOUR
+
+
+def summary(look: Look, now: dt.datetime) -> str:
+    """
+    Say how things stand, in local time.
+    """
+    return "; ".join([*_nginx(look, now), *_certificates(look, now), *_sites(look), _counts(look), *_next(look, now)])
+
+
+def _nginx(look: Look, now: dt.datetime) -> Iterator[str]:
+    nginx = look.observed.nginx
+    failed = [attempt for tries, attempt in look.observed.attempts.items() if tries.startswith("nginx/")]
+    if nginx.missing is not None:
+        yield "there is no nginx to run"
+    elif failed:
+        state = "nginx does not run" if nginx.running is None else "nginx goes on as it was"
+        yield f"{state}: {_failure(failed[-1], now)}"
+
+
+def _certificates(look: Look, now: dt.datetime) -> Iterator[str]:
+    """
+    Name the certificate whose next try comes first, and count the others.
+    """
+    if look.observed.doubt is not None:
+        yield look.observed.doubt.reason
+    attempts = look.observed.attempts
+    failed = [
+        (attempts[certificate_key(name)], name)
+        for name in look.gate.desired.certificates
+        if certificate_key(name) in attempts and name != INTERNAL_HOST
+    ]
+    if failed:
+        attempt, name = min(failed, key=lambda each: each[0].retry_at)
+        others = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+        yield f"{name} failed: {_failure(attempt, now)}{others}"
+
+
+def _sites(look: Look) -> Iterator[str]:
+    quarantined = sorted(site.name for site in look.gate.desired.sites if site.file_name in look.observed.quarantines)
+    if quarantined:
+        yield f"nginx refused {', '.join(quarantined)}"
+
+
+def _counts(look: Look) -> str:
+    held = look.observed.held
+    real = [
+        name
+        for name in look.gate.desired.certificates
+        if name != INTERNAL_HOST and name in held and not held[name].placeholder
+    ]
+    return f"{_many(len(look.gate.desired.sites), 'site')}, {_many(len(real), 'certificate')}"
+
+
+def _next(look: Look, now: dt.datetime) -> Iterator[str]:
+    due = [
+        (due_at(not_before=held.not_before, not_after=held.not_after, stored_at=held.stored_at), name)
+        for name, held in look.observed.held.items()
+        if name in look.gate.desired.certificates and not held.placeholder and name != INTERNAL_HOST
+    ]
+    if due:
+        at, name = min(due)
+        yield f"next renewal {name} {_in(at - now)}"
+
+
+def _failure(attempt: Attempt, now: dt.datetime) -> str:
+    """
+    Name the kind of problem; its text can be long, and stands in the events.
+    """
+    at = attempt.retry_at.astimezone()
+    day = "" if at.date() == now.astimezone().date() else f"{at:%Y-%m-%d} "
+    return f"{attempt.problem.type}; next try {day}{at:%H:%M}"
+
+
+def _in(left: dt.timedelta) -> str:
+    """
+    Say how far off something is, so coarsely that it changes rarely.
+    """
+    seconds = left.total_seconds()
+    if seconds >= 2 * _DAY:
+        return f"in {int(seconds / _DAY)} days"
+    return f"in {_many(int(seconds / _HOUR), 'hour')}" if seconds >= _HOUR else "within the hour"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
