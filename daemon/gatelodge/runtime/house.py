@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import gatelodge
 from gatelodge.core.actions import NGINX_START
+from gatelodge.core.desired import STDOUT
 from gatelodge.errors import ConfigError, GatelodgeError, describe_mistake
+from gatelodge.runtime.visits import brought_out
 from gatelodge.runtime.waiting import first
 from gatelodge.runtime.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from gatelodge.config.shape import Config
     from gatelodge.ports import Clock, Events
@@ -64,7 +66,7 @@ class House:
         self._tell_start()
         supervisor.begin()
         reload, leave = functools.partial(supervisor.reload, self.reload_config), asyncio.Event()
-        with _signals(hang_up=reload, leave=leave) as stop:
+        with self._visits(), _signals(hang_up=reload, leave=leave) as stop:
             asked_at: list[float] = []
 
             async def note_stop() -> None:
@@ -164,6 +166,8 @@ class House:
         warnings = [describe_mistake(mistake, self.config_file) for mistake in config.warnings]
         if config.admin_socket != self.config.admin_socket:
             warnings.append("[admin] socket takes effect when the daemon is started again")
+        if STDOUT in (log := {config.nginx.access_log, self.config.nginx.access_log}) and len(log) > 1:
+            warnings.append("[nginx] access_log takes effect on the daemon's stdout when the daemon is started again")
         self.config = config
         self.events.emit(
             "config.loaded",
@@ -182,6 +186,13 @@ class House:
         """
         await self.reconciler.gate.nginx.stop(grace=grace)
         await self.journal.succeeded(NGINX_START)
+
+    def _visits(self) -> AbstractContextManager[None]:
+        """
+        Bring visits to stdout inside the context, if they are wanted there.
+        """
+        desired = self.reconciler.gate.desired
+        return brought_out(desired.access_log) if desired.nginx.access_log == STDOUT else contextlib.nullcontext()
 
     def _tell_start(self) -> None:
         self.events.emit(
