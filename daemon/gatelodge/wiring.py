@@ -302,9 +302,10 @@ class _Gates:
         by_dns: dict[str, Solver] = {
             f"{DNS_PREFIX}{name}": self._same(
                 f"{DNS_PREFIX}{name}",
-                (provider, wanted.dns[name].wait, self._resolver(wanted)),
+                (provider, wanted.dns[name].provider, wanted.dns[name].wait, self._resolver(wanted)),
                 lambda name=name, provider=provider: Dns01(  # type: ignore[misc] # mypy infers no types of defaults
                     name=name,
+                    kind=wanted.dns[name].provider,
                     provider=provider,
                     ledger=self._ledger,
                     resolver=self._resolver(wanted),

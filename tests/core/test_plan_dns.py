@@ -86,9 +86,16 @@ def test_records_that_were_left_are_swept_provider_by_provider() -> None:
     One job each; not while that runs, and not before its time when it failed.
     """
     world = world_of(spec("a.example"))
-    leftovers = {"home": ("_acme-challenge.a.example",), "gone": ("_acme-challenge.b.example",)}
+    leftovers = {
+        ("home", "aliyun"): ("_acme-challenge.a.example",),
+        ("gone", "aliyun"): ("_acme-challenge.b.example",),
+        ("home", "rfc2136"): ("_acme-challenge.c.example",),
+    }
     found = planned(world, leftovers=leftovers)
     assert names_of(found) == ["SweepRecords sweep:home"], "what left the configuration is kept"
+    assert [action.names for action in found.actions] == [("_acme-challenge.a.example",)]  # type: ignore[union-attr]
+    soon = planned(world, leftovers_due=NOW + dt.timedelta(seconds=40))
+    assert (names_of(soon), soon.look_at) == ([], NOW + dt.timedelta(seconds=40))
     failed = Attempt(
         tries="sweep:home", digest="", failures=1, problem=Problem(type="dnsProvider", detail="…"),
         at=NOW, retry_at=NOW + dt.timedelta(minutes=1),

@@ -278,6 +278,20 @@ async def test_many_zones_are_listed_once_for_all() -> None:
         assert world.service.counts == {"DescribeDomains": 6}
 
 
+async def test_a_failed_list_answers_all_who_waited_for_it() -> None:
+    """
+    A dead Alidns costs its patience once, not once for each name.
+    """
+    async with aliyun_world.running() as world:
+        world.fault("zones", *["503"] * 5)
+        names = [f"_acme-challenge.n{number}.{ZONE}" for number in range(10)]
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(refused(world.aliyun.zone_of(name))) for name in names]
+        assert {each.result().problem.type for each in asking} == {"dnsProvider"}
+        assert world.service.counts == {"DescribeDomains": 5}
+        assert await world.aliyun.zone_of(NAME) == ZONE
+
+
 async def test_a_new_zone_is_noticed() -> None:
     """
     A name that no known zone holds has the list asked for again, unless that was just done.

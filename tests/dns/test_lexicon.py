@@ -31,6 +31,7 @@ from gatelodge.errors import ConfigError, DnsError
 from gatelodge.model import DnsSettings, SecretRef
 from gatelodge.offers import CATALOG
 from gatelodge.ports import Authority, Standing, TxtRecord
+from gatelodge.runtime.system import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +70,7 @@ def provider(service: str, *, threads: Threads | None = None, zone: str | None =
     """
     given = {"service": service, "options": options, **({"zone": zone} if zone else {})}
     settings = DnsSettings(name="x", provider="lexicon", options=given)
-    return Lexicon(settings=settings, resolver=Resolver(), threads=threads or Threads())  # type: ignore[arg-type] # asked for the zone alone
+    return Lexicon(settings=settings, resolver=Resolver(), threads=threads or Threads(), clock=SystemClock())  # type: ignore[arg-type] # asked for the zone alone
 
 
 def record(value: str = "value", name: str = NAME) -> TxtRecord:
@@ -159,8 +160,8 @@ async def test_the_zone_is_the_configured_one_or_that_of_the_public_dns() -> Non
     """
     dns-lexicon itself never looks for it.
     """
-    assert await provider("powerdns").zone_of(NAME) == ZONE
-    inner = provider("powerdns", zone="lab.example.org")
+    assert await provider("localzone", filename="/nowhere").zone_of(NAME) == ZONE
+    inner = provider("localzone", zone="lab.example.org", filename="/nowhere")
     assert await inner.zone_of("_acme-challenge.lab.example.org") == "lab.example.org"
     assert await inner.name_servers("lab.example.org") is None
     with pytest.raises(DnsError, match=r"not-lab\.example\.org.*zone.*another provider") as caught:
@@ -562,11 +563,12 @@ def test_a_service_neither_prints_nor_logs_nor_asks_the_network_for_zones(tmp_pa
         "import asyncio, os, sys, logging\nasked = set()\n"
         "sys.addaudithook(lambda event, given: asked.add(given[-1]) if event == 'socket.connect' else None)\n"
         "from gatelodge.dns.lexicon.provider import DnsError, Lexicon, Threads, _tame\n"
+        "from gatelodge.runtime.system import SystemClock\n"
         "from gatelodge.dns.lexicon.options import load\nfrom gatelodge.model import DnsSettings\n"
         "options = {'service': 'powerdns', 'options': {'pdns_server': 'http://127.0.0.1:1', 'auth_token': 'x'}}\n"
         "settings = DnsSettings(name='x', provider='lexicon', options=options)\n"
         "async def main():\n"
-        "    provider = Lexicon(settings=settings, resolver=None, threads=Threads())\n"
+        "    provider = Lexicon(settings=settings, resolver=None, threads=Threads(), clock=SystemClock())\n"
         "    try: await provider.standing('example.org', 'a.example.org')\n"
         "    except DnsError as error: return error.problem.type\n"
         "kind = asyncio.run(main())\n"

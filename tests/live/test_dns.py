@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import random
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -284,6 +283,7 @@ async def test_killed_in_the_middle_of_issuance_it_leaves_no_record_behind(house
     before = await house.published()
     publish = house.aliyun.publish
     assert publish is not None
+    killed: set[object] = set()
     for turn in range(KILLS):
         at, when = moments.randrange(1, 5), moments.choice(("before", "after"))
         changes = 0
@@ -293,9 +293,11 @@ async def test_killed_in_the_middle_of_issuance_it_leaves_no_record_behind(house
             changes += 1
             doomed = gate.daemon  # an answer to one that is dead already must not end the next
             if changes >= at and when == "before":
+                killed.add(doomed)
                 await gate.kill()
             await publish(record, present)
             if changes >= at and gate.daemon is doomed:
+                killed.add(doomed)
                 await gate.kill()
 
         house.aliyun.publish = killing
@@ -303,12 +305,11 @@ async def test_killed_in_the_middle_of_issuance_it_leaves_no_record_behind(house
         gate.write(f"n{turn}.{ZONE}", more=spec + house.home() + house.resolver)
         daemon = await gate.start()
         async with asyncio.timeout(40):
-            assert await daemon.wait() == -signal.SIGKILL, gate.said()
+            await daemon.wait()
+        assert daemon in killed, gate.said()
     house.aliyun.publish = publish
     gate.write(*(f"n{turn}.{ZONE}" for turn in range(KILLS)), more=house.home() + house.resolver)
     await gate.start()
     await gate.serving(*(f"n{turn}.{ZONE}" for turn in range(KILLS)))
-    await until(lambda: list((gate.state / "journal" / "dns").glob("*")) == [])
-
     assert await house.published() == before
     assert house.aliyun.records == {}

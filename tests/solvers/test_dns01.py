@@ -47,6 +47,7 @@ class World:
         clock = QuickClock()
         self.solver = Dns01(
             name="home",
+            kind="aliyun",
             provider=self.provider,
             ledger=Ledger(documents=MemoryDocuments(), clock=clock, events=Recorder()),
             resolver=self,
@@ -141,6 +142,28 @@ async def test_an_alias_that_is_not_in_the_dns_is_told_before_anything_is_added(
     )
     world.cnames[AT] = "x2.answers.test"
     assert "leads to x2.answers.test" in (await world.problem(APEX, "x1.answers.test")).detail
+
+
+async def test_a_cname_for_all_names_of_a_home_is_none_for_the_answer(world: World) -> None:
+    """
+    `*.example.org` leads to the address of a dynamic-DNS service, where nobody of ours may write: a record at the name itself stands
+    before the wildcard (RFC 4592 §2.2.1). `alias` can say so too.
+    """
+    world.cnames[AT] = "myhome.dyndns.example"
+    for alias in (None, AT):
+        async with world.solver.published([challenge(APEX, "one", alias)]):
+            assert {(each.zone, each.name) for each in world.provider.records} == {("example.org", AT)}
+    problem = await world.problem(Name("other.test"))
+    assert problem.type == "dnsZone"
+
+
+async def test_an_alias_may_lead_further(world: World) -> None:
+    """
+    `alias` names the first step of several; the answer belongs where they end.
+    """
+    world.cnames |= {AT: "end.answers.test", "mid.answers.test": "end.answers.test"}
+    async with world.solver.published([challenge(APEX, "one", "mid.answers.test")]):
+        assert {each.name for each in world.provider.records} == {"end.answers.test"}
 
 
 async def test_name_servers_of_somebody_else_are_told_before_anything_is_added(world: World) -> None:

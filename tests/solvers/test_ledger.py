@@ -16,7 +16,7 @@ from tests.support.waiting import until
 
 from gatelodge.errors import DnsError, Problem, StateError
 from gatelodge.ports import TxtRecord
-from gatelodge.solvers.ledger import KIND, Ledger
+from gatelodge.solvers.ledger import KIND, SETTLED, Ledger
 from gatelodge.stores.memory import MemoryDocuments
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ class Disk(MemoryDocuments):
             raise Killed
 
 
+#: The NAME of the provider, and its kind, of which these tests mostly say nothing.
+HOME = ("home", "")
+
+
 class World:
     """
     A provider, a disk, and a ledger that can die and come back.
@@ -95,6 +99,15 @@ class World:
 
     async def written(self) -> int:
         return len(await self.disk.list(KIND))
+
+    async def settle(self) -> None:
+        """
+        Let so much time pass that whatever was asked for has happened or never will, and sweep what is due then.
+        """
+        due = self.ledger.due
+        await self.clock.sleep(SETTLED.total_seconds())
+        assert due is None or due <= self.clock.now()
+        await self.ledger.sweep("home", self.provider)
 
 
 @pytest.fixture
@@ -135,10 +148,115 @@ async def test_after_a_crash_at_any_step_the_next_sweep_leaves_nothing(world: Wo
     with pytest.raises(BaseException):  # noqa: B017, PT011 - the group may wrap it
         await world.publish(A, B)
     await world.restart()
-    assert world.ledger.leftovers.keys() <= {"home"}
+    assert world.ledger.leftovers.keys() <= {HOME}
     await world.ledger.sweep("home", world.provider)
     assert world.provider.records == {FOREIGN}
-    assert world.ledger.leftovers == {}
+    assert world.ledger.leftovers == {}, "what was not there is looked for again, but not at once"
+    await world.settle()
+    assert world.provider.records == {FOREIGN}
+    assert (world.ledger.leftovers, world.ledger.due) == ({}, None)
+    assert await world.written() == 0
+
+
+@pytest.mark.parametrize("how", ["killed", "cancelled"])
+async def test_a_record_that_comes_after_it_was_looked_for_is_swept(world: World, how: str) -> None:
+    """
+    The request was on its way when this process ended, or gave it up: the provider carries it out when nobody looks any more.
+    """
+    if how == "killed":
+        world.die_at("before add")
+        with pytest.raises(BaseException):  # noqa: B017, PT011 - the group may wrap it
+            await world.publish(A)
+        await world.restart()
+        await world.ledger.sweep("home", world.provider)
+    else:
+        world.provider.hold = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(world.publish(A))
+            await until(lambda: world.provider.calls["add"] > 0)
+            task.cancel()
+            await asyncio.sleep(0)
+            world.provider.hold.set()
+        (told,) = world.events.of("dns.record.left")
+        assert "may still come" in told["error.detail"]
+    assert world.provider.records == {FOREIGN}
+    world.provider.records.add(A)
+    assert world.ledger.due is not None
+    await world.settle()
+    assert world.provider.records == {FOREIGN}
+    assert await world.written() == 0
+
+
+async def test_under_another_kind_the_name_means_another_service(world: World) -> None:
+    """
+    The record is at the first one: nothing that the second says is about it.
+    """
+    world.die_at("after add")
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - the group may wrap it
+        async with world.ledger.published("home", world.provider, (A,), kind="aliyun"):
+            raise AssertionError("it died before")
+    await world.restart()
+    assert world.ledger.leftovers == {("home", "aliyun"): (A.name,)}
+    await world.ledger.sweep("home", FakeProvider("example.org"), kind="rfc2136")
+    assert world.ledger.leftovers == {("home", "aliyun"): (A.name,)}
+    await world.ledger.sweep("home", world.provider, kind="aliyun")
+    assert world.provider.records == {FOREIGN}
+
+
+async def test_a_shared_record_that_was_not_added_is_added_by_the_next(world: World) -> None:
+    """
+    What is written down is not there yet.
+    """
+
+    def fail(at: str, _: TxtRecord) -> None:
+        if at == "before add" and world.provider.calls["add"] == 1:
+            raise DnsError(Problem(type="dnsProvider", detail="no answer"))
+
+    world.provider.at = fail
+    entered = asyncio.Event()
+
+    async def second() -> None:
+        async with world.ledger.published("home", world.provider, (A,)):
+            assert A in world.provider.records
+            entered.set()
+
+    async with asyncio.TaskGroup() as group:
+
+        async def first() -> None:
+            with pytest.raises(DnsError):
+                await world.publish(A)
+
+        group.create_task(first())
+        group.create_task(second())
+    assert entered.is_set()
+    assert world.provider.records == {FOREIGN}
+
+
+async def test_told_to_stop_while_it_takes_away_it_goes_on_in_a_hurry(world: World) -> None:
+    """
+    The cancellation comes in the middle of a removal.
+    """
+    taking = asyncio.Event()
+
+    def noticed(at: str, _: TxtRecord) -> None:
+        if at == "before remove":
+            taking.set()
+
+    world.provider.at = noticed
+
+    async def publish() -> None:
+        async with world.ledger.published("home", world.provider, (A, B)):
+            world.provider.hold = asyncio.Event()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(publish())
+        await taking.wait()
+        task.cancel()
+        await asyncio.sleep(0)
+        assert world.provider.hold is not None
+        world.provider.hold.set()
+    assert task.cancelled()
+    assert world.provider.records == {FOREIGN}
     assert await world.written() == 0
 
 
@@ -155,6 +273,7 @@ async def test_a_provider_that_fails_while_adding_leaves_nothing_of_the_others(w
     with pytest.raises(DnsError, match="no answer"):
         await world.publish(A, B)
     assert world.provider.records == {FOREIGN}
+    await world.settle()
     assert await world.written() == 0
 
 
@@ -173,7 +292,7 @@ async def test_what_cannot_be_taken_away_stays_in_the_ledger_and_is_told(world: 
     (told,) = world.events.of("dns.record.left")
     assert told["records"] == [A.name]
     await world.restart()
-    assert world.ledger.leftovers == {"home": (A.name,)}
+    assert world.ledger.leftovers == {HOME: (A.name,)}
     world.provider.at = fail
     with pytest.raises(DnsError):
         await world.ledger.sweep("home", world.provider)
@@ -218,6 +337,7 @@ async def test_a_job_that_is_cancelled_while_adding_leaves_nothing(world: World)
         world.provider.hold.set()
     assert task.cancelled()
     assert world.provider.records == {FOREIGN}
+    await world.settle()
     assert await world.written() == 0
 
 

@@ -54,7 +54,7 @@ class Board:
         return self.refused
 
     @contextlib.asynccontextmanager
-    async def published(self, challenges: Sequence[Challenge]) -> AsyncIterator[None]:
+    async def published(self, challenges: Sequence[Challenge], **_: object) -> AsyncIterator[None]:
         self.calls.append(tuple(challenge.name for challenge in challenges))
         try:
             for challenge in challenges:

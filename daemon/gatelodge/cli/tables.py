@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COLOURS = {
-    "kept": "green", "differs": "yellow", "serving": "green", "valid": "green", "plain": "green", "placeholder": "yellow", "unused": "bright_black",
+    "kept": "green", "trouble": "yellow", "serving": "green", "valid": "green", "plain": "green", "placeholder": "yellow", "unused": "bright_black",
     "missing": "red", "expired": "red", "down": "red", "quarantined": "red", "error": "red", "warning": "yellow",
 }  # fmt: skip
 
@@ -103,7 +103,7 @@ def ddns(document: dict[str, Any]) -> str:
             row["type"],
             row["address"] or "",
             relative(row["changed_at"], now),
-            _coloured("differs" if row["problem"] else "kept"),
+            _coloured("trouble" if row["problem"] else "kept"),
         )
         for row in found["hosts"]
     ]

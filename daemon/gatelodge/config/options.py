@@ -19,7 +19,7 @@ from gatelodge.model import Secret, SecretRef
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _WANTED = '{ file = "/…" }, { env = "NAME" }, or the secret in quotes'
 
 
@@ -33,8 +33,14 @@ def _secret(value: str | dict[str, object]) -> SecretRef:
         return SecretRef(literal=Secret(value.strip()))
     match value:
         case {"file": str(file), **rest} if not rest:
-            return SecretRef(file=texts.path(file))
-        case {"env": str(name), **rest} if not rest and _VARIABLE.fullmatch(name):
+            try:
+                return SecretRef(file=texts.path(file))
+            except Unreadable:
+                raise Unreadable("it does not name a file", f"write an absolute path: {_WANTED}") from None
+        case {"env": str(name), **rest} if not rest:
+            # In capitals, as variables are: what is written here is shown when it is missing, and must not be the secret itself.
+            if not _VARIABLE.fullmatch(name):
+                raise Unreadable("it does not name a variable", 'write its name in capitals: { env = "NAME" }')
             return SecretRef(env=name)
         case _:
             raise Unreadable("it says not where the secret is", f"write {_WANTED}")
@@ -68,6 +74,15 @@ def _word(text: str) -> str:
     return text.strip()
 
 
+def _base(text: str) -> str:
+    """
+    Read the URL under which a service is reached: what follows it is the service's.
+    """
+    if "?" in text or "#" in text:
+        raise Unreadable("it has a query or a fragment", "write the URL up to the ? or #")
+    return urls.endpoint(text)
+
+
 def choice(*words: str) -> Leaf:
     """
     Make the leaf of a closed set of words.
@@ -83,7 +98,7 @@ def choice(*words: str) -> Leaf:
 
 TEXT = _text(_word, "text in quotes")
 FILE = _text(texts.path, "an absolute path", pattern="^/")
-URL = _text(urls.endpoint, "a URL", pattern="^[Hh][Tt][Tt][Pp][Ss]?://")
+URL = _text(_base, "a URL", pattern="^[Hh][Tt][Tt][Pp][Ss]?://")
 DOMAIN = _text(names.dns_name, "a domain name", examples=["example.org"])
 DURATION = _text(quantities.duration, 'a duration such as "90s"', pattern=f"^(?=.){quantities.DURATION}$")
 TTL = _text(

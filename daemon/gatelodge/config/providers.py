@@ -52,6 +52,10 @@ def keys(kind: ProviderKind) -> Mapping[str, Option]:
     return {**_ALWAYS, **heeded, **kind.options}
 
 
+#: No secret is shorter; a shorter word may be a part of ours.
+_LEAST_SECRET = 8
+
+
 def dns(entries: Mapping[str, Mapping[str, object]], catalog: Catalog, found: Mistakes) -> dict[str, DnsSettings]:
     """
     Return the DNS providers by NAME, as far as they could be read.
@@ -159,7 +163,7 @@ def _settings(path: Path, word: str, entry: Mapping[str, object], catalog: Catal
         try:
             values[key] = _value(known[key], value)
         except Unreadable as error:
-            found.add_unread(place, error.problem, error.remedy)
+            found.add_unread(place, _unquoted(error.problem, value), _unquoted(error.remedy, value))
     _needs(path, word, own, entry, found)
     mine = {key: value for key, value in values.items() if key in own.options}
     if all(key in values for key in entry):
@@ -177,6 +181,17 @@ def _value(option: Option, value: object) -> Any:
     if type(value) not in leaf.takes:
         raise Unreadable(f"it is {kind(value)}", f"write {leaf.wanted}")
     return leaf.read(value)
+
+
+def _unquoted(text: str, value: object) -> str:
+    """
+    Take a value out of a text about it: it may be a secret that stands in the wrong place.
+    """
+    for word in value if isinstance(value, list) else [value]:
+        if isinstance(word, str) and word.strip():
+            text = text.replace(quoted(word), "it")
+            text = text.replace(word, "…") if len(word) >= _LEAST_SECRET else text
+    return text
 
 
 def _unknown(path: Path, word: str, known: Mapping[str, Option], catalog: Catalog, found: Mistakes) -> None:

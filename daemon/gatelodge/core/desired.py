@@ -60,6 +60,12 @@ class Desired:
     ddns: DdnsSettings | None = None
     check_every: dt.timedelta = dt.timedelta(hours=12)
 
+    def publishes(self, provider: str, kind: str) -> bool:
+        """
+        Tell whether `[dns.NAME]` is there and of a kind, which an older Gatelodge did not write down.
+        """
+        return provider in self.dns and kind in {"", self.dns[provider].provider}
+
     @property
     def access_log(self) -> str:
         """

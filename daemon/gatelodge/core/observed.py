@@ -177,7 +177,8 @@ class Observed:
     """
     Everything at one moment. `versions` lists the intact versions on disk for each certificate, `damaged` those held ones whose
     newest version is not intact, `closed` those of them that cannot be replaced before a person did something. `leftovers` are the
-    names of TXT records of ours that nobody uses any more, by the NAME of their provider; `addresses_looked_at` is when dynamic DNS
+    names of TXT records of ours that nobody uses any more, by the NAME and kind of their provider, `leftovers_due` is when there may be
+    more; `addresses_looked_at` is when dynamic DNS
     last looked, None when it did not yet. `offers` are certificates of other tools that may be adopted, by the NAME of the spec.
     """
 
@@ -190,7 +191,8 @@ class Observed:
     jobs: Mapping[str, Job] = dataclasses.field(default_factory=dict)
     nginx: Nginx = dataclasses.field(default_factory=Nginx)
     quarantines: Mapping[str, Quarantine] = dataclasses.field(default_factory=dict)
-    leftovers: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    leftovers: Mapping[tuple[str, str], tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    leftovers_due: dt.datetime | None = None
     addresses_looked_at: dt.datetime | None = None
     offers: Mapping[str, Offer] = dataclasses.field(default_factory=dict)
     requests: Requests = dataclasses.field(default_factory=Requests)

@@ -269,9 +269,11 @@ class _Planner:
         """
         Take away records that nobody uses, but for those whose provider left the configuration; and look at the addresses in time.
         """
-        for provider, names in self.observed.leftovers.items():
-            if provider in self.desired.dns:
+        for (provider, kind), names in self.observed.leftovers.items():
+            if self.desired.publishes(provider, kind):
                 yield SweepRecords(provider=provider, names=names)
+        if self.observed.leftovers_due is not None:
+            self._reached(self.observed.leftovers_due)
         ddns, looked_at = self.desired.ddns, self.observed.addresses_looked_at
         if ddns is not None and (looked_at is None or self._waited(looked_at, ddns.every)):
             yield KeepAddresses(settings=ddns)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _KEPT = 2
 
 _OK = 200
+_SECONDS = 10.0
 _TOO_MANY = 429
 _SERVER_ERROR = 500
 _UNAUTHORIZED = frozenset({401, 403})
@@ -63,6 +64,7 @@ class AcmeDns:
         Return the zone of the one name that it holds, as `ports.DnsProvider` says.
         """
         if name == self._domain:
+            await self._reach(name)
             return self._domain
         raise DnsError(
             Problem(
@@ -70,6 +72,16 @@ class AcmeDns:
                 detail=f"{name}: {self._name} holds {self._domain} alone; make {name} a CNAME to {self._domain}",
             )
         )
+
+    async def _reach(self, name: str) -> None:
+        """
+        Find out whether the server is there: whatever it answers.
+        """
+        try:
+            await self._http.request("GET", f"{self._endpoint}/health", timeout=_SECONDS)
+        except (HttpUnreachable, HttpDisconnected) as error:
+            detail = f"{name}: the acme-dns server of [dns.{self._name}] does not answer: {error}; is it running, and `endpoint` its URL?"
+            raise DnsError(Problem(type="dnsProvider", detail=detail)) from None
 
     async def name_servers(self, zone: str) -> frozenset[str] | None:
         """

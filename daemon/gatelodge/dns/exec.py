@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from typing import TYPE_CHECKING, cast
 
@@ -52,6 +53,7 @@ def make(settings: DnsSettings, parts: Parts) -> Exec:
         command=cast("tuple[str, ...]", settings.options["command"]),
         seconds=cast("dt.timedelta", timeout).total_seconds() if timeout else _SECONDS,
         ttl=settings.ttl,
+        zone=cast("str | None", settings.options.get("zone")),
         resolver=parts.resolver,
     )
 
@@ -62,9 +64,17 @@ class Exec:
     """
 
     def __init__(
-        self, *, name: str, command: tuple[str, ...], seconds: float, ttl: int | None, resolver: Resolver
+        self,
+        *,
+        name: str,
+        command: tuple[str, ...],
+        seconds: float,
+        ttl: int | None,
+        zone: str | None,
+        resolver: Resolver,
     ) -> None:
         self._name = name
+        self._zone = zone
         self._command = command
         self._seconds = seconds
         self._ttl = ttl
@@ -73,9 +83,18 @@ class Exec:
 
     async def zone_of(self, name: str) -> str:
         """
-        Return the zone that the public DNS has for a name, as `ports.DnsProvider` says: a program is not asked.
+        Return the configured zone, else the one that the public DNS has for a name, as `ports.DnsProvider` says. The program is not
+        asked, only looked for.
         """
-        return (await self._resolver.authority(name)).zone
+        if shutil.which(self._command[0]) is None:
+            detail = f"{name}: {self._command[0]} of [dns.{self._name}] is no program that can be run; give its absolute path, and make "
+            raise DnsError(Problem(type="dnsProvider", detail=f"{detail}it executable"))
+        if self._zone is None:
+            return (await self._resolver.authority(name)).zone
+        if name == self._zone or name.endswith(f".{self._zone}"):
+            return self._zone
+        detail = f"{name}: `zone` of [dns.{self._name}] is {self._zone}; use another provider for this name"
+        raise DnsError(Problem(type="dnsZone", detail=detail))
 
     async def name_servers(self, zone: str) -> frozenset[str] | None:
         """

@@ -87,7 +87,9 @@ _EXEC = ProviderKind(
             leaf=COMMAND, description="The program and its first arguments; add or remove, NAME and VALUE follow."
         ),
         "timeout": Option(leaf=DURATION, description="How long it may take. Default: 1m."),
+        "zone": Option(leaf=DOMAIN, description="The zone, when the public DNS should not be asked for it."),
     },
+    heeds=frozenset({"ttl"}),
     needs=(("command",),),
 )
 

@@ -114,12 +114,17 @@ class Solver(Protocol):
         """
         ...
 
-    def published(self, challenges: Sequence[Challenge]) -> AbstractAsyncContextManager[None]:
+    def published(
+        self, challenges: Sequence[Challenge], *, progress: Callable[[str], None] = ...
+    ) -> AbstractAsyncContextManager[None]:
         """
         Keep the answers to all challenges visible inside the context.
 
         Entering returns once they are seen to be visible, so that the CA may be told. Leaving, for any reason, takes
         exactly them away again, under a deadline of its own even when cancelled.
+
+        Args:
+            progress: told what is waited for.
 
         Raises:
             IssuanceError: they could not be made visible: `selfCheck` for http-01, the types of `DnsError` for dns-01; everything

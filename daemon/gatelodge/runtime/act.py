@@ -137,7 +137,8 @@ class Actor:
                 await self._store.delete(name)
                 self._events.emit("certificate.deleted", certificate=name)
             case SweepRecords(provider=provider):
-                await self._ledger.sweep(provider, gate.providers[provider])
+                kind = gate.desired.dns[provider].provider
+                await self._ledger.sweep(provider, gate.providers[provider], kind=kind)
             case KeepAddresses():
                 await self._keep_addresses(action, gate)
             case Cancel():

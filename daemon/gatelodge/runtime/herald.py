@@ -60,8 +60,8 @@ class Herald:
         """
         orphaned = {
             provider: names
-            for provider, names in look.observed.leftovers.items()
-            if provider not in look.gate.desired.dns
+            for (provider, kind), names in look.observed.leftovers.items()
+            if not look.gate.desired.publishes(provider, kind)
         }
         for provider, names in orphaned.items():
             if self._orphaned.get(provider) != names:
@@ -70,7 +70,7 @@ class Herald:
                     level="warning",
                     provider=provider,
                     records=list(names),
-                    error__detail=f"[dns.{provider}] is not in the configuration any more; put it back until they are swept, "
+                    error__detail=f"[dns.{provider}] is not in the configuration any more, or is another service now; put it back until they are swept, "
                     "or delete these TXT records by hand",
                 )
         self._orphaned = orphaned

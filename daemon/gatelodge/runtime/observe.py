@@ -58,6 +58,7 @@ async def observe(
         nginx=found,
         quarantines=journal.active_quarantines(),
         leftovers=ledger.leftovers,
+        leftovers_due=ledger.due,
         addresses_looked_at=addresses.facts.looked_at if addresses else None,
         offers=await adoption.offers(wanted) if adoption else {},
         requests=requests,

@@ -36,7 +36,7 @@ def report(look: Look, now: dt.datetime) -> dict[str, Any]:
         "nginx": _nginx(look),
         "sites": [_site(site, look) for site in desired.sites],
         "ddns": _addresses(look),
-        "leftovers": {provider: list(names) for provider, names in observed.leftovers.items()},
+        "leftovers": {provider: list(names) for (provider, _), names in observed.leftovers.items()},
         "certificates": [_certificate(name, desired, observed, now) for name in (*names, *unused)],
         "next": [describe(action) for action in look.plan.actions],
         "look_at": look.plan.look_at.isoformat(),

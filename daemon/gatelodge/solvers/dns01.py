@@ -20,7 +20,7 @@ from gatelodge.together import together
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from gatelodge.model import Name
     from gatelodge.ports import Challenge, DnsProvider, Resolver
@@ -36,14 +36,16 @@ class Dns01:
     """
 
     def __init__(
-        self, *, name: str, provider: DnsProvider, ledger: Ledger, resolver: Resolver, wait: dt.timedelta
+        self, *, name: str, kind: str, provider: DnsProvider, ledger: Ledger, resolver: Resolver, wait: dt.timedelta
     ) -> None:
         """
         Args:
             name: the NAME of its `[dns.NAME]`.
+            kind: what that is: `aliyun`.
             wait: how long a record may take to be at all name servers.
         """
         self._name = name
+        self._kind = kind
         self._provider = provider
         self._ledger = ledger
         self._resolver = resolver
@@ -64,7 +66,9 @@ class Dns01:
         return {name: problem for name, problem in zip(names, problems, strict=True) if problem is not None}
 
     @contextlib.asynccontextmanager
-    async def published(self, challenges: Sequence[Challenge]) -> AsyncIterator[None]:
+    async def published(
+        self, challenges: Sequence[Challenge], *, progress: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[None]:
         """
         Keep the answers visible, as `ports.Solver` says.
         """
@@ -74,8 +78,8 @@ class Dns01:
                 TxtRecord(zone=zone, name=where, value=_value(challenge))
                 for challenge, (zone, where) in zip(challenges, places, strict=True)
             ]
-            async with self._ledger.published(self._name, self._provider, records):
-                await self._resolver.wait_for(_wanted(records), kind="TXT", within=self._wait)
+            async with self._ledger.published(self._name, self._provider, records, kind=self._kind):
+                await self._resolver.wait_for(_wanted(records), kind="TXT", within=self._wait, progress=progress)
                 yield
         except DnsError as error:
             raise IssuanceError(error.problem) from error
@@ -97,8 +101,8 @@ class Dns01:
             DnsError: nothing that is put there would be seen.
         """
         asked = f"_acme-challenge.{name.removeprefix('*.')}"
-        where = await self._led_to(asked)
-        if alias is not None and where not in {None, alias}:
+        where = asked if alias == asked else await self._led_to(asked)
+        if alias is not None and where not in {None, alias} and where != await self._led_to(alias):
             found = "is no CNAME" if where == asked else f"leads to {where}"
             raise DnsError(
                 Problem(
@@ -107,9 +111,21 @@ class Dns01:
                 )
             )
         where = where or alias or asked
-        zone = await self._provider.zone_of(where)
+        try:
+            zone = await self._provider.zone_of(where)
+        except DnsError as error:
+            if where == asked or alias is not None or error.problem.type != "dnsZone":
+                raise
+            # A CNAME for all names of a zone (`*`), as homes have one to their dynamic address, is none for a name that has a record.
+            where, zone = asked, await self._own_zone(asked, error)
         await self._delegated(name, where, zone)
         return zone, where
+
+    async def _own_zone(self, asked: str, error: DnsError) -> str:
+        try:
+            return await self._provider.zone_of(asked)
+        except DnsError:
+            raise error from None
 
     async def _led_to(self, asked: str) -> str | None:
         """

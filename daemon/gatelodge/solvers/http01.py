@@ -19,7 +19,7 @@ from gatelodge.model import is_wildcard
 from gatelodge.solvers import webroot_files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from gatelodge.model import Name
     from gatelodge.ports import Challenge, Clock, Http
@@ -76,10 +76,13 @@ class Webroot:
         }
 
     @contextlib.asynccontextmanager
-    async def published(self, challenges: Sequence[Challenge]) -> AsyncIterator[None]:
+    async def published(
+        self, challenges: Sequence[Challenge], *, progress: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[None]:
         """
         Keep the answers visible, as `ports.Solver` says.
         """
+        del progress
         if self._unswept:
             self._unswept = False
             webroot_files.sweep(self._directory, before=(self._clock.now() - _OLD).timestamp())

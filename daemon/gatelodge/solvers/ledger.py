@@ -2,8 +2,9 @@
 Keeps a ledger of the TXT records that are ours, so that each of them is gone in the end, whatever happens to this process.
 
 A record is written down before its provider is asked to add it, and crossed out once the provider said that it is gone: so one
-that a crash, a cancellation or a dead provider left behind is known, and is swept later. What is not in the ledger is never
-touched. It decides neither what is published nor when to try again.
+that a crash, a cancellation or a dead provider left behind is known, and is swept later. A record whose adding never came to an end may
+still come, though it is not there when it is looked for: it is looked for again. What is not in the ledger is never touched. It decides
+neither what is published nor when to try again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import datetime as dt
 import weakref
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,6 @@ from gatelodge.ports import TxtRecord
 from gatelodge.together import together
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from gatelodge.model import JsonObject
@@ -35,16 +36,23 @@ _AT_ONCE = 20
 _GOODBYE = 60.0
 _HASTY_GOODBYE = 4.0
 
+#: A request that nobody waits for any more has been carried out by then, or never will be. Those of our adapters end in half of it.
+SETTLED = dt.timedelta(minutes=1)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
     """
-    A record that is there, may be there, or is about to be. `known_as` is the provider's name for it, once that was learned.
+    A record that is there, may be there, or is about to be: through which `[dns.NAME]`, of which kind that was, and since when. `known_as`
+    is the provider's name for it, once that was learned; `added` says that the provider said so.
     """
 
     provider: str
+    kind: str
     record: TxtRecord
+    at: dt.datetime
     known_as: str | None = None
+    added: bool = False
 
     @property
     def key(self) -> str:
@@ -53,7 +61,8 @@ class _Entry:
 
 class Ledger:
     """
-    The DNS records of one state directory. Providers are known by the NAME of their `[dns.NAME]`.
+    The DNS records of one state directory. Providers are known by the NAME of their `[dns.NAME]` and the kind that it is: under another
+    kind the NAME means another service.
     """
 
     def __init__(self, *, documents: Documents, clock: Clock, events: Events) -> None:
@@ -63,6 +72,8 @@ class Ledger:
         self._entries: dict[str, _Entry] = {}
         # Two orders can share an authorization, and with it a record: the last one out takes it away.
         self._uses: collections.Counter[str] = collections.Counter()
+        # Looked for in vain, before they were settled.
+        self._missed: set[str] = set()
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -74,30 +85,48 @@ class Ledger:
             StateError: it cannot be read.
         """
         for key, document in (await self._documents.list(KIND)).items():
-            with contextlib.suppress(KeyError, TypeError):
+            with contextlib.suppress(KeyError, TypeError, ValueError):
                 self._entries[key] = _read(document)
 
     @property
-    def leftovers(self) -> Mapping[str, tuple[str, ...]]:
+    def leftovers(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
         """
-        The names of the records that nobody uses any more and that are not known to be gone, by provider.
+        The names of the records that nobody uses any more and that are to be taken away now, by NAME and kind of their provider.
         """
-        found: dict[str, list[str]] = {}
+        found: dict[tuple[str, str], list[str]] = {}
         for key, entry in self._entries.items():
-            if not self._uses[key]:
-                found.setdefault(entry.provider, []).append(entry.record.name)
+            if not self._uses[key] and (key not in self._missed or self._settled(entry)):
+                found.setdefault((entry.provider, entry.kind), []).append(entry.record.name)
         return {provider: tuple(sorted(set(names))) for provider, names in found.items()}
 
+    @property
+    def due(self) -> dt.datetime | None:
+        """
+        When the next of those is to be looked for that was looked for too early.
+        """
+        early = [self._entries[key] for key in self._missed if key in self._entries]
+        return min((entry.at + SETTLED for entry in early if not self._settled(entry)), default=None)
+
+    def _settled(self, entry: _Entry) -> bool:
+        now = self._clock.now()
+        return entry.added or not entry.at <= now < entry.at + SETTLED
+
     @contextlib.asynccontextmanager
-    async def published(self, name: str, provider: DnsProvider, records: Sequence[TxtRecord]) -> AsyncIterator[None]:
+    async def published(
+        self, name: str, provider: DnsProvider, records: Sequence[TxtRecord], *, kind: str = ""
+    ) -> AsyncIterator[None]:
         """
         Keep records published inside the context. Leaving takes exactly them away, under a deadline of its own.
+
+        Args:
+            kind: what `[dns.NAME]` is: `aliyun`.
 
         Raises:
             DnsError: the provider could not add one; those that it added are taken away again.
             StateError: one could not be written down; the provider was not asked for that one.
         """
-        entries = [_Entry(provider=name, record=record) for record in dict.fromkeys(records)]
+        now = self._clock.now()
+        entries = [_Entry(provider=name, kind=kind, record=record, at=now) for record in dict.fromkeys(records)]
         for entry in entries:
             self._uses[entry.key] += 1
         try:
@@ -108,23 +137,27 @@ class Ledger:
                 self._uses[entry.key] -= 1
             await self._take_away(name, provider, [entry.key for entry in entries])
 
-    async def sweep(self, name: str, provider: DnsProvider) -> None:
+    async def sweep(self, name: str, provider: DnsProvider, *, kind: str = "") -> None:
         """
-        Take a provider's leftovers away.
+        Take a provider's leftovers away. What was added through another kind of the same NAME stays.
 
         Raises:
             DnsError: some are still there.
         """
-        keys = [key for key, entry in self._entries.items() if entry.provider == name and not self._uses[key]]
+        mine = {(name, kind), (name, "")}
+        keys = [
+            key for key, entry in self._entries.items() if (entry.provider, entry.kind) in mine and not self._uses[key]
+        ]
         await together(self._remove(key, provider) for key in keys)
 
     async def _add(self, entry: _Entry, provider: DnsProvider) -> None:
         async with self._turn(entry.key), self._slots:
-            if self._uses[entry.key] > 1 and entry.key in self._entries:
+            before = self._entries.get(entry.key)
+            if self._uses[entry.key] > 1 and before is not None and before.added:
                 return  # another order shares it, and added it
             await self._write(entry)
             known_as = await provider.add(entry.record)
-            await self._write(dataclasses.replace(entry, known_as=known_as))
+            await self._write(dataclasses.replace(entry, known_as=known_as, added=True))
         self._events.emit(
             "dns.record.added", provider=entry.provider, zone=entry.record.zone, record=entry.record.name, type="TXT"
         )
@@ -135,6 +168,10 @@ class Ledger:
             if entry is None or self._uses[key]:
                 return
             await provider.remove(entry.record, entry.known_as)
+            if not self._settled(entry):
+                self._missed.add(key)
+                return
+            self._missed.discard(key)
             del self._entries[key]
             await self._cross_out(key)
         self._events.emit(
@@ -143,15 +180,29 @@ class Ledger:
 
     async def _take_away(self, name: str, provider: DnsProvider, keys: Sequence[str]) -> None:
         task = asyncio.current_task()
-        seconds = _HASTY_GOODBYE if task is not None and task.cancelling() else _GOODBYE
-        why = f"{name} did not answer within {seconds:g} s"
+        hasty = task is not None and task.cancelling() > 0
+        try:
+            why = await self._removed(provider, keys, seconds=_HASTY_GOODBYE if hasty else _GOODBYE)
+        except asyncio.CancelledError:
+            # Told to stop while it was at it: what is left is taken away in a hurry.
+            self._tell_left(name, keys, await self._removed(provider, keys, seconds=_HASTY_GOODBYE))
+            raise
+        self._tell_left(name, keys, why)
+
+    async def _removed(self, provider: DnsProvider, keys: Sequence[str], *, seconds: float) -> str:
+        """
+        Take records away, and return why some may be left.
+        """
         try:
             async with asyncio.timeout(seconds):
                 await together(self._remove(key, provider) for key in keys)
         except DnsError as error:
-            why = str(error)
+            return str(error)
         except TimeoutError:
-            pass
+            return f"it could not be done within {seconds:g} s"
+        return "adding them was cut short, and they may still come"
+
+    def _tell_left(self, name: str, keys: Sequence[str], why: str) -> None:
         left = sorted({self._entries[key].record.name for key in keys if key in self._entries and not self._uses[key]})
         if left:
             self._events.emit(
@@ -166,7 +217,7 @@ class Ledger:
         return self._turns.setdefault(key, asyncio.Lock())
 
     async def _write(self, entry: _Entry) -> None:
-        await self._documents.put(KIND, entry.key, _document(entry, self._clock.now()))
+        await self._documents.put(KIND, entry.key, _document(entry))
         self._entries[entry.key] = entry
 
     async def _cross_out(self, key: str) -> None:
@@ -179,14 +230,16 @@ class Ledger:
             self._events.emit("state.failed", level="error", error__detail=str(error))
 
 
-def _document(entry: _Entry, at: dt.datetime) -> JsonObject:
+def _document(entry: _Entry) -> JsonObject:
     return {
         "provider": entry.provider,
+        "kind": entry.kind,
         "zone": entry.record.zone,
         "name": entry.record.name,
         "value": entry.record.value,
         "known_as": entry.known_as,
-        "at": at.isoformat(),
+        "added": entry.added,
+        "at": entry.at.isoformat(),
     }
 
 
@@ -194,6 +247,9 @@ def _read(document: JsonObject) -> _Entry:
     known_as = document["known_as"]
     return _Entry(
         provider=str(document["provider"]),
+        kind=str(document.get("kind", "")),
+        at=dt.datetime.fromisoformat(str(document["at"])),
+        added=bool(document.get("added", known_as is not None)),
         record=TxtRecord(zone=str(document["zone"]), name=str(document["name"]), value=str(document["value"])),
         known_as=None if known_as is None else str(known_as),
     )

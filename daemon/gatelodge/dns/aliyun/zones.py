@@ -58,6 +58,9 @@ class Zones:
         self._known: dict[str, Zone] = {}
         self._listed_at: float | None = None
         self._listing = asyncio.Lock()
+        self._failed: tuple[float, DnsError] | None = None
+        # Zones whose name servers Alidns does not tell.
+        self._untold: set[str] = set()
 
     async def holding(self, name: str) -> str:
         """
@@ -101,17 +104,18 @@ class Zones:
             DnsError: it cannot be asked.
         """
         known = (await self._list(FRESH)).get(zone)
-        if known is None or not known.servers:
+        if (known is None or not known.servers) and zone not in self._untold:
             try:
                 parameters = {"DomainName": known.spelling if known else zone}
                 said = await self._api.call("DescribeDomainInfo", parameters, what=zone)
             except Refusal as refusal:
                 if refusal.meaning is Meaning.PERMISSION:
+                    self._untold.add(zone)
                     return None
                 raise refusal.about(zone) from None
             known = Zone(name=zone, spelling=known.spelling if known else zone, servers=_servers(said))
             self._known[zone] = known
-        return known.servers or None
+        return (known.servers or None) if known else None
 
     def forget(self) -> None:
         """
@@ -121,17 +125,23 @@ class Zones:
 
     async def _list(self, oldest: float) -> Mapping[str, Zone]:
         """
-        Return the zones as listed at most so many seconds ago. Who comes while they are listed waits for that.
+        Return the zones as listed at most so many seconds ago. Who comes while they are listed waits for that, also for its failure.
         """
+        came = self._clock.monotonic()
         async with self._listing:
+            if self._failed is not None and self._failed[0] > came:
+                raise self._failed[1]
             now = self._clock.monotonic()
             if self._listed_at is None or now - self._listed_at > oldest:
                 found: dict[str, Zone] = {}
                 try:
                     async for page in self._api.pages("DescribeDomains", {}, size=_A_PAGE, what=self._account):
                         found |= {zone.name: zone for zone in _zones(page)}
-                except Refusal as refusal:
-                    raise refusal.about(f"the zones of {self._account}") from None
+                except (Refusal, DnsError) as error:
+                    about = f"the zones of {self._account}"
+                    told = error.about(about) if isinstance(error, Refusal) else error
+                    self._failed = (self._clock.monotonic(), told)
+                    raise told from None
                 self._known, self._listed_at = found, self._clock.monotonic()
             return self._known
 

@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from gatelodge.dns.lexicon.threads import Ticket
     from gatelodge.dns.providers import Parts
     from gatelodge.model import DnsSettings
-    from gatelodge.ports import Resolver, Standing, TxtRecord
+    from gatelodge.ports import Clock, Resolver, Standing, TxtRecord
 
 _Answer = TypeVar("_Answer")
+
+#: A service that let us in will do so for this long. Seconds.
+_FRESH = 60.0
 
 #: Seconds to connect, and between two parts of an answer, where a service of dns-lexicon sets none.
 _HTTP_SECONDS = (10.0, 30.0)
@@ -42,7 +45,7 @@ def make(settings: DnsSettings, parts: Parts) -> Lexicon:
     """
     Make the provider of a `[dns.NAME]`.
     """
-    return Lexicon(settings=settings, resolver=parts.resolver, threads=Threads())
+    return Lexicon(settings=settings, resolver=parts.resolver, threads=Threads(), clock=parts.clock)
 
 
 class Lexicon:
@@ -50,7 +53,7 @@ class Lexicon:
     Implements `ports.AddressProvider`.
     """
 
-    def __init__(self, *, settings: DnsSettings, resolver: Resolver, threads: Threads) -> None:
+    def __init__(self, *, settings: DnsSettings, resolver: Resolver, threads: Threads, clock: Clock) -> None:
         zone = settings.options.get("zone")
         self._zone = str(zone) if zone is not None else None
         self._account = Account(
@@ -61,17 +64,29 @@ class Lexicon:
         )
         self._resolver = resolver
         self._threads = threads
+        self._clock = clock
+        self._reached: dict[str, float] = {}
 
     async def zone_of(self, name: str) -> str:
         """
-        Return the configured zone, else the one that the public DNS has for a name, as `ports.DnsProvider` says.
+        Return the configured zone, else the one that the public DNS has for a name, as `ports.DnsProvider` says. The service is asked for
+        it, so that a key that is refused shows before a CA is asked.
         """
         if self._zone is None:
-            return (await self._resolver.authority(name)).zone
+            zone = (await self._resolver.authority(name)).zone
+            await self._reach(zone, name)
+            return zone
         if name == self._zone or name.endswith(f".{self._zone}"):
+            await self._reach(self._zone, name)
             return self._zone
         detail = f"{name}: `zone` of [dns.{self._account.name}] is {self._zone}; use another provider for this name"
         raise DnsError(Problem(type="dnsZone", detail=detail))
+
+    async def _reach(self, zone: str, name: str) -> None:
+        reached = self._reached.get(zone)
+        if reached is None or self._clock.monotonic() - reached > _FRESH:
+            await self._do(zone, name, lambda _: None)
+            self._reached[zone] = self._clock.monotonic()
 
     async def name_servers(self, zone: str) -> frozenset[str] | None:
         """

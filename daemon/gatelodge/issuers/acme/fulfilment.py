@@ -20,7 +20,7 @@ from gatelodge.issuers.acme import received
 from gatelodge.issuers.acme.choice import choose
 from gatelodge.model import is_wildcard
 from gatelodge.ports import Challenge, Issued
-from gatelodge.together import together
+from gatelodge.together import entered, together
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -160,6 +160,7 @@ class Fulfilment:
         self._progress(f"making the answers for {_listed(authorizations)} visible")
         began = self._clock.monotonic()
         chosen = [(each, *self._way(each, by)) for each, by in await self._choose(authorizations)]
+        ways = []
         for solver in self._solvers:
             answers = [
                 Challenge(
@@ -172,7 +173,8 @@ class Fulfilment:
                 if by is solver
             ]
             if answers:
-                await published.enter_async_context(solver.published(answers))
+                ways.append(solver.published(answers, progress=self._progress))
+        await published.enter_async_context(entered(ways))
         # Name servers take their time, and the deadline is for the CA.
         self._deadline += self._clock.monotonic() - began
         # One that is being checked already was answered before a crash.
