@@ -29,6 +29,8 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from gatelodge.demo.visitor import Visitor
+
 pytestmark = pytest.mark.live
 
 WIKI, CLOUD = "wiki.example.test", "cloud.example.test"
@@ -156,6 +158,7 @@ async def test_moving_from_another_tool_shows_nobody_a_bad_certificate(home: Hom
     )
     await home.his.type("-s", "reload")
     old_visitor, stop = gate.visitor.trusting(old_ca), threading.Event()
+    await until(lambda: asyncio.to_thread(_welcome, old_visitor))
     asking = asyncio.get_running_loop().run_in_executor(None, old_visitor.keep_asking, WIKI, stop)
     os.kill(gate.ca.pid, signal.SIGSTOP)
     try:
@@ -179,6 +182,13 @@ async def test_moving_from_another_tool_shows_nobody_a_bad_certificate(home: Hom
     await gate.serving(WIKI)
     assert (await gate.saw("certificate.issued"))["reason"] == "another tool's is served meanwhile"
     assert _state_of(gate.folder / "letsencrypt") == before
+
+
+def _welcome(visitor: Visitor) -> bool:
+    try:
+        return visitor.get(WIKI)[0] == 200
+    except OSError:
+        return False
 
 
 def _state_of(folder: Path) -> dict[str, tuple[bytes, int]]:

@@ -330,3 +330,19 @@ def test_linked_folders_are_used(top: Path, tmp_path: Path) -> None:
     prepare(str(top))
     assert (top / "log").is_symlink()
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o750
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can give a folder to another group")
+@pytest.mark.parametrize(("group", "mode"), [(None, 0o700), (WORKERS, 0o770)])
+def test_the_mailbox_is_the_daemons_before_any_script_comes(top: Path, group: int | None, mode: int) -> None:
+    """
+    Made by the script it would be root's, and no request could be written.
+    """
+    prepare(str(top), nginx_group=group, nginx_writes=True)
+    made = (top / "nginx" / "mailbox").stat()
+
+    assert (stat.S_IMODE(made.st_mode), made.st_uid) == (mode, os.geteuid())
+    if group is not None:
+        assert made.st_gid == group
+    prepare(str(top), nginx_group=group, nginx_writes=True)
+    assert modes(top)["nginx/mailbox"] == mode

@@ -138,7 +138,8 @@ def _nginx_line(document: dict[str, Any]) -> str:
         return daemon + click.style(f"nginx {nginx['version']} does not run.", fg="red")
     draining = f", {nginx['draining_workers']} old workers finish" if nginx["draining_workers"] else ""
     proof = "proven" if nginx["proven"] else click.style("not proven", fg="yellow")
-    return f"{daemon}nginx {nginx['version']} runs (pid {nginx['pid']}), generation {nginx['generation']} {proof}{draining}."
+    pid = f" (pid {nginx['pid']})" if nginx["pid"] else ""  # others' may be anywhere
+    return f"{daemon}nginx {nginx['version']} runs{pid}, generation {nginx['generation']} {proof}{draining}."
 
 
 def _troubles(document: dict[str, Any]) -> list[str]:

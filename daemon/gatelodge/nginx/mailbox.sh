@@ -115,7 +115,6 @@ serve() {
 
 # A swap that has no answer was cut short: nobody knows whether nginx takes that tree.
 begin() {
-  mkdir -p "$box" 2>/dev/null
   if [ -f "$box/undo" ]; then
     read -r before <"$box/undo"
     case $before in none) swap none ;; ''|*[!0-9]*) ;; *) if [ -d "$folder/generations/$before" ]; then swap "$before"; fi ;; esac
@@ -134,12 +133,12 @@ stay() {
   done
 }
 
-# The daemon may come later than nginx.
-await() { while [ ! -d "$folder" ]; do nap; done; }
+# The daemon may come later than nginx; it makes the mailbox, which is the daemon's.
+await() { while [ ! -d "$box" ]; do nap; done; }
 
 case ${1:-} in
-  --once) [ -d "$folder" ] || exit 0; begin; if [ -f "$box/request" ]; then serve; fi ;;
+  --once) [ -d "$box" ] || exit 0; begin; if [ -f "$box/request" ]; then serve; fi ;;
   --stay) await; begin; stay ;;
-  '') if [ -d "$folder" ]; then begin; fi; (await; if [ ! -f "$box/about" ]; then begin; fi; stay) </dev/null & ;;
-  *) if [ -d "$folder" ]; then begin; fi; (await; if [ ! -f "$box/about" ]; then begin; fi; stay) </dev/null & exec "$@" ;;
+  '') if [ -d "$box" ]; then begin; fi; (await; if [ ! -f "$box/about" ]; then begin; fi; stay) </dev/null & ;;
+  *) if [ -d "$box" ]; then begin; fi; (await; if [ ! -f "$box/about" ]; then begin; fi; stay) </dev/null & exec "$@" ;;
 esac

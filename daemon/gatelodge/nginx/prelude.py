@@ -33,8 +33,8 @@ _PORT = "~:(?<gatelodge_digits>[0-9]{1,5})$"
 _NEAR = ("127.0.0.0/8", "::1")
 
 #: The same where nginx is on another machine or in another container: networks that are nobody's on the internet
-#: (RFC 1918, RFC 4193, RFC 4291 §2.5.6).
-_PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
+#: (RFC 1918, RFC 6598, RFC 4193, RFC 4291 §2.5.6).
+_PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,7 +196,7 @@ class Actor:
             # It was tried as it is, and nginx takes it again.
             await self._journal.release(site)
             self._events.emit("site.released", site=site)
-        if observed.nginx.running is None:
+        if observed.nginx.running is None and observed.nginx.ours:
             await self._journal.nginx_started(rendered.digest)
         self._events.emit(
             "nginx.started" if observed.nginx.running is None else "nginx.reloaded",

@@ -82,6 +82,9 @@ def _folders(top: Path, workers_group: int | None, nginx_group: int | None, *, w
         shared = nginx_group if name in NGINX_READS else None
         mode = 0o700 if shared is None else 0o770 if name == writable else 0o750
         yield _Folder(top / name, mode, shared, "it holds secrets")
+        if name == writable:
+            # Made here, and never by the script: it would be root's, and closed to us.
+            yield _Folder(top / name / "mailbox", 0o700 if shared is None else 0o770, shared, "requests stand there")
     for name in PUBLIC:
         yield _Folder(top / name, 0o755, None, "nginx serves it to anyone, and nobody else may write there")
     for name in WORKERS:
