@@ -19,10 +19,11 @@ from gatelodge.issuers import selfsigned
 from gatelodge.issuers.adopted import Adoptions
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
-from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByMailbox, LocalIssuer
+from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByHelper, ByMailbox, LocalIssuer
 from gatelodge.nginx import binary
 from gatelodge.nginx.commands import Commands
 from gatelodge.nginx.external import External
+from gatelodge.nginx.helper import Helper
 from gatelodge.nginx.mailbox import Mailbox
 from gatelodge.nginx.managed import Managed
 from gatelodge.nginx.render import Renderer
@@ -179,8 +180,15 @@ def current_sites(config: Config) -> dict[str, str]:
     Return the nginx text of each site, by file name, in the current tree.
     """
     trees = Trees(Path(config.state_directory) / "nginx")
-    number = trees.current()
+    number = _current(config, trees)
     return trees.site_texts(number) if number is not None else {}
+
+
+def _current(config: Config, trees: Trees) -> int | None:
+    if isinstance(config.nginx.reload, ByHelper):
+        folder = Path(config.state_directory) / "nginx"
+        return Helper(folder=folder, state_directory=config.state_directory, clock=SystemClock()).current()
+    return trees.current()
 
 
 def external(*, state_directory: str, settings: NginxSettings, clock: Clock) -> External:
@@ -193,9 +201,11 @@ def external(*, state_directory: str, settings: NginxSettings, clock: Clock) -> 
     reloading: Reloading
     if isinstance(settings.reload, ByCommands):
         reloading = Commands(trees=trees, settings=settings, by=settings.reload, ours=str(folder), clock=clock)
+    elif isinstance(settings.reload, ByHelper):
+        reloading = Helper(folder=folder, state_directory=state_directory, clock=clock)
     else:
-        reloading = Mailbox(folder=folder, state_directory=state_directory, group=group, clock=clock)
-    return External(folder=folder, trees=trees, reloading=reloading, settings=settings, clock=clock)
+        reloading = Mailbox(folder=folder, trees=trees, state_directory=state_directory, group=group, clock=clock)
+    return External(trees=trees, reloading=reloading, settings=settings, clock=clock)
 
 
 class _Gates:

@@ -63,6 +63,10 @@ _TABLE = [
     ('[nginx]\nmode = "external"\nuser = "www-data"  #!', "nginx.user", "means nothing for an nginx that others run"),
     ('[nginx]\nmode = "external"\ndrain = "1m"  #!', "nginx.drain", "means nothing for an nginx that others run"),
     ('[nginx]\nmode = "external"\nreload = "mailbox"\nbinary = "/x"  #!', "nginx.binary", "means nothing"),
+    ('[nginx]\nreload = "helper"  #!', "nginx.reload", "means nothing for an nginx that Gatelodge runs"),
+    ('[nginx]\nmode = "external"\nreload = "helper"\nbinary = "/x"  #!', "nginx.binary", "the helper is told which nginx"),
+    ('[nginx]\nmode = "external"\nreload = "helper"\ngroup = "x"  #!', "nginx.group", "the helper and nginx's master are root"),
+    ('[nginx]\nmode = "external"\nreload = "helpr"  #!', "nginx.reload", 'write "mailbox", "helper", or'),
     ('[nginx]\nmode = "external"\nreload = ["nginx"]  #!', "nginx.reload", "no list of commands"),
     ('[nginx]\nmode = "external"\nreload = []  #!', "nginx.reload", "no list of commands"),
     ('[nginx]\nmode = "external"\nreload = [["./reload"]]  #!', "nginx.reload", "not an absolute path"),
@@ -134,6 +138,7 @@ _TABLE = [
     ('sites."a.lan" = "http://wiki/a b"  #!', 'sites."a.lan"', "holds what no URL may"),
     ('sites."a.lan" = "http://wi\\tki"  #!', 'sites."a.lan"', "neither a name nor an address"),
     ('sites."a.lan" = "http://a b/"  #!', 'sites."a.lan"', "neither a name nor an address"),
+    ('sites."a.lan" = "http://unix:80"  #!', 'sites."a.lan"', "for the path of a socket"),
     ('sites."a.lan" = "http://300.1.1.1/"  #!', 'sites."a.lan"', "neither a name nor an address"),
     ('sites."a.lan" = "http://::1/"  #!', 'sites."a.lan"', "no host that can be reached"),
     # Routes.

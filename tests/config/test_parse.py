@@ -16,6 +16,7 @@ from gatelodge.config.read import read
 from gatelodge.config.shape import AcmeSection, CertificateSection, Config, SiteSection, Tls
 from gatelodge.model import (
     ByCommands,
+    ByHelper,
     ByMailbox,
     CertificateAuthority,
     KeyKind,
@@ -400,7 +401,7 @@ def test_a_file_from_windows_is_read() -> None:
     assert read("\ufeff[nginx]\r\nhttp_port = 8080\r\n").nginx.http_port == 8080
 
 
-def test_somebody_elses_nginx_is_told_by_commands_or_a_mailbox() -> None:
+def test_somebody_elses_nginx_is_told_by_commands_a_mailbox_or_the_helper() -> None:
     """
     Without a word, by its own program's. Others are not asked for theirs.
     """
@@ -413,4 +414,6 @@ def test_somebody_elses_nginx_is_told_by_commands_or_a_mailbox() -> None:
     assert parse({"nginx": given}).nginx.reload == ByCommands(commands=(("sudo", "nginx", "-s", "reload"),))
     far = parse({"nginx": {"mode": "external", "reload": "mailbox", "address": "172.18.0.3", "group": "nginx"}}).nginx
     assert (far.reload, far.group, far.default_server) == (ByMailbox(), "nginx", None)
+    guarded = parse({"nginx": {"mode": "external", "reload": "helper"}}).nginx
+    assert (guarded.reload, guarded.address, guarded.group) == (ByHelper(), "127.0.0.1", None)
     assert parse({"nginx": {"mode": "managed"}}).nginx.reload is None

@@ -115,6 +115,18 @@ async def test_a_renewal_is_a_tree_of_its_own(his: Others) -> None:
     await until(lambda: _runs(nginx, second))
 
 
+async def test_a_worker_that_leaves_is_not_believed(his: Others) -> None:
+    """
+    nginx's old workers answer for a moment beside the new ones: no look in that moment says that the tree before is served.
+    """
+    nginx = his.external()
+    await served(his, nginx, WIKI)
+    second = await served(his, nginx, WIKI, CLOUD)
+    told = {(await nginx.observe()).running for _ in range(50)}
+
+    assert told == {second}
+
+
 async def _runs(nginx: External, number: int | None) -> bool:
     return (await nginx.observe()).running == number
 
@@ -331,7 +343,7 @@ async def test_another_path_for_the_same_folder_is_refused(mailbox: Others) -> N
     """
     nginx = mailbox.external()
     rendered = tree(mailbox, WIKI)
-    nginx._reloading._state_directory = "/elsewhere"  # type: ignore[attr-defined]
+    nginx._reloading._letters._state_directory = "/elsewhere"  # type: ignore[attr-defined]
     with pytest.raises(NginxAway, match="mount it at the same path in both places"):
         await nginx.apply(rendered)
 

@@ -166,10 +166,15 @@ class Others(HisNginx):
         else:
             settings = dataclasses.replace(self.home.settings, reload=ByMailbox())
             self.reloading = Mailbox(
-                folder=folder, state_directory=str(self.home.state), group=None, clock=clock, seconds=seconds
+                folder=folder,
+                trees=trees,
+                state_directory=str(self.home.state),
+                group=None,
+                clock=clock,
+                seconds=seconds,
             )
         self.home.settings = settings
-        return External(folder=folder, trees=trees, reloading=self.reloading, settings=settings, clock=clock)
+        return External(trees=trees, reloading=self.reloading, settings=settings, clock=clock)
 
     def render(self) -> Rendered:
         """
@@ -187,6 +192,8 @@ async def others(program: str, way: str, *, own: str = "", start: bool = True) -
     async with house(program) as home:
         folder = home.state / "his"
         folder.mkdir(mode=0o755)
+        if way == "mailbox":
+            (home.state / "nginx" / "mailbox").mkdir(mode=0o700)
         found = Others(home=home, folder=folder, state=home.state, program=program, way=way, own=own)
         found.write()
         try:

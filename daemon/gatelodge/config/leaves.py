@@ -20,6 +20,7 @@ from gatelodge.model import (
     NO_SOURCE,
     AddressSource,
     ByCommands,
+    ByHelper,
     ByMailbox,
     KeyKind,
     Listener,
@@ -179,15 +180,20 @@ class Mode(enum.StrEnum):
     EXTERNAL = "external"
 
 
+_RELOADS: Mapping[str, Reload] = {"mailbox": ByMailbox(), "helper": ByHelper()}
+
+
 def _reload(value: str | list[object]) -> Reload:
     """
-    Read how somebody else's nginx is told to reload: "mailbox", or commands.
+    Read how somebody else's nginx is told to reload: "mailbox", "helper", or commands.
     """
-    if value == "mailbox":
-        return ByMailbox()
+    if isinstance(value, str) and value in _RELOADS:
+        return _RELOADS[value]
     if isinstance(value, list) and value and all(isinstance(words, list) for words in value):
         return ByCommands(commands=tuple(texts.command(words) for words in value if isinstance(words, list)))
-    raise Unreadable("it is no list of commands", 'write "mailbox", or [["nginx", "-t"], ["nginx", "-s", "reload"]]')
+    raise Unreadable(
+        "it is no list of commands", 'write "mailbox", "helper", or [["nginx", "-t"], ["nginx", "-s", "reload"]]'
+    )
 
 
 def _default_server(value: str | bool) -> bool | None:  # noqa: FBT001 - a value of the TOML
@@ -246,7 +252,9 @@ Folder: TypeAlias = Annotated[str, _text(texts.nginx_path, "an absolute path", p
 File: TypeAlias = Annotated[str, _text(texts.path, "an absolute path", pattern="^/")]
 Socket: TypeAlias = Annotated[str, _text(texts.socket, "an absolute path", pattern="^/")]
 Program: TypeAlias = Annotated[str, _text(texts.program, "a program", examples=["nginx", "/usr/sbin/nginx"])]
-AccessLog: TypeAlias = Annotated[str, _text(texts.access_log, '"off", "stdout" or an absolute path', pattern="^(off$|stdout$|/)")]
+AccessLog: TypeAlias = Annotated[
+    str, _text(texts.access_log, '"off", "stdout" or an absolute path', pattern="^(off$|stdout$|/)")
+]
 User: TypeAlias = Annotated[str, _text(texts.user, "a user name", examples=["www-data"])]
 Email: TypeAlias = Annotated[str, _text(texts.email, "an e-mail address", format="email")]
 Profile: TypeAlias = Annotated[str, _text(texts.profile, "a profile's name", examples=["shortlived"])]
@@ -293,10 +301,10 @@ ReloadKind: TypeAlias = Annotated[
     Leaf(
         takes=(str, list),
         read=_reload,
-        wanted='"mailbox" or a list of commands',
+        wanted='"mailbox", "helper" or a list of commands',
         schema={
             "anyOf": [
-                {"const": "mailbox"},
+                {"enum": list(_RELOADS)},
                 {
                     "type": "array",
                     "items": {"type": "array", "items": {"type": "string"}, "minItems": 1},

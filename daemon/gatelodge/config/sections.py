@@ -17,6 +17,7 @@ from gatelodge.config.suggest import nearest
 from gatelodge.model import (
     INTERNAL_HOST,
     ByCommands,
+    ByHelper,
     ByMailbox,
     CertificateAuthority,
     Listener,
@@ -52,6 +53,11 @@ _OF_OURS: Mapping[str, str] = {
     "default_server": 'write mode = "external" when others run nginx',
 }
 
+_OF_THE_HELPERS: Mapping[str, str] = {
+    "binary": "leave it out: the helper is told which nginx it is (docs/helper.md)",
+    "group": "leave it out: the helper and nginx's master are root, and read what they must",
+}
+
 
 def nginx(table: NginxTable, found: Mistakes) -> NginxSettings:
     """
@@ -65,6 +71,8 @@ def nginx(table: NginxTable, found: Mistakes) -> NginxSettings:
         idle = dict(_OF_OTHERS if external else _OF_OURS)
         if isinstance(reload, ByMailbox):
             idle["binary"] = "leave it out: the script in the other place asks the nginx that is there"
+        if isinstance(reload, ByHelper):
+            idle |= _OF_THE_HELPERS
         if external and table.access_log == "stdout":
             found.add(("nginx", "access_log"), "the nginx is others', and does not write to us", "write a path")
         for key, remedy in idle.items():

@@ -127,7 +127,7 @@ class NginxTable:
         "managed (default): Gatelodge starts, watches and stops it. external: others do, and it includes our files."
     )
     reload: leaves.ReloadKind | None = _key(
-        'How an external one is told to reload: commands, or "mailbox". Default: nginx -t, nginx -s reload.'
+        'How an external one is told to reload: commands, "mailbox", or "helper". Default: nginx -t, nginx -s reload.'
     )
     group: leaves.User | None = _key(
         "The group that may read certificates and trees, for an external one without root."

@@ -23,6 +23,9 @@ _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5})
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _SERVICE = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 
+#: nginx reads `unix:` as the beginning of a path, also where an address is meant (ngx_parse_url).
+_SOCKET = "unix"
+
 #: RFC 3986 §3.3: pchar and "/".
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?")
 
@@ -125,6 +128,8 @@ def _service(host: str, text: str) -> str:
         return names.domain(name)
     if not _SERVICE.fullmatch(name) or re.fullmatch(r"[0-9]+", name.rpartition(".")[2]):
         raise Unreadable(f"the host of {quoted(text)} is neither a name nor an address", f"write {_UPSTREAM_EXAMPLE}")
+    if name == _SOCKET:
+        raise Unreadable(f"nginx takes {quoted(text)} for the path of a socket", "name that host otherwise")
     return name
 
 

@@ -25,6 +25,7 @@ from gatelodge.model.names import INTERNAL_HOST, JsonObject, Name, covers, file_
 from gatelodge.model.secret import Secret, SecretRef
 from gatelodge.model.sites import (
     ByCommands,
+    ByHelper,
     ByMailbox,
     Listener,
     NginxSettings,
@@ -46,6 +47,7 @@ __all__ = [
     "AddressSource",
     "Adopted",
     "ByCommands",
+    "ByHelper",
     "ByMailbox",
     "CertificateAuthority",
     "CertificateSpec",

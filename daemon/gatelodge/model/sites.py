@@ -146,8 +146,16 @@ class ByMailbox:
     """
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ByHelper:
+    """
+    Somebody else's nginx, whose master is root while the daemon is not: a helper of root's takes requests, checks each tree, and has
+    nginx read a copy of its own.
+    """
+
+
 #: How an nginx that is not ours is told to reload.
-Reload: TypeAlias = ByCommands | ByMailbox
+Reload: TypeAlias = ByCommands | ByMailbox | ByHelper
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

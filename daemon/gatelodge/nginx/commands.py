@@ -67,6 +67,18 @@ class Commands:
             known = self._strangers = (now, binary, listening(done.stdout.decode(errors="replace"), ours=self._ours))
         return known[2]
 
+    def current(self) -> int | None:
+        """
+        Read our own link, as `Reloading` says.
+        """
+        return self._trees.current()
+
+    def entry(self) -> str:
+        """
+        Return a path through our own link, as `Reloading` says.
+        """
+        return f"{self._ours}/current/http.con[f]"
+
     async def load(self, number: int | None) -> str:
         """
         Make a tree current and run the commands, as `Reloading` says.

@@ -22,7 +22,6 @@ from gatelodge.nginx.witness import Witness
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
-    from pathlib import Path
 
     from gatelodge.core.tree import Capabilities, Rendered
     from gatelodge.model import NginxSettings
@@ -33,21 +32,23 @@ if TYPE_CHECKING:
 #: How often it is looked whether nginx came, went, or was upgraded.
 _LOOK_SECONDS = 5.0
 
+#: For how long a worker of the tree before may answer after the new ones do: the master tells the old ones to leave 100 ms after it
+#: started the new (ngx_process_cycle.c), and on a busy machine they come to it later.
+_LEAVING_SECONDS = 2.0
+
 
 class External:
     """
-    Implements `ports.Nginx` with trees in `STATE/nginx` for an nginx that includes `STATE/nginx/current/http.conf`.
+    Implements `ports.Nginx` with trees in `STATE/nginx` for an nginx that includes the current one's `http.conf`, or a copy of it.
     """
 
-    def __init__(
-        self, *, folder: Path, trees: Trees, reloading: Reloading, settings: NginxSettings, clock: Clock
-    ) -> None:
-        self._folder = folder
+    def __init__(self, *, trees: Trees, reloading: Reloading, settings: NginxSettings, clock: Clock) -> None:
         self._trees = trees
         self._reloading = reloading
         self._settings = settings
         self._clock = clock
         self._seen: tuple[int | None, object] = (None, None)
+        self._proven: tuple[int, float] | None = None
 
     async def observe(self) -> NginxObserved:
         """
@@ -58,9 +59,9 @@ class External:
     def _observe(self) -> NginxObserved:
         found, missing = self._find()
         trees = self._trees.trees()
-        number = self._trees.current()
+        number = self._reloading.current()
         current = next((tree for tree in trees if tree.generation.number == number), None)
-        running = _served(current)
+        running = self._running(current)
         self._seen = (running, found or missing)
         return NginxObserved(
             capabilities=found,
@@ -72,6 +73,17 @@ class External:
             generations=tuple(tree.generation for tree in trees),
             reloaded_at=self._reloaded_at(trees),
         )
+
+    def _running(self, current: Tree | None) -> int | None:
+        """
+        Return which tree nginx serves. That an old worker still answers, just after the new ones did, says nothing.
+        """
+        running = _served(current)
+        if running is None or current is None or self._proven is None:
+            return running
+        number, at = self._proven
+        leaving = number == current.generation.number and self._clock.monotonic() < at + _LEAVING_SECONDS
+        return number if leaving else running
 
     def _reloaded_at(self, trees: tuple[Tree, ...]) -> dt.datetime | None:
         proven = [at for tree in trees if (at := self._trees.proven_at(tree.generation.number)) is not None]
@@ -90,12 +102,13 @@ class External:
             self._judge(said, number, rendered, before)
             await self._prove(number, rendered, before)
             await in_thread(functools.partial(self._trees.mark_proven, number))
+            self._proven = number, self._clock.monotonic()
         except NginxRefused as error:
             await self._give_up(number, before, loaded=loaded)
             guilty = error.guilty or self._blame(error.output, number, rendered, before)
             raise NginxRefused(explain(error.output, access_log=self._settings.access_log), guilty) from error
         except BaseException:
-            await self._give_up(number, before, loaded=loaded or await in_thread(self._trees.current) == number)
+            await self._give_up(number, before, loaded=loaded or await in_thread(self._reloading.current) == number)
             raise
         return number
 
@@ -121,7 +134,7 @@ class External:
             await witness.prove(number, proof=rendered.proof, served=())
         except NginxUnproven as error:
             raise NginxUnproven(
-                f"{error}; does nginx's http {{}} have the line include {self._folder}/current/http.con[f]; and is it reached at "
+                f"{error}; does nginx's http {{}} have the line include {self._reloading.entry()}; and is it reached at "
                 f"[nginx] address {self._settings.address}?"
             ) from error
         await witness.prove(number, proof="", served=changed)
@@ -133,7 +146,7 @@ class External:
         if loaded:
             with contextlib.suppress(NginxError):  # what is told is why the tree was not served
                 await self._reloading.load(before.generation.number if before else None)
-        if await in_thread(self._trees.current) != number:
+        if await in_thread(self._reloading.current) != number:
             await in_thread(functools.partial(self._trees.remove, number))
 
     async def roll_back(self) -> None:
@@ -173,8 +186,8 @@ class External:
 
     def _look(self) -> tuple[int | None, object]:
         found, missing = self._find()
-        number = self._trees.current()
-        return _served(self._trees.tree(number) if number is not None else None), found or missing
+        number = self._reloading.current()
+        return self._running(self._trees.tree(number) if number is not None else None), found or missing
 
     def _find(self) -> tuple[Capabilities | None, str | None]:
         try:
@@ -189,7 +202,7 @@ class External:
         await in_thread(functools.partial(self._prune, frozenset(generations)))
 
     def _prune(self, generations: frozenset[int]) -> None:
-        current = self._trees.current()
+        current = self._reloading.current()
         served = _served(self._trees.tree(current) if current is not None else None)
         for number in generations - {current, self._trees.last_proven(), served}:
             self._trees.remove(number)

@@ -1,5 +1,5 @@
 """
-How somebody else's nginx is given a tree: the port between the adapter that knows trees and the two ways to reach that nginx.
+How somebody else's nginx is given a tree: the port between the adapter that knows trees and the ways to reach that nginx.
 """
 
 from __future__ import annotations
@@ -21,6 +21,18 @@ class Reloading(Protocol):
 
         Raises:
             NginxMissing: it cannot be asked.
+        """
+        ...
+
+    def current(self) -> int | None:
+        """
+        Return the number of the tree that is current, None when none is.
+        """
+        ...
+
+    def entry(self) -> str:
+        """
+        Return what his configuration must include, as it stands in an `include`.
         """
         ...
 

@@ -1,0 +1,194 @@
+r"""
+Decides what a tree may say: the whole table of directives, where each may stand, and what its arguments may be.
+
+What is not in the table is refused, whatever nginx would do with it. A rule is a regular expression for all arguments, one a line
+(`\n` between them: no argument holds a control character), and must match them to the end. The table holds what Gatelodge renders
+for an nginx that others run; it is written down here once more on purpose, so that no change of the renderer widens it unseen.
+
+No rule lets a path through but those given by root, a certificate's in the state directory, and the two bundles of roots.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING
+
+from gatelodge.nginx.quote import VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: The context of each kind of file.
+ENTRY, PRELUDE, SITE, TLS, CHALLENGE = "entry", "prelude", "site", "tls", "challenge"
+
+#: What a file or a certificate may be called: one step of a path, and never `.` or `..`.
+NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}"
+NUMBER = r"[1-9][0-9]{0,14}"
+
+_VARIABLE = "|".join(sorted(VARIABLES))
+#: Text with variables, each of them one of ours.
+_EXPRESSION = rf"(?:[^$\n]|\$(?:{_VARIABLE})(?![A-Za-z0-9_])|\$\{{(?:{_VARIABLE})\}})*"
+_ANY = r"[^\n]*"
+_TIME = r"[0-9]{1,12}(?:ms|s|m|h|d)"
+_KILO = r"[0-9]{1,3}k"
+
+_PORT = r"[1-9][0-9]{0,4}"
+_FOUR = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
+_SIX = r"[0-9a-f:.]{2,45}"
+_PLACE = rf"(?:{_FOUR}|\[{_SIX}\])"
+#: nginx takes `unix:` in any place where it takes an address for the path of a socket.
+_HOST = r"(?!unix:)[a-z0-9_][a-z0-9_.-]{0,252}"
+_AUTHORITY = rf"(?:{_HOST}|\[{_SIX}\]):{_PORT}"
+_SERVER_NAME = rf"(?:(?:\*\.)?[a-z0-9][a-z0-9.-]{{0,252}}|\[{_SIX}\])"
+_UPSTREAM = rf"gatelodge_{NAME}_[0-9a-f]{{8}}"
+_URL_PATH = r"(?:/[A-Za-z0-9/%:@!&'()*+,;=._~-]*)?"
+
+#: A text as `re.escape` writes it, so that nothing of it is a regular expression.
+_SPECIAL = r"()\[\]{}?*+\-|^$\\.&~# "
+_ESCAPED = rf"/(?:[^{_SPECIAL}\n]|\\[{_SPECIAL}])*"
+
+_TOKENS = r"/\.well-known/acme-challenge/"
+_GENERATION = r"/\.well-known/gatelodge/generation"
+_DIGITS = re.escape("~:(?<gatelodge_digits>[0-9]{1,5})$")
+_WEBSOCKET = re.escape("~*^websocket$")
+_CIPHER = r"(?:EC)?DHE-[A-Z0-9-]{1,60}"
+
+#: A directive, the contexts in which it may stand (by a space between them), its arguments, and the context inside its braces.
+#: Inside `geo` and `map` nothing is a directive: the rule is for the whole line. @STATE@ and the like are
+#: what root said.
+TABLE: tuple[tuple[str, str, str, str], ...] = (
+    ("geo", "entry", r"\$gatelodge_generation", "number"),
+    ("", "number", r"default\n@NUMBER@", ""),
+    ("include", "entry", rf"@STATE@/nginx/generations/@NUMBER@/(?:prelude|sites/(?P<site>{NAME}))\.conf", ""),
+    # The prelude.
+    ("geo", "prelude", r"\$gatelodge_dollar", "dollar"),
+    ("", "dollar", r"default\n\$", ""),
+    ("geo", "prelude", r"\$gatelodge_elsewhere", "near"),
+    ("", "near", rf"default\n1|(?:{_FOUR}|{_SIX})(?:/[0-9]{{1,3}})?\n0", ""),
+    ("map", "prelude", r"\$scheme\n\$gatelodge_default_port", "map"),
+    ("map", "prelude", r"\$http_host\n\$gatelodge_port(?:_suffix)?", "map"),
+    ("map", "prelude", r"\$http_upgrade\n\$gatelodge_(?:upgrade|connection)", "map"),
+    ("", "map", r"default\n(?:80|\$gatelodge_default_port|)|https\n443", ""),
+    ("", "map", rf"{_DIGITS}\n:?\$gatelodge_digits|{_WEBSOCKET}\n(?:websocket|upgrade)", ""),
+    # Upstreams.
+    ("upstream", "site", _UPSTREAM, "upstream"),
+    ("zone", "upstream", rf"{_UPSTREAM}\n{_KILO}", ""),
+    ("server", "upstream", rf"{_AUTHORITY}(?:\nresolve)?", ""),
+    ("keepalive", "upstream", r"[0-9]{1,3}", ""),
+    ("keepalive_timeout", "upstream", _TIME, ""),
+    # Servers.
+    ("server", "prelude site", r"", "server"),
+    ("listen", "server", rf"(?:{_PLACE}:)?{_PORT}(?:\nssl)?(?:\nhttp2)?(?:\ndefault_server)?", ""),
+    ("http2", "server", r"on", ""),
+    ("server_name", "server", rf"~\.|{_SERVER_NAME}(?:\n{_SERVER_NAME})*", ""),
+    ("access_log", "server", r"off|@LOG@", ""),
+    ("server_tokens", "server", r"off", ""),
+    ("absolute_redirect", "server", r"off", ""),
+    ("keepalive_min_timeout", "server", _TIME, ""),
+    ("resolver", "server", rf"(?:{_PLACE}(?::{_PORT})?\n){{1,16}}valid=[0-9]{{1,4}}s(?:\nipv6=off)?", ""),
+    ("resolver_timeout", "server", _TIME, ""),
+    # TLS.
+    ("ssl_certificate", "server tls", rf"@STATE@/certificates/(?P<name>{NAME})/versions/(?P<version>{NUMBER})/fullchain\.pem", ""),
+    ("ssl_certificate_key", "server tls", rf"@STATE@/certificates/(?P<name>{NAME})/versions/(?P<version>{NUMBER})/privkey\.pem", ""),
+    ("ssl_protocols", "server tls", r"TLSv1\.[23](?:\nTLSv1\.3)?", ""),
+    ("ssl_ciphers", "server tls", rf"{_CIPHER}(?::{_CIPHER}){{0,30}}", ""),
+    ("ssl_prefer_server_ciphers", "server tls", r"off", ""),
+    ("ssl_session_timeout", "server tls", _TIME, ""),
+    ("ssl_session_cache", "server tls", r"shared:gatelodge_tls_[0-9a-f]{8}:[0-9]{1,2}m", ""),
+    ("ssl_session_tickets", "server tls", r"off", ""),
+    ("ssl_reject_handshake", "server", r"on", ""),
+    # Proxying.
+    ("proxy_http_version", "server", r"1\.1", ""),
+    ("proxy_set_header", "server location", rf"[A-Za-z][A-Za-z0-9-]{{0,63}}\n{_EXPRESSION}", ""),
+    ("proxy_buffer_size", "server", _KILO, ""),
+    ("proxy_buffers", "server", rf"[0-9]{{1,2}}\n{_KILO}", ""),
+    ("proxy_busy_buffers_size", "server", _KILO, ""),
+    ("proxy_next_upstream", "server", r"error\ntimeout", ""),
+    ("proxy_ssl_trusted_certificate", "server", r"/etc/ssl/certs/ca-certificates\.crt|/etc/pki/tls/certs/ca-bundle\.crt", ""),
+    ("proxy_ssl_verify_depth", "server", r"[0-9]", ""),
+    # Locations. Only where tokens are served may a folder be named, and only the one that root named.
+    ("location", "server challenge", rf"\^~\n{_TOKENS}", "tokens"),
+    ("default_type", "tokens location", r"text/plain", ""),
+    ("root", "tokens", r"@WEBROOT@", ""),
+    ("location", "server", rf"=\n{_GENERATION}", "location"),
+    ("if", "location", r"\(\$gatelodge_elsewhere\)", "if"),
+    ("return", "if", r"444", ""),
+    ("location", "server", rf"/{_ANY}", "location"),
+    ("return", "location", r"404|444|503|200\n\$gatelodge_generation", ""),
+    ("return", "location", rf"30[12]\nhttps://\$host(?::{_PORT})?\$request_uri", ""),
+    ("client_max_body_size", "location", r"[0-9]{1,19}", ""),
+    ("proxy_connect_timeout", "location", _TIME, ""),
+    ("proxy_read_timeout", "location", _TIME, ""),
+    ("proxy_send_timeout", "location", _TIME, ""),
+    ("proxy_redirect", "location", rf"https?://(?:{_HOST}|\[{_SIX}\])(?::{_PORT})?{_URL_PATH}\n/{_EXPRESSION}", ""),
+    ("proxy_redirect", "location", r"http://\$host\$gatelodge_port_suffix/\n\$scheme://\$host\$gatelodge_port_suffix/", ""),
+    ("proxy_ssl_server_name", "location", r"on", ""),
+    ("proxy_ssl_name", "location", rf"{_HOST}|{_SIX}", ""),
+    ("proxy_ssl_verify", "location", r"on|off", ""),
+    ("set", "location", rf"\$gatelodge_upstream\n{_AUTHORITY}", ""),
+    ("rewrite", "location", rf"\(\?s\)\^{_ESCAPED}\(\.\*\)\n/{_EXPRESSION}\nbreak", ""),
+    ("proxy_pass", "location", rf"https?://(?:{_UPSTREAM}{_URL_PATH}|\$gatelodge_upstream)", ""),
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """
+    What root said: where the daemon's state is, where http-01 tokens are, and which log may be written, "off" for none.
+    """
+
+    state: str
+    webroot: str
+    access_log: str = "off"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    One row of the table, with what root said put in.
+    """
+
+    arguments: re.Pattern[str]
+    inside: str
+
+
+class Rules:
+    """
+    The table for the tree of one number.
+    """
+
+    def __init__(self, ground: Ground, number: int) -> None:
+        said = {"STATE": ground.state, "WEBROOT": ground.webroot, "LOG": ground.access_log, "NUMBER": str(number)}
+        self._rules: dict[tuple[str, str], list[Rule]] = {}
+        for name, contexts, pattern, inside in TABLE:
+            for word, text in said.items():
+                pattern = pattern.replace(f"@{word}@", re.escape(text))  # noqa: PLW2901 - the same one, filled in
+            for context in contexts.split():
+                self._rules.setdefault((context, name), []).append(Rule(re.compile(pattern), inside))
+        self._bare = {context for context, name in self._rules if not name}
+
+    def match(self, words: tuple[str, ...], context: str, *, opens: bool) -> tuple[re.Match[str], str] | None:
+        """
+        Return how a directive matched and the context inside its braces; None when it may not stand there.
+        """
+        name, arguments = ("", words) if context in self._bare else (words[0], words[1:])
+        text = "\n".join(arguments)
+        for rule in self._rules.get((context, name), ()):
+            found = rule.arguments.fullmatch(text) if bool(rule.inside) is opens else None
+            if found:
+                return found, rule.inside
+        return None
+
+    def knows(self, name: str) -> bool:
+        """
+        Tell whether the table has such a directive at all.
+        """
+        return any(name == each for _, each in self._rules)
+
+
+def names(table: Iterable[tuple[str, str, str, str]] = TABLE) -> frozenset[str]:
+    """
+    Return every directive that a tree may hold.
+    """
+    return frozenset(name for name, _, _, _ in table if name)
