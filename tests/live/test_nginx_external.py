@@ -117,7 +117,7 @@ async def test_a_renewal_is_a_tree_of_its_own(his: Others) -> None:
 
 async def test_a_worker_that_leaves_is_not_believed(his: Others) -> None:
     """
-    nginx's old workers answer for a moment beside the new ones: no look in that moment says that the tree before is served.
+    Old workers answer for a moment beside the new ones: no look in that moment says that the tree before is served.
     """
     nginx = his.external()
     await served(his, nginx, WIKI)
