@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+#: In a row, as proof that one generation of workers answers.
+_VISITS = 10
+
 HEAD = """\
 state_directory = "{folder}/state"
 [admin]
@@ -170,12 +173,12 @@ class House:
 
     async def serving(self, *sites: str) -> None:
         """
-        Wait until sites answer with certificates of the CA.
+        Wait until sites answer with certificates of the CA, and no old worker with another is left.
         """
         visitor = self.visitor
         for site in sites:
             try:
-                await until(lambda site=site: asyncio.to_thread(_answers, visitor, site), seconds=40)  # type: ignore[misc]
+                await until(lambda site=site: asyncio.to_thread(_answers_always, visitor, site), seconds=40)  # type: ignore[misc]
             except TimeoutError:
                 raise AssertionError(f"{site} is not served: {self.said()}") from None
 
@@ -213,6 +216,13 @@ def serial_number(der: bytes) -> int:
 
 def _let_through(folder: Path) -> None:
     folder.chmod(0o755)
+
+
+def _answers_always(visitor: Visitor, site: str) -> bool:
+    """
+    Tell whether each of several visits is answered: nginx's old workers accept for a moment beside the new ones.
+    """
+    return all(_answers(visitor, site) for _ in range(_VISITS))
 
 
 def _answers(visitor: Visitor, site: str) -> bool:

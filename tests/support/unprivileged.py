@@ -1,12 +1,15 @@
 """
 The daemon's half beside a root's nginx, in a process of its own that is not root: one thing is asked of it on standard input, and its
-answer is on standard output. Run by `nginx_helper`.
+answer is on standard output. Run by `nginx_helper`, with the user to become: only once all is loaded, since a checkout may be root's own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import encodings.idna  # noqa: F401 - loaded by name, later
+import os
 import pickle
+import pwd
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +57,14 @@ def _writes(path: Path) -> bool:
     return True
 
 
+def _become(name: str) -> None:
+    entry = pwd.getpwnam(name)
+    os.setgroups([])
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+
+
 if __name__ == "__main__":
-    # Both ends are this test.
-    sys.stdout.buffer.write(pickle.dumps(asyncio.run(answer(*pickle.loads(sys.stdin.buffer.read())))))  # noqa: S301
+    asked = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - both ends are this test
+    _become(sys.argv[1])
+    sys.stdout.buffer.write(pickle.dumps(asyncio.run(answer(*asked))))
