@@ -104,7 +104,7 @@ async def test_a_daemon_that_is_not_root_is_served_and_renewed(his: Guarded) -> 
     read = await dump(his)
     assert f"{his.keep}/generations/" in read
     left = {row.strip() for row in read.split("\n") if str(his.state) in row}
-    assert left == {f"root {his.home.webroot}; disable_symlinks on from={his.home.webroot};"}
+    assert left == {f"root {his.home.webroot}; disable_symlinks on from={his.state.parent}; types {{ }}"}
     await his.stop()
     await his.start()
     await until(lambda: shows(his, WIKI, renewed.fingerprint))
@@ -129,11 +129,19 @@ async def test_tokens_are_served_and_links_among_them_are_not(his: Guarded) -> N
     (home.webroot / "elsewhere").symlink_to(his.folder)
     assert (await home.get(WIKI, "/.well-known/acme-challenge/token", tls=False)).body == b"answer"
     assert (await home.get(WIKI, "/.well-known/acme-challenge/link", tls=False)).status == 403
+    (tokens / "page.html").write_text("<script>")
+    page = await home.get(WIKI, "/.well-known/acme-challenge/page.html", tls=False)
+    assert page.headers["content-type"] == "text/plain"
     tokens.rename(tokens.with_name("aside"))
     tokens.symlink_to(his.folder)
     answer = await home.get(WIKI, "/.well-known/acme-challenge/secret", tls=False)
     assert answer.status in (403, 404)
     assert b"secret" not in answer.body
+    home.webroot.rename(home.webroot.with_name("apart"))
+    (his.folder / ".well-known/acme-challenge").mkdir(parents=True)
+    (his.folder / ".well-known/acme-challenge/others").write_text("of another tool")
+    home.webroot.symlink_to(his.folder)
+    assert (await home.get(WIKI, "/.well-known/acme-challenge/others", tls=False)).status in (403, 404)
 
 
 async def test_what_nginx_refuses_names_the_guilty_site(debians: Guarded) -> None:

@@ -56,7 +56,7 @@ def directives(text: str) -> set[str]:
 
 #: Keys of `geo` and `map`, which stand where names of directives stand, and what the copy adds.
 DATA = re.compile(r'default|https|[0-9a-f:./]+|"?~.*')
-KNOWN = rules.names() | {"disable_symlinks"}
+KNOWN = rules.names() | {"disable_symlinks", "types"}
 
 
 def strange(text: str) -> set[str]:
@@ -80,7 +80,8 @@ def test_what_is_rendered_is_let_through(version: str) -> None:
         changed = [before.split() for before, after in pairs if before != after]
         assert {words[0] for words in changed} <= {"ssl_certificate", "ssl_certificate_key", "root"}
         assert {line for line in copy.split("\n") if STATE in line.replace(COPY, "")} <= {
-            f"{' ' * indent}root {STATE}/webroot; disable_symlinks on from={STATE}/webroot;" for indent in (4, 8)
+            f"{' ' * indent}root {STATE}/webroot; disable_symlinks on from={GROUND.trusted}; types {{ }}"
+            for indent in (4, 8)
         }
         assert strange(copy) == set()
     assert "ssl_certificate " in copies[SITE]
@@ -264,6 +265,14 @@ HOSTILE_LINES = [
     ("server", "    listen 80 proxy_protocol;\n"),
     ("server", "    listen 80 so_keepalive=on;\n"),
     ("server", "    set_real_ip_from 0.0.0.0/0;\n"),
+    # A name that nginx's master would ask for, and wait.
+    ("top", "upstream gatelodge_x_00000000 {\n    server slow.evil.example.com:80;\n}\n"),
+    # Where nothing answers, files of an inherited root are handed out.
+    ("top", "server {\n    listen 80;\n    server_name evil.example.com;\n}\n"),
+    ("top", "server {\n    location /x {\n        return 404;\n    }\n}\n"),
+    ("server", "    location /x {\n    }\n"),
+    ("server", "    location /x {\n        client_max_body_size 1;\n    }\n"),
+    ("server", "    location ^~ /.well-known/acme-challenge/ {\n        default_type text/plain;\n    }\n"),
     # Everything else of nginx's.
     ("top", "user root;\n"),
     ("top", "env LD_PRELOAD=/tmp/evil.so;\n"),

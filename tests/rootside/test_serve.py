@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -153,7 +155,7 @@ def test_a_tree_is_copied_tested_and_loaded(place: Place) -> None:
     text = "".join(file.read_text() for file in copy.rglob("*.conf"))
     left = {row.strip() for row in text.split("\n") if str(place.state) in row}
 
-    assert left == {f"root {place.state}/webroot; disable_symlinks on from={place.state}/webroot;"}
+    assert left == {f"root {place.state}/webroot; disable_symlinks on from={place.state.parent}; types {{ }}"}
     assert f"include {copy}/sites/chat.example.com.conf;" in (copy / "http.conf").read_text()
     modes = {file.name: oct(file.stat().st_mode & 0o777) for file in copy.rglob("*.*") if file.is_file()}
     assert (modes["http.conf"], modes["fullchain.pem"], modes["privkey.pem"]) == ("0o644", "0o644", "0o600")
@@ -281,6 +283,50 @@ def test_a_change_that_was_cut_short_is_taken_back(place: Place, before: str) ->
     place.once()
     assert place.current() == before
     assert not (place.keep / "undo").exists()
+
+
+def test_told_to_end_it_takes_the_change_back(place: Place) -> None:
+    """
+    Systemd ends it when it takes too long, and then starts nginx: what is current must have been tested.
+    """
+    owner = os.geteuid() or 1
+    for folder, _, names in os.walk(place.state):
+        for each in (folder, *(f"{folder}/{name}" for name in names)):
+            os.chown(each, owner, -1)
+    settings = place.settings()
+    words = ["-m", "gatelodge.rootside", "--once", "--user", str(owner), "--state", str(place.state)]
+    words += ["--keep", settings.keep, "--run", settings.run, "--nginx", settings.nginx]
+
+    def asked(tree: int) -> int:
+        place.ask(tree)
+        os.chown(place.box / "request", owner, -1)
+        return subprocess.run([sys.executable, *words], check=False, timeout=30).returncode
+
+    assert asked(7) == 0
+    before = place.link
+    (place.bin / "mine").write_text(
+        f'readlink {place.keep}/current >{place.bin}/tested; kill -TERM "$(cut -d " " -f 4 /proc/$PPID/stat)"'
+    )
+    assert asked(8) == 128 + signal.SIGTERM
+
+    assert (place.bin / "tested").read_text().startswith("generations/8-")
+    assert place.link == before
+    assert not (place.keep / "undo").exists()
+
+
+def test_what_runs_that_were_killed_left_is_deleted(place: Place) -> None:
+    """
+    All but the current copy and the newest two.
+    """
+    assert place.asked(7)[0] == "done"
+    for number in (1, 2, 3):
+        copy = place.keep / "generations" / f"8-0000000{number}"
+        copy.mkdir()
+        os.utime(copy, (number + 2**32, number + 2**32))
+    place.once()
+
+    left = {each.name for each in (place.keep / "generations").iterdir()}
+    assert left == {place.link.partition("/")[2], "8-00000002", "8-00000003"}
 
 
 @pytest.mark.parametrize("undo", ["", "../../../etc", "9-00000000", "7-zzzzzzzz", "none/.."])

@@ -8,6 +8,7 @@ import argparse
 import os
 import pwd
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(str(error))
         return 2
     os.umask(0o022)
+    # As an exception, so that a change that is not proven is taken back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         Helper(settings).once()
     except OSError as error:

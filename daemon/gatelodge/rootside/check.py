@@ -2,7 +2,8 @@
 Holds one file of a tree against the table, and returns the copy of it that nginx is to read.
 
 The copy has the same lines. What changes is where paths lead: certificates are root's own copies, and tokens are served without
-following links, since the daemon may put links there and the workers may read what the daemon may not. Pure.
+following links, since the daemon may put links there and the workers may read what the daemon may not; and as plain text whatever they
+are called, since a page among them would be one of the site's. Pure.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import dataclasses
 from typing import TYPE_CHECKING, TypeAlias
 
 from gatelodge.nginx.quote import Expanding, Expression, Verbatim, block, line, quote, write
-from gatelodge.rootside.rules import CHALLENGE, ENTRY, PRELUDE, SITE, TLS
+from gatelodge.rootside.rules import CHALLENGE, ENTRY, NEEDED, PRELUDE, SITE, TLS
 from gatelodge.rootside.syntax import HEADER, lines, refusal, shown
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def check(content: bytes, rules: Rules, ground: Ground, *, file: str, place: str
             path = f"{copy}/{certificate_path(version)}/{each.words[1].rpartition('/')[2]}"
             rows[each.number - 1] = f"{indent}{each.words[0]} {quote(Verbatim(path))};"
         elif found and each.words[0] == "root":
-            root, start = quote(Expanding(ground.webroot)), quote(Expanding(f"from={ground.webroot}"))
-            rows[each.number - 1] = f"{indent}root {root}; disable_symlinks on {start};"
+            root, start = quote(Expanding(ground.webroot)), quote(Expanding(f"from={ground.trusted}"))
+            rows[each.number - 1] = f"{indent}root {root}; disable_symlinks on {start}; types {{ }}"
     return Checked("\n".join(rows), certificates)
 
 
@@ -123,16 +124,21 @@ def _matched(content: bytes, rules: Rules, context: str, place: str) -> Iterable
     """
     Yield each line with how it matched.
     """
-    stack = [context]
+    stack: list[tuple[str, set[str]]] = [(context, set())]
     for each in lines(content, place):
         if each.closes:
-            stack.pop()
+            inside, said = stack.pop()
+            needed = NEEDED.get(inside, frozenset())
+            if needed and said.isdisjoint(needed):
+                raise refusal(f"a {inside} block without {' or '.join(sorted(needed))}", place, each.number)
             continue
-        found = rules.match(each.words, stack[-1], opens=each.opens)
+        inside, said = stack[-1]
+        said |= {each.words[0], " ".join(each.words)}
+        found = rules.match(each.words, inside, opens=each.opens)
         if found is None:
             known = rules.knows(each.words[0])
             why = "not as Gatelodge writes it, or not there," if known else "which is none of Gatelodge's directives,"
             raise refusal(f"{shown(' '.join(each.words))}, {why}", place, each.number)
         if each.opens:
-            stack.append(found[1])
+            stack.append((found[1], set()))
         yield each, found[0]

@@ -132,6 +132,7 @@ class Copies:
         Let a change stay: it has its answer.
         """
         self._undo.unlink(missing_ok=True)
+        _sync(self._keep)
 
     def take_back(self) -> bool:
         """
@@ -156,6 +157,13 @@ class Copies:
         for each in self._all.iterdir():
             if each.name not in {self.current(), *kept}:
                 shutil.rmtree(each, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """
+        Delete what runs that were killed left: every copy but the current one and the two newest.
+        """
+        newest = sorted(self._all.iterdir(), key=lambda each: each.lstat().st_mtime_ns)[-2:]
+        self.prune(*(each.name for each in newest))
 
     def drop(self, name: str) -> None:
         """

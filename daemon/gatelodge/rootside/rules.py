@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from gatelodge.nginx.quote import VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 #: The context of each kind of file.
 ENTRY, PRELUDE, SITE, TLS, CHALLENGE = "entry", "prelude", "site", "tls", "challenge"
@@ -74,7 +74,8 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     # Upstreams.
     ("upstream", "site", _UPSTREAM, "upstream"),
     ("zone", "upstream", rf"{_UPSTREAM}\n{_KILO}", ""),
-    ("server", "upstream", rf"{_AUTHORITY}(?:\nresolve)?", ""),
+    # Without `resolve` nginx's master would ask for the name itself, at each start and reload, and wait.
+    ("server", "upstream", rf"{_PLACE}:{_PORT}|{_AUTHORITY}\nresolve", ""),
     ("keepalive", "upstream", r"[0-9]{1,3}", ""),
     ("keepalive_timeout", "upstream", _TIME, ""),
     # Servers.
@@ -132,6 +133,14 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
 )  # fmt: skip
 
 
+#: What a block must hold, one of these at least: where nothing else answers, nginx hands out files of the `root` that it inherits.
+NEEDED: Mapping[str, frozenset[str]] = {
+    "server": frozenset({"location /"}),
+    "location": frozenset({"return", "proxy_pass"}),
+    "tokens": frozenset({"root"}),
+}
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """
@@ -141,6 +150,14 @@ class Ground:
     state: str
     webroot: str
     access_log: str = "off"
+
+    @property
+    def trusted(self) -> str:
+        """
+        The folder from which on no link is followed to a token. What is in the state directory is the daemon's, and that folder itself.
+        """
+        inside = f"{self.webroot}/".startswith(f"{self.state}/")
+        return self.state.rpartition("/")[0] or "/" if inside else self.webroot
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

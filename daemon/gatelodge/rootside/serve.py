@@ -17,6 +17,7 @@ import dataclasses
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 _REQUEST = re.compile(rb"nonce ([0-9a-f]{1,64})\ntree (none|[1-9][0-9]{0,14})\nstate (/[^\n]{0,4000})\n")
 _MOST_REQUEST = 8192
 
-#: Requests that one run takes before it ends; systemd starts another when there are more.
-_MOST_AT_ONCE = 100
+#: How long one run takes requests; systemd starts another when there are more. nginx may wait for the first one, when the machine starts.
+_MOST_SECONDS = 60
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +88,9 @@ class Helper:
             if self._copies.take_back():
                 tell("an unfinished change was taken back")
                 self._tell_about(None)
-            for _ in range(_MOST_AT_ONCE):
-                request = self._take()
-                if request is None:
-                    break
+            self._copies.tidy()
+            until = time.monotonic() + _MOST_SECONDS
+            while time.monotonic() < until and (request := self._take()) is not None:
                 self._answer(request)
             if not self._told:
                 self._tell_about(None)
@@ -129,6 +129,8 @@ class Helper:
             result, said = "failed", f"the helper could not do it: {error}"
         if result != "done":
             tell(f"tree {request.number}: {result}: {said}")
+        if not self._told:
+            self._tell_about(None)
         text = f"nonce {request.nonce}\nresult {result}\noutput\n{self._in_his_words(said)}\n"
         # What nginx says of others' configuration is for the daemon and nobody else.
         replace(self._run / "answer", text.encode(errors="replace"), mode=0o640, group=self._settings.group)
@@ -156,8 +158,9 @@ class Helper:
                     self._copies.end()
                     self._copies.prune(before)
                 else:
+                    # Also when this program is told to end: what is current is tested, whoever starts nginx next.
                     self._copies.take_back()
-                    self._tell_about(None)
+                    self._told = False
             self._tell_about(tested.printed)
         tell(f"tree {request.number} is loaded")
         return "done", tested.said
