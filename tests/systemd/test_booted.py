@@ -94,6 +94,44 @@ def test_it_starts_and_serves_without_root(machine: Machine) -> None:
         assert word not in log, log
 
 
+#: Runs a CA that looks for tokens on port 80, until it is killed.
+_CA = """
+import asyncio, pathlib
+from gatelodge.demo import pebble
+
+async def main():
+    folder = pathlib.Path("/srv/ca")
+    async with pebble.running(folder, http_port=80) as ca:
+        (folder / "directory.new").write_text(ca.directory)
+        (folder / "directory.new").rename(folder / "directory")
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_from_nothing_to_a_certificate_of_a_ca(machine: Machine) -> None:
+    """
+    By http-01 on the real port 80: `systemctl start`, and port 443 shows a certificate of that CA.
+    """
+    python = machine.run("sed", 's/ -m gatelodge "$@"/ "$@"/', "/opt/gatelodge/bin/gatelodge")
+    machine.write("/srv/python", python + "\n")
+    machine.run("install", "-d", "-m", "755", "/srv/ca")
+    machine.run("systemd-run", "--unit=ca", "--collect", "sh", "/srv/python", "-c", _CA)
+    machine.until(lambda: machine.run("cat", "/srv/ca/directory", check=False))
+    directory = machine.run("cat", "/srv/ca/directory")
+    machine.run("cp", "/srv/ca/pebble.pem", "/etc/gatelodge/ca.pem")
+    acme = f'[acme]\nagree_tos = true\nca = "test"\n[acme.cas.test]\ndirectory = "{directory}"\nroot = "/etc/gatelodge/ca.pem"\n'
+    machine.write(CONFIG, f'{acme}[sites]\n"nas.example.test" = "http://127.0.0.1:9"\n')
+    machine.run("systemctl", "start", "gatelodge")
+
+    machine.until(lambda: "certificate.issued" in machine.log())
+    seen = "curl -skv --resolve nas.example.test:443:127.0.0.1 https://nas.example.test/ 2>&1 | grep issuer:"
+    machine.until(lambda: "Pebble" in machine.run("sh", "-c", seen, check=False))
+    assert "certificate.failed" not in machine.log()
+    machine.run("systemctl", "stop", "ca")
+
+
 def test_a_stop_stops_nginx_and_a_start_follows_at_once(machine: Machine) -> None:
     """
     However often: an nginx that was told to stop did not end by itself, and is not held back.
