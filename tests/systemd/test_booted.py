@@ -122,7 +122,9 @@ def test_from_nothing_to_a_certificate_of_a_ca(machine: Machine) -> None:
     directory = machine.run("cat", "/srv/ca/directory")
     machine.run("cp", "/srv/ca/pebble.pem", "/etc/gatelodge/ca.pem")
     acme = f'[acme]\nagree_tos = true\nca = "test"\n[acme.cas.test]\ndirectory = "{directory}"\nroot = "/etc/gatelodge/ca.pem"\n'
-    machine.write(CONFIG, f'{acme}[sites]\n"nas.example.test" = "http://127.0.0.1:9"\n')
+    machine.write(
+        CONFIG, f'{acme}[nginx]\nreload_interval = "1s"\n[sites]\n"nas.example.test" = "http://127.0.0.1:9"\n'
+    )
     machine.run("systemctl", "start", "gatelodge")
 
     machine.until(lambda: "certificate.issued" in machine.log())
