@@ -161,11 +161,9 @@ async def test_an_nginx_that_does_not_start_says_why(home: House, nginx: Managed
     home.add("a.example.com")
     number = await nginx.apply(home.render())
     await nginx.stop(grace=0)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", home.settings.https_port))
-        taken.listen()
-        with pytest.raises(NginxRefused, match=rf"bind\(\) to .*:{home.settings.https_port} failed"):
-            await nginx.start()
+    taken = socket.create_server(("127.0.0.1", home.settings.https_port))
+    with taken, pytest.raises(NginxRefused, match=rf"bind\(\) to .*:{home.settings.https_port} failed"):
+        await nginx.start()
     assert (await nginx.observe()).running is None
     await nginx.start()
     assert (await nginx.observe()).running == number
@@ -177,9 +175,7 @@ async def test_a_taken_port_is_refused_with_its_holder_and_blames_who_wants_it(h
     """
     home.add("a.example.com")
     first = await nginx.apply(home.render())
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", home.spare[0]))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", home.spare[0])):
         home.add("b.example.com", listen=(Listener(port=home.spare[0]),))
         home.add("c.example.com")
         with pytest.raises(NginxRefused) as refused:
@@ -208,11 +204,9 @@ async def test_a_taken_port_of_the_whole_house_blames_nobody(home: House, nginx:
     It is the machine's trouble, not a site's.
     """
     home.add("a.example.com")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", home.settings.https_port))
-        taken.listen()
-        with pytest.raises(NginxRefused, match="cannot listen on") as refused:
-            await nginx.apply(home.render())
+    taken = socket.create_server(("127.0.0.1", home.settings.https_port))
+    with taken, pytest.raises(NginxRefused, match="cannot listen on") as refused:
+        await nginx.apply(home.render())
     assert refused.value.guilty == frozenset()
     assert (await nginx.observe()).running is None
 

@@ -267,9 +267,7 @@ async def test_a_port_that_changes_its_shape_may_still_be_somebody_elses(home: H
     home.add("a.example.com", listen=narrow)
     await nginx.apply(home.render())
     pid = await pid_of(nginx)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.2", home.spare[0]))
-        taken.listen()
+    with socket.create_server(("127.0.0.2", home.spare[0])):
         home.add("a.example.com", listen=wide)
         home.add("b.example.com")
         with pytest.raises(NginxRefused, match=rf"is held by .* \(pid {os.getpid()}\)") as refused:
