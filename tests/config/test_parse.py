@@ -23,7 +23,9 @@ from gatelodge.model import (
     Listener,
     Name,
     NginxSettings,
+    Pool,
     Route,
+    Transport,
     Upstream,
     Websocket,
 )
@@ -96,10 +98,10 @@ def test_every_key_arrives() -> None:
     )
     page = Route(
         path="/",
-        upstream=Upstream(scheme="https", host="wiki_1", port=8443, path="/base"),
-        timeout=dt.timedelta(seconds=90),
-        connect_timeout=dt.timedelta(seconds=3),
-        body_size=10 << 20,
+        action=Pool.of(Upstream(scheme="https", host="wiki_1", port=8443, path="/base")),
+        transport=Transport(
+            timeout=dt.timedelta(seconds=90), connect_timeout=dt.timedelta(seconds=3), body_size=10 << 20
+        ),
     )
     assert config == Config(
         state_directory="/srv/gate",
@@ -145,11 +147,13 @@ def test_every_key_arrives() -> None:
                     dataclasses.replace(page, path="/api/", upstream=Upstream(scheme="http", host="fd00::2", port=80)),
                     Route(
                         path="/ws",
-                        upstream=Upstream(scheme="http", host="ws", port=80),
-                        timeout=dt.timedelta(days=1),
-                        connect_timeout=dt.timedelta(seconds=1),
-                        body_size=0,
-                        websocket=Websocket.FORCE,
+                        action=Pool.of(Upstream(scheme="http", host="ws", port=80)),
+                        transport=Transport(
+                            timeout=dt.timedelta(days=1),
+                            connect_timeout=dt.timedelta(seconds=1),
+                            body_size=0,
+                            websocket=Websocket.FORCE,
+                        ),
                     ),
                 ),
                 tls=Tls.LOCAL,
@@ -250,11 +254,11 @@ def test_a_web_page_with_a_websocket_beside_it() -> None:
         """
     )
     page, websocket = config.sites["chat.example.com"].routes
-    assert page == Route(path="/", upstream=Upstream(scheme="http", host="htmldeploy", port=80))
+    assert page == Route(path="/", action=Pool.of(Upstream(scheme="http", host="htmldeploy", port=80)))
     assert websocket == Route(
         path="/websocket/",
-        upstream=Upstream(scheme="http", host="172.29.0.6", port=7777, path="/"),
-        timeout=dt.timedelta(days=1),
+        action=Pool.of(Upstream(scheme="http", host="172.29.0.6", port=7777, path="/")),
+        transport=Transport(timeout=dt.timedelta(days=1)),
     )
     assert config.warnings == ()
 
@@ -391,7 +395,9 @@ def test_a_mapping_is_read_without_lines() -> None:
     `parse` takes what tomllib made, also from elsewhere than a file.
     """
     config = parse({"sites": {"a.lan": {"upstream": "http://x", "tls": "local"}}})
-    assert config.sites["a.lan"].routes == (Route(path="/", upstream=Upstream(scheme="http", host="x", port=80)),)
+    assert config.sites["a.lan"].routes == (
+        Route(path="/", action=Pool.of(Upstream(scheme="http", host="x", port=80))),
+    )
 
 
 def test_a_file_from_windows_is_read() -> None:

@@ -38,6 +38,7 @@ from gatelodge.model import (
     LocalIssuer,
     Name,
     NginxSettings,
+    Pool,
     Route,
     SelfSigned,
     Site,
@@ -62,11 +63,11 @@ def wanting(*specs: CertificateSpec) -> Desired:
     Return what is desired when each spec serves a site of its own.
     """
     internal = CertificateSpec(name=INTERNAL_HOST, names=(INTERNAL_HOST,), issuer=SelfSigned())
-    route = Route(path="/", upstream=Upstream(scheme="http", host="127.0.0.1", port=1))
+    route = Route(path="/", action=Pool.of(Upstream(scheme="http", host="127.0.0.1", port=1)))
     return Desired(
         certificates={each.name: each for each in (*specs, internal)},
         sites=tuple(
-            Site(hosts=each.names, listeners=(Listener(port=443),), routes=(route,), certificate=each.name)
+            Site(hosts=each.names, listeners=(Listener(port=443),), routes=(route,), certificates=(each.name,))
             for each in specs
         ),
         nginx=NginxSettings(),
@@ -112,12 +113,12 @@ def rendered(desired: Desired, observed: Observed) -> Rendered:
     """
     sites = {}
     for site in desired.sites:
-        found = observed.held.get(site.certificate or "")
+        found = observed.held.get(site.certificates[0] if site.certificates else "")
         sites[site.file_name] = f"{found.name} {found.version}" if found else "not yet"
     references = frozenset(
         (found.name, found.version)
         for site in desired.sites
-        if (found := observed.held.get(site.certificate or "")) is not None
+        if (found := observed.held.get(site.certificates[0] if site.certificates else "")) is not None
     )
     text = repr(sorted(sites.items()))
     return Rendered(

@@ -611,7 +611,7 @@ def test_carrying_out_plans_comes_to_rest(world: World) -> None:
         found = world.observed.held[name]
         assert found.satisfies(wanted) or certificate_key(name) in world.observed.attempts
     for site in world.desired.sites:
-        newest = world.observed.held[site.certificate or ""]
+        newest = world.observed.held[site.certificates[0] if site.certificates else ""]
         assert (newest.name, newest.version) in nginx.current.references
 
 

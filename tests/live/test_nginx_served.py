@@ -18,7 +18,7 @@ from tests.support.waiting import until
 
 from gatelodge.core.tree import Quarantine
 from gatelodge.issuers import selfsigned
-from gatelodge.model import INTERNAL_HOST, Listener, Name, Route, Websocket
+from gatelodge.model import INTERNAL_HOST, Listener, Name, Pool, Route, Transport, Websocket
 from gatelodge.nginx.prelude import GENERATION_PATH
 
 if TYPE_CHECKING:
@@ -230,7 +230,9 @@ async def test_a_forced_websocket_is_spoken_whatever_the_visitor_sent(home: Hous
     """
     For clients that upgrade in their own way: the upstream sees a proper request, with everything else as usual.
     """
-    route = Route(path="/", upstream=url(f"http://127.0.0.1:{up.port}"), websocket=Websocket.FORCE)
+    route = Route(
+        path="/", action=Pool.of(url(f"http://127.0.0.1:{up.port}")), transport=Transport(websocket=Websocket.FORCE)
+    )
     home.add("a.example.com", routes=(route,))
     await serve(home)
     reader, writer = await home.connect(home.settings.https_port, "a.example.com")
@@ -263,7 +265,7 @@ async def test_a_dead_upstream_is_a_502_on_its_route_alone(home: House, up: upst
     """
     The site's other route and nginx itself go on; the dead one is tried each time, so it is back as soon as it is back.
     """
-    dead = Route(path="/dead/", upstream=url(f"http://127.0.0.1:{home.spare[0]}"))
+    dead = Route(path="/dead/", action=Pool.of(url(f"http://127.0.0.1:{home.spare[0]}")))
     home.add("a.example.com", routes=(dead,), to=f"http://127.0.0.1:{up.port}")
     await serve(home)
     for _ in range(3):
@@ -323,7 +325,7 @@ async def test_a_prefix_is_replaced_alike_for_addresses_and_names(home: House, u
     async with naming(service="127.0.0.1") as server:
         home.resolver = (f"127.0.0.1:{server.port}",)
         for host, service in (("a.example.com", "127.0.0.1"), ("b.example.com", "service")):
-            routes = (Route(path="/x/", upstream=url(f"http://{service}:{up.port}/b%20c/")),)
+            routes = (Route(path="/x/", action=Pool.of(url(f"http://{service}:{up.port}/b%20c/"))),)
             home.add(host, routes=routes, to=f"http://{service}:{up.port}")
         await serve(home)
         for host in ("a.example.com", "b.example.com"):
@@ -346,7 +348,7 @@ async def test_strange_characters_in_routes_mean_themselves(home: House, up: ups
         home.resolver = (f"127.0.0.1:{server.port}",)
         for host, service in (("a.example.com", "127.0.0.1"), ("b.example.com", "service")):
             path = "/$1/${host}.*(;'/"
-            home.add(host, routes=(Route(path=path, upstream=url(f"http://{service}:{up.port}/$1(;'%22%5C/")),))
+            home.add(host, routes=(Route(path=path, action=Pool.of(url(f"http://{service}:{up.port}/$1(;'%22%5C/"))),))
         await serve(home)
         for host in ("a.example.com", "b.example.com"):
             assert (await home.get(host, "/$1/${host}.*(;'/x")).status == 200
@@ -368,7 +370,9 @@ async def test_bodies_over_the_limit_get_413(home: House, up: upstream.Upstream)
     """
     Each route has its own limit; 0 is none.
     """
-    small = Route(path="/small/", upstream=url(f"http://127.0.0.1:{up.port}"), body_size=1000)
+    small = Route(
+        path="/small/", action=Pool.of(url(f"http://127.0.0.1:{up.port}")), transport=Transport(body_size=1000)
+    )
     home.add("a.example.com", routes=(small,), to=f"http://127.0.0.1:{up.port}")
     await serve(home)
     assert (await home.get("a.example.com", "/small/", method="POST", body=b"x" * 1001)).status == 413
@@ -388,8 +392,8 @@ async def test_a_silent_upstream_is_given_up_after_the_timeout(home: House) -> N
     async with await asyncio.start_server(silent, "127.0.0.1", home.spare[0]):
         route = Route(
             path="/",
-            upstream=url(f"http://127.0.0.1:{home.spare[0]}"),
-            timeout=dt.timedelta(milliseconds=200),
+            action=Pool.of(url(f"http://127.0.0.1:{home.spare[0]}")),
+            transport=Transport(timeout=dt.timedelta(milliseconds=200)),
         )
         home.add("a.example.com", routes=(route,))
         await serve(home)
@@ -402,9 +406,9 @@ async def test_routes_are_prefixes_and_the_longest_wins(home: House, up: upstrea
     """
     base = f"http://127.0.0.1:{up.port}"
     routes = (
-        Route(path="/x/", upstream=url(f"{base}/one/")),
-        Route(path="/x/y/", upstream=url(f"{base}/two/")),
-        Route(path="/kept/", upstream=url(base)),
+        Route(path="/x/", action=Pool.of(url(f"{base}/one/"))),
+        Route(path="/x/y/", action=Pool.of(url(f"{base}/two/"))),
+        Route(path="/kept/", action=Pool.of(url(base))),
     )
     home.add("a.example.com", routes=routes, to=f"{base}/root/")
     await serve(home)
@@ -426,7 +430,7 @@ async def test_a_site_without_a_route_for_everything_shows_no_files(home: House,
     """
     The welcome page of nginx is nobody's business.
     """
-    home.add("a.example.com", routes=(Route(path="/x/", upstream=url(f"http://127.0.0.1:{up.port}")),))
+    home.add("a.example.com", routes=(Route(path="/x/", action=Pool.of(url(f"http://127.0.0.1:{up.port}"))),))
     await serve(home)
     assert (await home.get("a.example.com", "/x/")).status == 200
     assert (await home.get("a.example.com", "/")).status == 404
@@ -448,7 +452,7 @@ async def test_redirects_of_an_upstream_lead_back_to_the_gate(
     An upstream that does not know that it is behind https is put right; others' addresses are left alone.
     """
     up.location = location.format(port=up.port)
-    home.add("a.example.com", routes=(Route(path="/app/", upstream=url(f"http://127.0.0.1:{up.port}/base/")),))
+    home.add("a.example.com", routes=(Route(path="/app/", action=Pool.of(url(f"http://127.0.0.1:{up.port}/base/"))),))
     await serve(home)
     assert (await home.get("a.example.com:2443", "/app/")).headers["location"] == mended
 

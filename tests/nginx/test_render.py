@@ -12,7 +12,7 @@ import pytest
 from tests.nginx.trees import NOW, desired, held, nginx, observed, site
 
 from gatelodge.core.tree import GENERATION, Quarantine, Served
-from gatelodge.model import INTERNAL_HOST, Listener, Name, NginxSettings, Route, Upstream, Websocket
+from gatelodge.model import INTERNAL_HOST, Listener, Name, NginxSettings, Pool, Route, Transport, Upstream, Websocket
 from gatelodge.nginx.render import CANNOT_LISTEN, render
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -20,9 +20,13 @@ GOLDEN = Path(__file__).parent / "golden"
 CHAT = site(
     "chat.example.com",
     routes=(
-        Route(path="/", upstream=Upstream(scheme="http", host="htmldeploy", port=80)),
-        Route(path="/websocket/", upstream=Upstream(scheme="http", host="172.29.0.6", port=7777, path="/")),
-        Route(path="/api/", upstream=Upstream(scheme="https", host="api", port=443, path="/v1/"), body_size=1000),
+        Route(path="/", action=Pool.of(Upstream(scheme="http", host="htmldeploy", port=80))),
+        Route(path="/websocket/", action=Pool.of(Upstream(scheme="http", host="172.29.0.6", port=7777, path="/"))),
+        Route(
+            path="/api/",
+            action=Pool.of(Upstream(scheme="https", host="api", port=443, path="/v1/")),
+            transport=Transport(body_size=1000),
+        ),
     ),
 )
 BY_ADDRESS = site(
@@ -31,8 +35,8 @@ BY_ADDRESS = site(
     routes=(
         Route(
             path="/",
-            upstream=Upstream(scheme="http", host="192.0.2.11", port=5438),
-            websocket=Websocket.FORCE,
+            action=Pool.of(Upstream(scheme="http", host="192.0.2.11", port=5438)),
+            transport=Transport(websocket=Websocket.FORCE),
         ),
     ),
 )
@@ -181,7 +185,7 @@ def test_a_site_that_cannot_be_written_answers_503_and_says_why() -> None:
     """
     Its neighbour is rendered as ever.
     """
-    routes = (Route(path="/a\nb", upstream=Upstream(scheme="http", host="192.0.2.7", port=3000)),)
+    routes = (Route(path="/a\nb", action=Pool.of(Upstream(scheme="http", host="192.0.2.7", port=3000))),)
     world = observed(held("a.example.com"), held("b.example.com"))
     rendered = render(desired(site("a.example.com", routes=routes), site("b.example.com")), world)
     text = rendered.sites["a.example.com"]

@@ -11,7 +11,18 @@ from gatelodge.core.desired import Desired
 from gatelodge.core.observed import Held, Observed
 from gatelodge.core.observed import Nginx as NginxObserved
 from gatelodge.core.tree import Capabilities
-from gatelodge.model import INTERNAL_HOST, KeyKind, Listener, Name, NginxSettings, Route, Site, Upstream, file_name
+from gatelodge.model import (
+    INTERNAL_HOST,
+    KeyKind,
+    Listener,
+    Name,
+    NginxSettings,
+    Pool,
+    Route,
+    Site,
+    Upstream,
+    file_name,
+)
 
 if TYPE_CHECKING:
     from gatelodge.core.tree import Quarantine
@@ -65,8 +76,8 @@ def site(*hosts: str, listen: tuple[Listener, ...] = (), routes: tuple[Route, ..
     return Site(
         hosts=tuple(Name(host) for host in hosts),
         listeners=listen or (Listener(port=443 if tls else 80),),
-        routes=routes or (Route(path="/", upstream=Upstream(scheme="http", host="192.0.2.7", port=3000)),),
-        certificate=file_name(hosts[0]) if tls else None,
+        routes=routes or (Route(path="/", action=Pool.of(Upstream(scheme="http", host="192.0.2.7", port=3000))),),
+        certificates=(file_name(hosts[0]),) if tls else (),
     )
 
 

@@ -22,10 +22,15 @@ from gatelodge.core.tree import Quarantine
 from gatelodge.model import (
     AcmeIssuer,
     CertificateSpec,
+    Guard,
+    Headers,
     Listener,
+    Match,
     Name,
     NginxSettings,
+    Pool,
     Route,
+    Transport,
     Upstream,
     Websocket,
 )
@@ -94,7 +99,7 @@ def test_everything_a_daemon_writes_besides_is_let_through() -> None:
     """
     names = ("a.example.com", "b.example.com", "c.example.com", "d.example.com")
     world = [held(each) for each in names]
-    broken = site(names[3], routes=(Route(path="/a\nb", upstream=Upstream(scheme="http", host="x", port=1)),))
+    broken = site(names[3], routes=(Route(path="/a\nb", action=Pool.of(Upstream(scheme="http", host="x", port=1))),))
     wanted = desired(*map(site, names[:3]), broken, settings=NginxSettings(default_server=False, address="192.0.2.9"))
     specs = {
         each: CertificateSpec(name=each, names=(Name(each),), issuer=AcmeIssuer(ca="letsencrypt")) for each in names
@@ -123,7 +128,7 @@ def test_a_route_of_any_name_is_let_through(version: str, text: str) -> None:
     The strings that broke others; on an old nginx they stand in a regular expression, too.
     """
     upstream = Upstream(scheme="https", host="api_1", port=8443, path="/v1/%24%7B/")
-    wanted = desired(site("a.example.com", routes=(Route(path=f"/{text}", upstream=upstream),)))
+    wanted = desired(site("a.example.com", routes=(Route(path=f"/{text}", action=Pool.of(upstream)),)))
     found = nginx(*map(int, version.split(".")))
     copies = checked(texts(rendered(wanted, observed(held("a.example.com"), found=found))), GROUND)
 
@@ -145,11 +150,23 @@ LENGTHS = st.timedeltas(min_value=dt.timedelta(milliseconds=1), max_value=dt.tim
 ROUTES = st.builds(
     Route,
     path=PATHS.map(lambda text: f"/{text}"),
-    upstream=UPSTREAMS,
-    timeout=LENGTHS,
-    connect_timeout=LENGTHS,
-    body_size=st.integers(0, 2**62),
-    websocket=st.sampled_from(Websocket),
+    action=UPSTREAMS.map(Pool.of),
+    transport=st.builds(
+        Transport,
+        timeout=LENGTHS,
+        connect_timeout=LENGTHS,
+        body_size=st.integers(0, 2**62),
+        websocket=st.sampled_from(Websocket),
+        buffering=st.just(value=True),
+        request_buffering=st.just(value=True),
+        temp_file_limit=st.none(),
+        gzip=st.just(value=False),
+    ),
+    match=st.just(Match.PREFIX),
+    guard=st.just(Guard()),
+    headers=st.just(Headers()),
+    error_pages=st.just(()),
+    snippet=st.just(""),
 )
 LISTENERS = st.builds(
     Listener,
@@ -177,7 +194,7 @@ def test_any_site_is_let_through(sites: list, version: str, bundle: bool) -> Non
     Whatever hosts, listeners, routes and upstreams a configuration can hold.
     """
     found = nginx(*map(int, version.split(".")), ca_bundle="/etc/ssl/certs/ca-certificates.crt" if bundle else None)
-    certificates = [held(each.certificate, *each.hosts) for each in sites if each.certificate]
+    certificates = [held(each.certificates[0], *each.hosts) for each in sites if each.certificates]
     files = texts(rendered(desired(*sites), observed(*certificates, found=found)))
 
     assert all(strange(copy) == set() for copy in checked(files, GROUND).values())

@@ -33,6 +33,7 @@ from gatelodge.model import (
     Listener,
     Name,
     NginxSettings,
+    Pool,
     Route,
     Site,
     Upstream,
@@ -151,13 +152,13 @@ class House:
         names = tuple(Name(host) for host in hosts)
         if to is not None:
             upstream = to if isinstance(to, Upstream) else url(to)
-            routes = (*routes, Route(path="/", upstream=upstream))
+            routes = (*routes, Route(path="/", action=Pool.of(upstream)))
         port = self.settings.https_port if tls else self.settings.http_port
         site = Site(
             hosts=names,
             listeners=listen or (Listener(port=port),),
             routes=routes,
-            certificate=file_name(hosts[0]) if tls else None,
+            certificates=(file_name(hosts[0]),) if tls else (),
         )
         self.sites = [each for each in self.sites if each.name != site.name] + [site]
         if tls and certify and file_name(hosts[0]) not in self.held:

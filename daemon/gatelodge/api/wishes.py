@@ -172,8 +172,8 @@ def find(wanted: str, desired: Desired) -> str | None:
     if wanted in desired.certificates:
         return wanted
     for site in desired.sites:
-        if site.certificate and wanted in site.hosts:
-            return site.certificate
+        if site.certificates and wanted in site.hosts:
+            return site.certificates[0]
     return next(
         (n for n, spec in desired.certificates.items() if any(covers(name, wanted) for name in spec.names)), None
     )

@@ -11,7 +11,7 @@ from gatelodge.config import names
 from gatelodge.config.keys import quoted
 from gatelodge.config.shape import Tls
 from gatelodge.config.suggest import nearest
-from gatelodge.model import Listener, covers, file_name, is_ip
+from gatelodge.model import Listener, Pool, covers, file_name, is_ip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -215,7 +215,9 @@ def _upstreams(draft: Draft, found: Mistakes) -> None:
     for site, path in draft.sites(found):
         for route in site.routes:
             where = _where(draft, site, path, route)
-            upstream = route.upstream
+            if not isinstance(route.action, Pool):
+                continue
+            upstream = route.action.first
             if names.is_loopback(upstream.host) and own.get(upstream.port) in {"", upstream.host}:
                 found.warn(
                     where,

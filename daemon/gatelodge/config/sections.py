@@ -22,7 +22,9 @@ from gatelodge.model import (
     CertificateAuthority,
     Listener,
     NginxSettings,
+    Pool,
     Route,
+    Transport,
     file_name,
 )
 
@@ -305,4 +307,4 @@ def _routes(path: Path, table: SiteTable, found: Mistakes) -> tuple[Route, ...]:
 
 def _route(prefix: str, upstream: Upstream, table: RouteTable | None, around: SiteTable) -> Route:
     options = _given(around, *_INHERITED) | (_given(table, *_INHERITED) if table else {})
-    return Route(path=prefix, upstream=upstream, **options)
+    return Route(path=prefix, action=Pool.of(upstream), transport=Transport(**options))

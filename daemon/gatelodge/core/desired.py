@@ -104,7 +104,7 @@ def desired(config: Config) -> Desired:
                 hosts=section.hosts,
                 listeners=section.listeners,
                 routes=section.routes,
-                certificate=chosen.name if chosen and section.tls is not Tls.OFF else None,
+                certificates=(chosen.name,) if chosen and section.tls is not Tls.OFF else (),
             )
             for section in sections
         ]

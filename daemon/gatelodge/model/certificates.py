@@ -70,6 +70,22 @@ class Adopted:
         return ADOPTED
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FileIssuer:
+    """
+    The user: a certificate with its chain, and its key, in files that he keeps.
+    """
+
+    certificate: str
+    key: str
+
+    def __str__(self) -> str:
+        return FILES
+
+
+#: The issuer text of a certificate that the user brings.
+FILES = "files"
+
 #: The issuer text of a certificate that another tool got.
 ADOPTED = "adopted"
 
@@ -77,7 +93,7 @@ ADOPTED = "adopted"
 SELF_SIGNED = "selfsigned"
 
 #: Where a certificate comes from. Its text is what the store writes down.
-IssuerRef: TypeAlias = AcmeIssuer | LocalIssuer | SelfSigned | Adopted
+IssuerRef: TypeAlias = AcmeIssuer | LocalIssuer | SelfSigned | Adopted | FileIssuer
 
 #: Ways to prove a name: the challenge type (RFC 8555 §8.3), and what stands before the NAME of a `[dns.NAME]` for dns-01 (§8.4).
 HTTP_01 = "http-01"
@@ -123,6 +139,20 @@ class CertificateSpec:
         if (self.challenges, self.alias) != ((HTTP_01,), None):
             parts += [self.challenges, self.alias]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CaSubject:
+    """
+    What the local CA calls itself (RFC 5280 §4.1.2.4, X.520 attribute types); None and nothing are left out.
+    """
+
+    common_name: str | None = None
+    organization: str | None = None
+    organizational_unit: str | None = None
+    country: str | None = None
+    state: str | None = None
+    locality: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

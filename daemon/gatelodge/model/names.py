@@ -38,6 +38,13 @@ def is_wildcard(name: str) -> bool:
     return name.startswith("*.")
 
 
+def is_pattern(name: str) -> bool:
+    r"""
+    Tell whether a host is a regular expression, `~^app-[0-9]+\.example\.com$`, as nginx writes it.
+    """
+    return name.startswith("~")
+
+
 def covers(pattern: str, name: str) -> bool:
     """
     Tell whether a certificate for `pattern` is good for `name`.

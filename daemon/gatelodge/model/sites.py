@@ -1,5 +1,5 @@
 """
-What nginx is asked to serve: listeners, sites, their routes, and the upstreams behind them.
+What nginx is asked to serve: sites, their routes, and what a route does with a request.
 """
 
 from __future__ import annotations
@@ -9,74 +9,25 @@ import datetime as dt
 import enum
 from typing import TYPE_CHECKING, TypeAlias
 
-from gatelodge.model.names import file_name
+from gatelodge.model.names import file_name, is_pattern
+from gatelodge.model.upstreams import Pool
 
 if TYPE_CHECKING:
     from gatelodge.model.names import Name
+    from gatelodge.model.nginx import Listener
 
-#: Addresses that stand for every one of a family, and whether that is IPv6's.
-_EVERY_ADDRESS = {"0.0.0.0": False, "::": True}  # noqa: S104 - compared with, never bound here
+#: Names and values, in an order, so that what holds them can be compared and remembered.
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Listener:
+class Match(enum.StrEnum):
     """
-    An address and port that nginx listens on; no address means all of the machine's, IPv4 and IPv6.
-    """
-
-    port: int
-    address: str = ""
-
-    @property
-    def narrow(self) -> bool:
-        """
-        True for one address; false for all of the machine's, or all of one family.
-        """
-        return self.address not in {"", *_EVERY_ADDRESS}
-
-    def includes(self, other: Listener) -> bool:
-        """
-        Tell whether every visitor of `other` comes to an address and port of this one too.
-        """
-        if self.port != other.port or self.address in {"", other.address}:
-            return self.port == other.port
-        return other.address != "" and _EVERY_ADDRESS.get(self.address) is (":" in other.address)
-
-    def overlaps(self, other: Listener) -> bool:
-        """
-        Tell whether a visitor can come to both at once.
-        """
-        return self.includes(other) or other.includes(self)
-
-    def __str__(self) -> str:
-        if not self.address:
-            return str(self.port)
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
-    """
-    A service behind the gate.
-
-    `host` is an IP address or a name as nginx's resolver will see it (container names may hold underscores). `path`, when
-    given, replaces the matched prefix of the request, as in nginx's `proxy_pass`.
+    How a route's path is compared. As in nginx an exact path wins, then the first regular expression, then the longest prefix.
     """
 
-    scheme: str
-    host: str
-    port: int
-    path: str | None = None
-
-    @property
-    def authority(self) -> str:
-        """
-        `host:port` in URL form.
-        """
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.authority}{self.path or ''}"
+    PREFIX = "prefix"
+    EXACT = "exact"
+    REGEX = "regex"
 
 
 class Websocket(enum.StrEnum):
@@ -88,18 +39,157 @@ class Websocket(enum.StrEnum):
     FORCE = "force"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Hsts(enum.StrEnum):
     """
-    A path prefix of a site and the upstream behind it. `body_size` is in bytes, 0 unlimited.
+    Whether browsers are told to come by https alone (RFC 6797): "preload" also for all names below, and from the start.
     """
 
-    path: str
-    upstream: Upstream
+    OFF = "off"
+    ON = "on"
+    PRELOAD = "preload"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """
+    Files from a folder, which stands for the route's path. `fallback` answers for what is not there (single-page applications);
+    `listing` shows what a folder without an index holds.
+    """
+
+    root: str
+    index: tuple[str, ...] = ("index.html",)
+    fallback: str | None = None
+    listing: bool = False
+
+    def __str__(self) -> str:
+        return self.root
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """
+    Another place: a URL, or a path of the same host. With `keep_path` what the visitor asked for is appended.
+    """
+
+    url: str
+    code: int = 301
+    keep_path: bool = True
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Respond:
+    """
+    An answer of nginx's own.
+    """
+
+    status: int = 200
+    body: str = ""
+    type: str = "text/plain"
+
+    def __str__(self) -> str:
+        return str(self.status)
+
+
+Action: TypeAlias = Pool | Files | Redirect | Respond
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Transport:
+    """
+    How bytes go through. Sizes are in bytes, 0 unlimited; `temp_file_limit` is how much of one answer may wait in a file for a slow
+    visitor, None nginx's own limit.
+    """
+
     timeout: dt.timedelta = dt.timedelta(hours=1)
     connect_timeout: dt.timedelta = dt.timedelta(seconds=5)
     body_size: int = 0
     websocket: Websocket = Websocket.AUTO
+    buffering: bool = True
+    request_buffering: bool = True
+    temp_file_limit: int | None = None
+    gzip: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """
+    How many requests one address may make in `seconds`, and how many more at once before they are refused.
+    """
+
+    requests: int
+    seconds: int = 1
+    burst: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """
+    Who may come in: the NAME of `[auth.NAME]` that asks who he is, and networks; with `satisfy_any` one of the two is enough.
+
+    With `allow`, nobody else may. `connections` is how many one address may hold at once.
+    """
+
+    auth: str | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    satisfy_any: bool = False
+    rate: Rate | None = None
+    connections: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Headers:
+    """
+    What is said beside the body: `request` to the upstream (an empty value says nothing), `response` to the visitor; `hide` are
+    the upstream's that do not reach him. `security` adds the usual ones where the upstream does not send its own.
+    """
+
+    request: Pairs = ()
+    response: Pairs = ()
+    hide: tuple[str, ...] = ()
+    security: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """
+    A path of a site and what is done there. `error_pages` are files by status code. `key` is where it stands in the TOML.
+    """
+
+    path: str
+    action: Action
+    match: Match = Match.PREFIX
+    transport: Transport = Transport()
+    guard: Guard = Guard()
+    headers: Headers = Headers()
+    error_pages: tuple[tuple[int, str], ...] = ()
+    snippet: str = ""
+    key: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificates:
+    """
+    Visitors show a certificate of this CA (a PEM file); when `optional`, those who show none may come in too.
+    """
+
+    ca: str
+    optional: bool = False
+    depth: int = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """
+    The site is closed for a while: everybody but `allow` gets a 503. `page` is a file to show, None our own words.
+    """
+
+    page: str | None = None
+    allow: tuple[str, ...] = ()
+    retry_after: dt.timedelta = dt.timedelta(minutes=10)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +197,20 @@ class Site:
     """
     Host names served on one or more listeners, with routes to upstreams. Known by its first host.
 
-    `certificate` is the NAME of the spec that serves it; None for a site without TLS.
+    `certificates` are the NAMEs of the specs that serve it, one for each kind of key; none for a site without TLS.
+    `redirect_hosts` lead to its first host. `key` is where it stands in the TOML.
     """
 
     hosts: tuple[Name, ...]
     listeners: tuple[Listener, ...]
     routes: tuple[Route, ...]
-    certificate: str | None
+    certificates: tuple[str, ...] = ()
+    redirect_hosts: tuple[Name, ...] = ()
+    hsts: Hsts = Hsts.OFF
+    client_certificates: ClientCertificates | None = None
+    maintenance: Maintenance | None = None
+    snippet: str = ""
+    key: str = ""
 
     @property
     def name(self) -> str:
@@ -129,58 +226,16 @@ class Site:
         """
         return file_name(self.name)
 
+    @property
+    def plain(self) -> bool:
+        """
+        True when it is served without TLS.
+        """
+        return not self.certificates
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ByCommands:
-    """
-    Somebody else's nginx, on this machine: told to reload by programs, one after the other, without a shell.
-    """
-
-    commands: tuple[tuple[str, ...], ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ByMailbox:
-    """
-    Somebody else's nginx, out of reach: a script beside it takes requests from a folder that both see.
-    """
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ByHelper:
-    """
-    Somebody else's nginx, whose master is root while the daemon is not: a helper of root's takes requests, checks each tree, and has
-    nginx read a copy of its own.
-    """
-
-
-#: How an nginx that is not ours is told to reload.
-Reload: TypeAlias = ByCommands | ByMailbox | ByHelper
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class NginxSettings:
-    """
-    How nginx is run and what its listeners are called from outside: `[nginx]`.
-
-    `reload` says how somebody else's nginx is told to reload; None when nginx is ours. `group` is the one that may read certificates
-    and trees then. `default_server` says whether names that are no site's are answered by us; None when nobody else does.
-
-    `http_port` 0 opens no plain listener. `drain` bounds workers that finish old connections after a reload;
-    `reload_interval` is the least time between two reloads. `access_log` is "off", "stdout" (the daemon's own) or a path.
-    """
-
-    reload: Reload | None = None
-    group: str | None = None
-    default_server: bool | None = None
-
-    binary: str = "nginx"
-    address: str = "127.0.0.1"
-    http_port: int = 80
-    https_port: int = 443
-    public_http_port: int = 80
-    public_https_port: int = 443
-    user: str | None = None
-    access_log: str = "off"
-    drain: dt.timedelta = dt.timedelta(hours=1)
-    reload_interval: dt.timedelta = dt.timedelta(seconds=30)
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """
+        Every host that a visitor can be sure of by name: none of the regular expressions, but those that are redirected.
+        """
+        return tuple(host for host in (*self.hosts, *self.redirect_hosts) if not is_pattern(host))

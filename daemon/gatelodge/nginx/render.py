@@ -114,7 +114,7 @@ class Renderer:
 
 
 def _place(site: Site, observed: Observed, ground: Ground) -> _Placed:
-    held = observed.held.get(site.certificate) if site.certificate else None
+    held = observed.held.get(site.certificates[0]) if site.certificates else None
     files = _files(held)
     text = _serve(site, files, ground)
     fresh = read(text).digest

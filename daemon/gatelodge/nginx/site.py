@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote
 
-from gatelodge.model import Listener, Websocket, is_ip
+from gatelodge.model import Listener, Pool, Websocket, is_ip
 from gatelodge.nginx.ground import Ground, listens, token_location
 from gatelodge.nginx.manners import PROXY_HEADERS
 from gatelodge.nginx.quote import Directive, Expanding, Expression, Verbatim, block, line, spell_dollar, write
@@ -75,7 +75,7 @@ def serving(site: Site, files: Files | None, ground: Ground) -> str:
         # nginx would look for files of its own here.
         routes.append(block("location", "/", inside=[line("return", "404")]))
     servers: list[Directive] = []
-    if site.certificate is None:
+    if site.plain:
         servers.append(_plain_server(site.hosts, site.listeners, ground, routes))
     else:
         if ground.http:
@@ -94,9 +94,9 @@ def refusing(site: Site, files: Files | None, ground: Ground, *, closed: frozens
     """
     answer = [block("location", "/", inside=[line("return", "503")])]
     open_listeners = tuple(listener for listener in site.listeners if listener not in closed)
-    plain = open_listeners if site.certificate is None else (ground.http,) if ground.http else ()
+    plain = open_listeners if site.plain else (ground.http,) if ground.http else ()
     servers = [_plain_server(site.hosts, plain, ground, answer)] if plain else []
-    if site.certificate is not None and files and open_listeners:
+    if not site.plain and files and open_listeners:
         servers.append(_tls_server(site.hosts, open_listeners, files, ground, answer))
     return HEADER + write(servers)
 
@@ -137,20 +137,26 @@ def _redirect(site: Site, files: Files | None, ground: Ground) -> Directive:
 def _location(route: Route, upstreams: _Upstreams) -> Directive:
     if not route.path.startswith("/"):
         raise ValueError(f"the route {route.path!r} does not begin with a slash")
-    upstream = route.upstream
+    upstream, transport = _upstream(route), route.transport
     inside = [
-        line("client_max_body_size", str(route.body_size)),
-        line("proxy_connect_timeout", _seconds(route.connect_timeout)),
-        line("proxy_read_timeout", _seconds(route.timeout)),
-        line("proxy_send_timeout", _seconds(route.timeout)),
+        line("client_max_body_size", str(transport.body_size)),
+        line("proxy_connect_timeout", _seconds(transport.connect_timeout)),
+        line("proxy_read_timeout", _seconds(transport.timeout)),
+        line("proxy_send_timeout", _seconds(transport.timeout)),
     ]
-    if route.websocket is Websocket.FORCE:
+    if transport.websocket is Websocket.FORCE:
         headers = PROXY_HEADERS + _FORCED_HEADERS
         inside += [line("proxy_set_header", name, Expression(value)) for name, value in headers]
     inside += _rewritten_redirects(route)
     if upstream.scheme == "https":
         inside += _verification(upstream, upstreams.ground)
     return block("location", Verbatim(route.path), inside=[*inside, *upstreams.passing(route)])
+
+
+def _upstream(route: Route) -> Upstream:
+    if not isinstance(route.action, Pool):
+        raise ValueError("not yet")  # noqa: TRY004
+    return route.action.first
 
 
 def _seconds(duration: dt.timedelta) -> str:
@@ -162,7 +168,7 @@ def _rewritten_redirects(route: Route) -> list[Directive]:
     """
     Mend the `Location` of an upstream that speaks of itself by its own address, or of the visitor's by plain http.
     """
-    upstream = route.upstream
+    upstream = _upstream(route)
     port = "" if upstream.port == _DEFAULT_PORTS[upstream.scheme] else f":{upstream.port}"
     host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
     own = f"{upstream.scheme}://{host}{port}{_url_path(upstream) or '/'}"
@@ -202,7 +208,7 @@ class _Upstreams:
         """
         Return the directives that pass a request on to the route's upstream.
         """
-        upstream = route.upstream
+        upstream = _upstream(route)
         # nginx's resolver knows no /etc/hosts.
         authority = f"127.0.0.1:{upstream.port}" if upstream.host == "localhost" else upstream.authority
         if is_ip(upstream.host) or upstream.host == "localhost" or self.ground.resolve:
@@ -217,11 +223,11 @@ class _Upstreams:
         ]
 
     def _stripped(self, route: Route) -> list[Directive]:
-        if route.upstream.path is None:
+        if _upstream(route).path is None:
             return []
-        target = unquote(_url_path(route.upstream), errors="strict")
+        target = unquote(_url_path(_upstream(route)), errors="strict")
         if "?" in target:
-            raise ValueError(f"the path of {route.upstream} has a ?, which this nginx would take for a query")
+            raise ValueError(f"the path of {_upstream(route)} has a ?, which this nginx would take for a query")
         regex = f"(?s)^{re.escape(route.path)}(.*)"
         return [line("rewrite", Verbatim(regex), Expression(f"{spell_dollar(target)}$1"), "break")]
 

@@ -89,12 +89,12 @@ def _nginx(look: Look) -> dict[str, Any]:
 def _site(site: Site, look: Look) -> dict[str, Any]:
     observed = look.observed
     quarantine = observed.quarantines.get(site.file_name)
-    held = observed.held.get(site.certificate) if site.certificate else None
+    held = observed.held.get(site.certificates[0]) if site.certificates else None
     if observed.nginx.running is None:
         state = "down"
     elif quarantine is not None:
         state = "quarantined"
-    elif site.certificate is None:
+    elif site.plain:
         state = "plain"
     elif held is None or held.placeholder:
         state = "placeholder"
@@ -104,8 +104,8 @@ def _site(site: Site, look: Look) -> dict[str, Any]:
         "site": site.name,
         "hosts": list(site.hosts),
         "urls": [url(site, look.gate.desired)],
-        "certificate": site.certificate,
-        "upstreams": {route.path: str(route.upstream) for route in site.routes},
+        "certificate": site.certificates[0] if site.certificates else None,
+        "upstreams": {route.path: str(route.action) for route in site.routes},
         "state": state,
         "error": quarantine.error if quarantine else None,
         "retry_at": quarantine.retry_at.isoformat() if quarantine else None,
@@ -121,7 +121,7 @@ def url(site: Site, desired: Desired) -> str:
         desired.nginx.http_port: desired.nginx.public_http_port,
         desired.nginx.https_port: desired.nginx.public_https_port,
     }.get(port, port)
-    scheme, usual = ("https", 443) if site.certificate else ("http", 80)
+    scheme, usual = ("https", 443) if site.certificates else ("http", 80)
     host = f"[{site.name}]" if ":" in site.name else site.name
     return f"{scheme}://{host}{'' if public == usual else f':{public}'}/"
 
