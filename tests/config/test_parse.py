@@ -110,7 +110,7 @@ def test_every_key_arrives() -> None:
             agree_tos=True,
             ca="step",
             email="Me@xn--mnze-0ra.example",
-            key=KeyKind.RSA_2048,
+            keys=(KeyKind.RSA_2048,),
             profile="short",
             webroot="/srv/webroot",
             challenges=("http-01",),
@@ -129,7 +129,7 @@ def test_every_key_arrives() -> None:
             "wildcard.example.com": CertificateSection(
                 names=(Name("example.com"), Name("2606:4700::1")),
                 ca="letsencrypt-staging",
-                key=KeyKind.ECDSA_P384,
+                keys=(KeyKind.ECDSA_P384,),
                 profile="classic",
                 challenges=("http-01",),
             )
@@ -144,7 +144,9 @@ def test_every_key_arrives() -> None:
                 ),
                 routes=(
                     page,
-                    dataclasses.replace(page, path="/api/", upstream=Upstream(scheme="http", host="fd00::2", port=80)),
+                    dataclasses.replace(
+                        page, path="/api/", action=Pool.of(Upstream(scheme="http", host="fd00::2", port=80))
+                    ),
                     Route(
                         path="/ws",
                         action=Pool.of(Upstream(scheme="http", host="ws", port=80)),
@@ -157,7 +159,8 @@ def test_every_key_arrives() -> None:
                     ),
                 ),
                 tls=Tls.LOCAL,
-                key=KeyKind.ECDSA_P384,
+                key='sites."WWW.example.net"',
+                keys=(KeyKind.ECDSA_P384,),
             )
         },
         nginx=NginxSettings(
@@ -231,8 +234,8 @@ def test_a_home_behind_forwarded_ports() -> None:
         "chat.example.com" = "http://rocketchat:3000"
         """
     )
-    assert config.sites["cloud.example.com"].routes[0].upstream == Upstream(
-        scheme="http", host="nextcloud_main", port=80
+    assert config.sites["cloud.example.com"].routes[0].action == Pool.of(
+        Upstream(scheme="http", host="nextcloud_main", port=80)
     )
     (warning,) = config.warnings
     assert warning.warning
@@ -278,7 +281,7 @@ def test_tls_before_a_plain_websocket_of_the_network() -> None:
     )
     site = config.sites["192.10.10.133"]
     assert (site.hosts, site.listeners, site.tls) == (("192.10.10.133",), (Listener(port=5555),), Tls.LOCAL)
-    assert site.routes[0].websocket is Websocket.FORCE
+    assert site.routes[0].transport.websocket is Websocket.FORCE
     assert config.acme is None
 
 

@@ -49,13 +49,14 @@ class Catalog:
     """
     `authorities` are the built-in CAs by name, all of them open to everybody. `closed` names well-known ones that take only
     customers (external account binding, RFC 8555 §7.3.4). `default` is used where nothing is said. `providers` are the DNS
-    providers by the word that `[dns.NAME] provider` has for them.
+    providers by the word that `[dns.NAME] provider` has for them; `presets` are parts of a site by the name of the app that wants them.
     """
 
     authorities: Mapping[str, CertificateAuthority]
     closed: Mapping[str, str]
     default: str
     providers: Mapping[str, ProviderKind] = dataclasses.field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
 
     def is_public(self, authority: CertificateAuthority) -> bool:
         """

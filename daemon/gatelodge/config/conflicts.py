@@ -139,9 +139,11 @@ def _ip_hosts_agree(draft: Draft, found: Mistakes) -> None:
             or found.unread((*path, "certificate"), (*path, "key"))
         ):
             continue
-        ways = (site.tls, site.certificate, site.key)
+        ways = (site.tls, site.certificate, site.keys, site.files)
         others = [
-            each for each in claims.add(site, site.listeners) if (each[2].tls, each[2].certificate, each[2].key) != ways
+            each
+            for each in claims.add(site, site.listeners)
+            if (each[2].tls, each[2].certificate, each[2].keys, each[2].files) != ways
         ]
         if others:
             listener, _, other = others[0]

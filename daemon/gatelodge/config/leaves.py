@@ -69,7 +69,7 @@ def _choice(kind: type[enum.StrEnum], **later: str) -> Leaf:
     """
     Make the leaf of a closed set of words; `later` holds what words of the future mean.
     """
-    known = [member.value for member in kind]
+    known = [member.value for member in kind if member is not Tls.FILES]
 
     def read(text: str) -> enum.StrEnum:
         if text in known:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.config import names, texts
-from gatelodge.config.keys import quoted
+from gatelodge.config.keys import quoted, written
 from gatelodge.config.leaves import Mode
 from gatelodge.config.mistakes import Unreadable
 from gatelodge.config.shape import AcmeSection, CertificateSection, SiteSection, Tls
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gatelodge.config.keys import Path
     from gatelodge.config.mistakes import Mistakes
     from gatelodge.config.tables import AcmeTable, AuthorityTable, CertificateTable, NginxTable, RouteTable, SiteTable
-    from gatelodge.model import Name, Upstream
+    from gatelodge.model import KeyKind, Name, Upstream
 
 #: What a route inherits from its site.
 _INHERITED = ("timeout", "connect_timeout", "body_size", "websocket")
@@ -145,7 +145,8 @@ def acme(table: AcmeTable, known: Mapping[str, CertificateAuthority], catalog: C
         agree_tos=bool(table.agree_tos),
         ca=_one_ca(("acme", "ca"), table.ca, known, catalog, found) or catalog.default,
         challenges=table.challenge,
-        **_given(table, "email", "key", "profile", "webroot"),
+        **_given(table, "email", "profile", "webroot"),
+        **_keys(table.key),
     )
 
 
@@ -168,7 +169,8 @@ def certificate(
         challenges=table.challenge,
         alias=table.alias,
         adopt=table.adopt,
-        **_given(table, "key", "profile"),
+        **_given(table, "profile"),
+        **_keys(table.key),
     )
 
 
@@ -194,8 +196,9 @@ def site(key: str, table: SiteTable, settings: NginxSettings, found: Mistakes) -
         routes=_routes(path, table, found),
         tls=tls,
         certificate=file_name(table.certificate) if table.certificate else None,
-        key=table.key,
         challenges=table.challenge,
+        key=written(path),
+        **_keys(table.key),
     )
 
 
@@ -212,6 +215,10 @@ def _given(table: object, *keys: str) -> dict[str, Any]:
     Return those of a table's keys that the person wrote.
     """
     return {key: value for key in keys if (value := getattr(table, key)) is not None}
+
+
+def _keys(given: KeyKind | None) -> dict[str, Any]:
+    return {"keys": (given,)} if given else {}
 
 
 def _closed(name: str, catalog: Catalog) -> tuple[str, str]:

@@ -13,12 +13,25 @@ import enum
 from typing import TYPE_CHECKING
 
 from gatelodge.config import names
-from gatelodge.model import DNS_PREFIX, HTTP_01, KeyKind, NginxSettings, is_ip
+from gatelodge.model import DNS_PREFIX, HTTP_01, CaSubject, Hsts, KeyKind, NginxSettings, is_ip, is_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gatelodge.model import CertificateAuthority, DdnsSettings, DnsSettings, Listener, Mistake, Name, Route
+    from gatelodge.config.keys import Path
+    from gatelodge.model import (
+        Auth,
+        CertificateAuthority,
+        ClientCertificates,
+        DdnsSettings,
+        DnsSettings,
+        FileIssuer,
+        Listener,
+        Maintenance,
+        Mistake,
+        Name,
+        Route,
+    )
 
 STATE_DIRECTORY = "/var/lib/gatelodge"
 ADMIN_SOCKET = "/run/gatelodge/admin.sock"
@@ -26,25 +39,26 @@ ADMIN_SOCKET = "/run/gatelodge/admin.sock"
 
 class Tls(enum.StrEnum):
     """
-    Who makes a site's certificate, or that it has none.
+    Who makes a site's certificate, or that it has none. `FILES` are written as a table, never as this word.
     """
 
     ACME = "acme"
     LOCAL = "local"
     OFF = "off"
+    FILES = "files"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AcmeSection:
     """
     `[acme]`: the account and what specs inherit. `webroot` None means the state directory's own, `challenges` None the only
-    `[dns.NAME]` when there is exactly one, else http-01.
+    `[dns.NAME]` when there is exactly one, else http-01. `keys` are one kind, or an ECDSA and an RSA one.
     """
 
     agree_tos: bool
     ca: str
     email: str | None = None
-    key: KeyKind = KeyKind.ECDSA_P256
+    keys: tuple[KeyKind, ...] = (KeyKind.ECDSA_P256,)
     profile: str | None = None
     webroot: str | None = None
     challenges: tuple[str, ...] | None = None
@@ -58,7 +72,7 @@ class CertificateSection:
 
     names: tuple[Name, ...]
     ca: str | None = None
-    key: KeyKind | None = None
+    keys: tuple[KeyKind, ...] | None = None
     profile: str | None = None
     challenges: tuple[str, ...] | None = None
     alias: Name | None = None
@@ -68,16 +82,53 @@ class CertificateSection:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSection:
     """
-    One entry of `[sites]`. `hosts` begins with the entry's key; `routes` always has one for `/`, unless none was given.
+    One entry of `[sites]`. `hosts` begins with the entry's key, and may hold regular expressions after it; `redirect_hosts` lead
+    to the first. `routes` always has one for `/`, unless none was given. `files` are there with `Tls.FILES` alone. `key` is where
+    the entry stands, as people write it.
     """
 
     hosts: tuple[Name, ...]
     listeners: tuple[Listener, ...]
     routes: tuple[Route, ...]
+    redirect_hosts: tuple[Name, ...] = ()
     tls: Tls = Tls.ACME
+    files: FileIssuer | None = None
     certificate: str | None = None
-    key: KeyKind | None = None
+    keys: tuple[KeyKind, ...] | None = None
     challenges: tuple[str, ...] | None = None
+    hsts: Hsts = Hsts.OFF
+    client_certificates: ClientCertificates | None = None
+    maintenance: Maintenance | None = None
+    snippet: str = ""
+    key: str = ""
+
+    @property
+    def all_hosts(self) -> tuple[Name, ...]:
+        """
+        Every host by which visitors come, those that are redirected too.
+        """
+        return (*self.hosts, *self.redirect_hosts)
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """
+        Every host that a certificate can be for: all but the regular expressions.
+        """
+        return tuple(host for host in self.all_hosts if not is_pattern(host))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SnippetFile:
+    """
+    A snippet that stands in a file: it is read when the parts of a gate are made, not here.
+
+    It belongs to a site, to the route with that position of it, or with neither to what the last key of `path` names.
+    """
+
+    path: Path
+    file: str
+    site: Name | None = None
+    route: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +136,8 @@ class Config:
     """
     A whole configuration. `authorities` holds the built-in CAs and those of `[acme.cas]`; `resolver` is `HOST:PORT`
     addresses, empty for the machine's own; `doh` are URLs of DNS-over-HTTPS services, None for the built-in ones; `dns_port` is where
-    authoritative name servers are asked. `exposed` are the keys under which secrets stand in the file itself; `warnings` are what
+    authoritative name servers are asked. `auth` says by NAME who asks visitors who they are. What stands in `snippet_files` is in no
+    `snippet` yet. `exposed` are the keys under which secrets stand in the file itself; `warnings` are what
     `check` tells besides.
     """
 
@@ -101,6 +153,9 @@ class Config:
     dns_port: int = 53
     dns: Mapping[str, DnsSettings] = dataclasses.field(default_factory=dict)
     ddns: DdnsSettings | None = None
+    auth: Mapping[str, Auth] = dataclasses.field(default_factory=dict)
+    ca_subject: CaSubject = dataclasses.field(default_factory=CaSubject)
+    snippet_files: tuple[SnippetFile, ...] = ()
     admin_socket: str = ADMIN_SOCKET
     exposed: tuple[str, ...] = ()
     warnings: tuple[Mistake, ...] = ()
@@ -115,7 +170,7 @@ class Config:
             host
             for site in self.sites.values()
             if site.tls is not Tls.LOCAL
-            for host in site.hosts
+            for host in site.names
             if not is_ip(host) and not names.is_private(host)
         )
         return given or tuple(dict.fromkeys(hosts))

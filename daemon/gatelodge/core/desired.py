@@ -15,6 +15,7 @@ from gatelodge.model import (
     HTTP_01,
     INTERNAL_HOST,
     AcmeIssuer,
+    CaSubject,
     CertificateSpec,
     KeyKind,
     LocalIssuer,
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatelodge.config.shape import Config, SiteSection
-    from gatelodge.model import CertificateAuthority, DdnsSettings, DnsSettings, IssuerRef, Name, NginxSettings
+    from gatelodge.model import Auth, CertificateAuthority, DdnsSettings, DnsSettings, IssuerRef, Name, NginxSettings
 
 
 #: The word for the daemon's own stdout, and the file in `log/` through which visits come there.
 STDOUT = "stdout"
 ACCESS_LOG = "access.log"
+
+_USUAL_KEYS = (KeyKind.ECDSA_P256,)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,8 @@ class Desired:
     dns_port: int = 53
     dns: Mapping[str, DnsSettings] = dataclasses.field(default_factory=dict)
     ddns: DdnsSettings | None = None
+    auth: Mapping[str, Auth] = dataclasses.field(default_factory=dict)
+    ca_subject: CaSubject = dataclasses.field(default_factory=CaSubject)
     check_every: dt.timedelta = dt.timedelta(hours=12)
 
     def publishes(self, provider: str, kind: str) -> bool:
@@ -105,6 +110,12 @@ def desired(config: Config) -> Desired:
                 listeners=section.listeners,
                 routes=section.routes,
                 certificates=(chosen.name,) if chosen and section.tls is not Tls.OFF else (),
+                redirect_hosts=section.redirect_hosts,
+                hsts=section.hsts,
+                client_certificates=section.client_certificates,
+                maintenance=section.maintenance,
+                snippet=section.snippet,
+                key=section.key,
             )
             for section in sections
         ]
@@ -122,6 +133,8 @@ def desired(config: Config) -> Desired:
         dns_port=config.dns_port,
         dns=config.dns,
         ddns=dataclasses.replace(config.ddns, hosts=config.dynamic_hosts) if config.ddns else None,
+        auth=config.auth,
+        ca_subject=config.ca_subject,
         check_every=config.check_every,
     )
 
@@ -132,7 +145,7 @@ def _explicit(name: str, config: Config) -> CertificateSpec:
         name=name,
         names=section.names,
         issuer=_acme(config, section.ca),
-        key=section.key or (config.acme.key if config.acme else KeyKind.ECDSA_P256),
+        key=(section.keys or (config.acme.keys if config.acme else _USUAL_KEYS))[0],
         profile=section.profile or _profile(config, section.ca),
         challenges=config.challenges(section.challenges),
         alias=section.alias,
@@ -143,12 +156,12 @@ def _explicit(name: str, config: Config) -> CertificateSpec:
 def _own(sections: tuple[SiteSection, ...], config: Config) -> CertificateSpec:
     first = sections[0]
     local = first.tls is Tls.LOCAL
-    default_key = config.acme.key if config.acme and not local else KeyKind.ECDSA_P256
+    default_keys = config.acme.keys if config.acme and not local else _USUAL_KEYS
     return CertificateSpec(
         name=file_name(first.hosts[0]),
-        names=tuple(dict.fromkeys(host for section in sections for host in section.hosts)),
+        names=tuple(dict.fromkeys(host for section in sections for host in section.names)),
         issuer=LocalIssuer() if local else _acme(config, None),
-        key=first.key or default_key,
+        key=(first.keys or default_keys)[0],
         profile=None if local else _profile(config, None),
         challenges=(HTTP_01,) if local else config.challenges(first.challenges),
     )
@@ -176,7 +189,7 @@ def _named(sections: tuple[SiteSection, ...], specs: Mapping[str, CertificateSpe
 def _covering(sections: tuple[SiteSection, ...], explicit: tuple[CertificateSpec, ...]) -> CertificateSpec | None:
     if sections[0].tls is not Tls.ACME:
         return None
-    hosts = [host for section in sections for host in section.hosts]
+    hosts = [host for section in sections for host in section.names]
     fit = [spec for spec in explicit if all(any(covers(name, host) for name in spec.names) for host in hosts)]
     return min(fit, key=lambda spec: _generality(spec.names, hosts[0]), default=None)
 
@@ -199,7 +212,7 @@ def _together(sections: tuple[SiteSection, ...]) -> list[tuple[SiteSection, ...]
 
 
 def _presents_ip(section: SiteSection) -> bool:
-    return section.tls is not Tls.OFF and not section.certificate and any(map(is_ip, section.hosts))
+    return section.tls is not Tls.OFF and not section.certificate and any(map(is_ip, section.names))
 
 
 def _share_a_listener(one: SiteSection, other: SiteSection) -> bool:
