@@ -55,6 +55,7 @@ from gatelodge.model.sites import (
     Transport,
     Websocket,
 )
+from gatelodge.model.streams import Protocol, Stream
 from gatelodge.model.upstreams import Balance, Pool, Server, Spread, Upstream, UpstreamTls
 
 __all__ = [
@@ -100,6 +101,7 @@ __all__ = [
     "Name",
     "NginxSettings",
     "Pool",
+    "Protocol",
     "Rate",
     "Redirect",
     "Reload",
@@ -111,6 +113,7 @@ __all__ = [
     "Server",
     "Site",
     "Spread",
+    "Stream",
     "TlsProfile",
     "Transport",
     "TrustedProxies",

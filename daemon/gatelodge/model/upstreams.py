@@ -14,9 +14,9 @@ class Upstream:
     """
     The URL of a server behind the gate.
 
-    `scheme` is http, https, grpc, grpcs or fastcgi. `host` is an IP address or a name as nginx's resolver will see it (container
-    names may hold underscores); both it and the port are empty when `socket` is the path of a unix socket. `path`, when given,
-    replaces the matched prefix of the request, as in nginx's `proxy_pass`.
+    `scheme` is http, https, grpc, grpcs or fastcgi; behind a stream it is tcp, tls or udp. `host` is an IP address or a name as
+    nginx's resolver will see it (container names may hold underscores); both it and the port are empty when `socket` is the path
+    of a unix socket. `path`, when given, replaces the matched prefix of the request, as in nginx's `proxy_pass`.
     """
 
     scheme: str
@@ -39,7 +39,7 @@ class Upstream:
         """
         True when it is spoken to over TLS.
         """
-        return self.scheme in {"https", "grpcs"}
+        return self.scheme in {"https", "grpcs", "tls"}
 
     def __str__(self) -> str:
         path = self.path or ""
