@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.nginx.trees import NOW, desired, held, observed, site
 
-from gatelodge.core.tree import GENERATION, Generation
+from gatelodge.core.tree import GENERATION, Generation, Served
 from gatelodge.errors import StateError
+from gatelodge.model import Listener, Name
 from gatelodge.nginx.binary import Program
 from gatelodge.nginx.memory import Memory, Remembered
 from gatelodge.nginx.process import Process
@@ -26,6 +27,11 @@ RENDERED = render(
     desired(site("a.example.com"), site("b.example.com"), site("192.0.2.1")),
     observed(held("a.example.com"), held("b.example.com", version=2), held("192.0.2.1")),
 )
+
+#: As it lies on disks.
+FORMAT_1 = """{"format": 1, "number": 3, "digest": "d1", "created_at": "2026-01-01T00:00:00+00:00", "references": [["192.0.2.1", 4],
+["a.example.com", 1]], "listeners": [[80, ""], [443, ""], [8443, "127.0.0.1"]], "served": [[443, "", "a.example.com",
+"a.example.com", "ab"], [8443, "127.0.0.1", null, "192.0.2.1", "cd"]], "proof": "http://127.0.0.1:80"}"""
 
 
 @pytest.fixture
@@ -52,6 +58,48 @@ def test_a_staged_tree_is_read_back_by_the_next_daemon(trees: Trees, tmp_path: P
     assert "/generations/1/sites/a.example.com.conf;" in entry
     assert trees.site_text(number, "b.example.com") == RENDERED.sites["b.example.com"]
     assert trees.site_text(number, "c.example.com") is None
+
+
+def test_how_it_is_asked_for_is_read_back_too(trees: Trees, tmp_path: Path) -> None:
+    """
+    A certificate that stands beside another, and listeners that wait for a PROXY header.
+    """
+    first, *others = RENDERED.served
+    served = (
+        first,
+        dataclasses.replace(first, rsa=True),
+        *(dataclasses.replace(e, proxy_protocol=True) for e in others),
+    )
+    number = trees.stage(dataclasses.replace(RENDERED, served=served, proof_proxied=True), now=NOW)
+    tree = Trees(tmp_path).tree(number)
+    assert tree is not None
+    assert (tree.served, tree.proof_proxied) == (frozenset(served), True)
+
+
+def test_what_older_gatelodges_wrote_is_read(trees: Trees) -> None:
+    """
+    Format 1: they knew one certificate for each site, and no PROXY headers.
+    """
+    trees.folder(3).mkdir(parents=True)
+    (trees.folder(3) / "tree.json").write_text(FORMAT_1)
+    (tree,) = trees.trees()
+    assert tree.generation.number == 3
+    assert tree.generation.references == {("a.example.com", 1), ("192.0.2.1", 4)}
+    assert (tree.proof, tree.proof_proxied) == ("http://127.0.0.1:80", False)
+    assert tree.served == {
+        Served(
+            listener=Listener(port=443),
+            server_name=Name("a.example.com"),
+            certificate="a.example.com",
+            fingerprint="ab",
+        ),
+        Served(
+            listener=Listener(port=8443, address="127.0.0.1"),
+            server_name=None,
+            certificate="192.0.2.1",
+            fingerprint="cd",
+        ),
+    }
 
 
 def test_current_and_proven_are_told_from_one_another(trees: Trees) -> None:

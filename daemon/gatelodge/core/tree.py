@@ -59,12 +59,17 @@ class Served:
     """
     A certificate as a visitor meets it: which listener, which name he sends (None for an IP host, which sends none), and the
     SHA-256 fingerprint (lower-case hex) of the leaf he must be shown.
+
+    `rsa` is set for a certificate that stands beside another one: it is shown to who takes RSA alone. `proxy_protocol` is set where
+    every connection begins with a PROXY header.
     """
 
     listener: Listener
     server_name: Name | None
     certificate: str
     fingerprint: str
+    rsa: bool = False
+    proxy_protocol: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +80,10 @@ class Rendered:
     `entry` is nginx.conf, with `GENERATION` where the number goes; `prelude` what all sites stand on; `sites` one text for
     each site by its file name, in order; `fresh` the digest of each site's own text, before a quarantine replaced it;
     `references` every version that the text names; `listeners` what it opens; `served` what the proof reads back;
-    `proof` is the URL origin (`http://127.0.0.1:80`) where nginx tells its generation; `digest` is the same for the same text,
-    whatever the number. `snippets` are files for hand-written blocks, by their path in the tree. `whole` is true when `entry` is
-    all of nginx.conf, false when it stands inside `http {}` of somebody else's.
+    `proof` is the URL origin (`http://127.0.0.1:80`) where nginx tells its generation, `proof_proxied` whether connections there begin
+    with a PROXY header; `digest` is the same for the same text, whatever the number. `snippets` are files for hand-written
+    blocks, by their path in the tree. `whole` is true when `entry` is all of nginx.conf, false when it stands inside `http {}` of
+    somebody else's.
     """
 
     digest: str
@@ -91,6 +97,7 @@ class Rendered:
     served: tuple[Served, ...] = ()
     snippets: Mapping[str, str] = dataclasses.field(default_factory=dict)
     whole: bool = True
+    proof_proxied: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,7 @@ class External:
         changed = [each for each in rendered.served if each not in shown]
         witness = Witness(address=self._settings.address, clock=self._clock)
         try:
-            await witness.prove(number, proof=rendered.proof, served=())
+            await witness.prove(number, proof=rendered.proof, proxied=rendered.proof_proxied, served=())
         except NginxUnproven as error:
             raise NginxUnproven(
                 f"{error}; does nginx's http {{}} have the line include {self._reloading.entry()}; and is it reached at "
@@ -157,7 +157,7 @@ class External:
         await self._reloading.load(before.generation.number if before else None)
         if before is not None:
             witness = Witness(address=self._settings.address, clock=self._clock)
-            await witness.prove(before.generation.number, proof=before.proof, served=())
+            await witness.prove(before.generation.number, proof=before.proof, proxied=before.proof_proxied, served=())
 
     async def start(self) -> None:
         """
@@ -237,4 +237,4 @@ def _served(current: Tree | None) -> int | None:
         return None
     if not current.proof:
         return current.generation.number  # there is no listener to ask at
-    return ask_generation(current.proof)
+    return ask_generation(current.proof, proxied=current.proof_proxied)

@@ -119,7 +119,7 @@ class Managed:
                 await self._serve(number, rendered.listeners, found)
                 shown = before.tree.served if before.tree else frozenset()
                 changed = [each for each in rendered.served if each not in shown]
-                await witness.prove(number, proof=rendered.proof, served=changed)
+                await witness.prove(number, proof=rendered.proof, proxied=rendered.proof_proxied, served=changed)
                 await in_thread(functools.partial(self._trees.mark_proven, number))
                 await self._remember(number, reloaded=before.master is not None)
             except BaseException:
@@ -317,7 +317,7 @@ class Managed:
         if master and before.master in {None, master} and await in_thread(lambda: self._takes(master, tree.listeners)):
             witness = self._witness()
             master.send(signal.SIGHUP)
-            await witness.prove(tree.generation.number, proof=tree.proof, served=())
+            await witness.prove(tree.generation.number, proof=tree.proof, proxied=tree.proof_proxied, served=())
         else:
             await self._start_again(tree, before.binary)
         await self._remember(tree.generation.number, reloaded=True)
@@ -335,7 +335,7 @@ class Managed:
                 found = await in_thread(functools.partial(capabilities, settings))
                 witness = self._witness()
                 await self._master.replace(tree.generation.number, tree.listeners, found)
-                await witness.prove(tree.generation.number, proof=tree.proof, served=())
+                await witness.prove(tree.generation.number, proof=tree.proof, proxied=tree.proof_proxied, served=())
             except NginxError as error:
                 failed.append(error)
             else:

@@ -6,6 +6,7 @@ Nobody is trusted here: it is nginx itself that is asked, on this machine, and w
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import socket
@@ -18,29 +19,47 @@ from gatelodge.model import INTERNAL_HOST
 from gatelodge.nginx.prelude import GENERATION_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from gatelodge.core.tree import Served
 
 _SECONDS = 5
 _AT_ONCE = 8
 _LONGEST_ANSWER = 4096
+
+#: What OpenSSL calls the alert of a listener that speaks TLS 1.3 alone: nobody comes there who takes RSA alone.
+_NEWER_ONLY = "TLSV1_ALERT_PROTOCOL_VERSION"
+
+#: What a listener that speaks the PROXY protocol waits for first; it says nothing of who comes
+#: (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt §2.1).
+_PROXY = b"PROXY UNKNOWN\r\n"
 _REQUEST = f"GET {GENERATION_PATH} HTTP/1.1\r\nHost: {INTERNAL_HOST}\r\nConnection: close\r\n\r\n".encode()
 
 
-def ask_generation(origin: str) -> int | None:
+def ask_generation(origin: str, *, proxied: bool = False) -> int | None:
     """
     Return the generation that nginx says it serves, or None when it says none.
+
+    Args:
+        proxied: connections there begin with a PROXY header.
     """
     url = urlsplit(origin)
     try:
-        with socket.create_connection((url.hostname, url.port), timeout=_SECONDS) as plain:
+        with _connected((url.hostname, url.port), proxied=proxied) as plain:
             if url.scheme == "http":
                 return _ask(plain)
             with _trust().wrap_socket(plain, server_hostname=INTERNAL_HOST) as secured:
                 return _ask(secured)
     except (OSError, ValueError):
         return None
+
+
+@contextlib.contextmanager
+def _connected(place: tuple[str | None, int | None], *, proxied: bool) -> Iterator[socket.socket]:
+    with socket.create_connection(place, timeout=_SECONDS) as plain:
+        if proxied:
+            plain.sendall(_PROXY)
+        yield plain
 
 
 def _ask(connection: socket.socket) -> int | None:
@@ -73,19 +92,28 @@ def _look(served: Served, *, address: str, too_late: Callable[[], bool]) -> str 
     place = (served.listener.address or address, served.listener.port)
     try:
         with (
-            socket.create_connection(place, timeout=_SECONDS) as plain,
-            _trust().wrap_socket(plain, server_hostname=served.server_name) as secured,
+            _connected(place, proxied=served.proxy_protocol) as plain,
+            _trust(rsa=served.rsa).wrap_socket(plain, server_hostname=served.server_name) as secured,
         ):
             shown = secured.getpeercert(binary_form=True) or b""
     except OSError as error:
+        if served.rsa and isinstance(error, ssl.SSLError) and error.reason == _NEWER_ONLY:
+            return None
         return f"no TLS connection: {error.strerror or error}"
     fingerprint = hashlib.sha256(shown).hexdigest()
     return None if fingerprint == served.fingerprint else f"another certificate ({fingerprint[:16]}…)"
 
 
 @functools.cache
-def _trust() -> ssl.SSLContext:
+def _trust(*, rsa: bool = False) -> ssl.SSLContext:
+    """
+    Return a visitor who trusts everybody, and with `rsa` one who takes no other certificates.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if rsa:
+        # Only in TLS 1.2 does a cipher say which kind of certificate it goes with (RFC 5246 §A.5, "Au" in openssl-ciphers(1)).
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("aRSA")
     return context

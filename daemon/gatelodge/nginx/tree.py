@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from gatelodge.core.tree import Rendered
 
-FORMAT = 1
+#: 1 knew neither certificates beside others nor PROXY headers.
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ class Tree:
     listeners: frozenset[Listener]
     served: frozenset[Served]
     proof: str
+    proof_proxied: bool = False
 
 
 class Trees:
@@ -261,12 +263,16 @@ def _document(number: int, rendered: Rendered, now: dt.datetime) -> dict[str, ob
         "created_at": now.isoformat(),
         "references": sorted(rendered.references),
         "listeners": [[each.port, each.address] for each in sorted(rendered.listeners)],
-        "served": [
-            [each.listener.port, each.listener.address, each.server_name, each.certificate, each.fingerprint]
-            for each in rendered.served
-        ],
+        "served": [_visit(each) for each in rendered.served],
         "proof": rendered.proof,
+        "proof_proxied": rendered.proof_proxied,
     }
+
+
+def _visit(served: Served) -> list[object]:
+    where = served.listener
+    who = (served.server_name, served.certificate, served.fingerprint)
+    return [where.port, where.address, *who, served.rsa, served.proxy_protocol]
 
 
 def _tree(document: dict[str, object]) -> Tree:
@@ -289,8 +295,11 @@ def _tree(document: dict[str, object]) -> Tree:
                 server_name=Name(name) if name else None,
                 certificate=certificate,
                 fingerprint=fingerprint,
+                rsa=any(more[:1]),
+                proxy_protocol=any(more[1:]),
             )
-            for port, address, name, certificate, fingerprint in served
+            for port, address, name, certificate, fingerprint, *more in served
         ),
         proof=str(fields["proof"]),
+        proof_proxied=bool(fields.get("proof_proxied")),
     )

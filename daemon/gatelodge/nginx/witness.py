@@ -42,19 +42,20 @@ class Witness:
     refused: Callable[[], str] = lambda: ""
     ended: Callable[[], str] = lambda: ""
 
-    async def prove(self, number: int, *, proof: str, served: Collection[Served]) -> None:
+    async def prove(self, number: int, *, proof: str, served: Collection[Served], proxied: bool = False) -> None:
         """
         Return once nginx says that it serves this generation, and shows all these certificates.
 
         Args:
             proof: the URL origin where it says so; with none, that is not asked.
+            proxied: connections there begin with a PROXY header.
 
         Raises:
             NginxRefused: it logged why it does not take the tree.
             NginxUnproven: it did not come to serve it in time.
         """
         deadline = self.clock.monotonic() + _SECONDS + _SECONDS_PER_CERTIFICATE * len(served)
-        while proof and await in_thread(functools.partial(ask_generation, proof)) != number:
+        while proof and await in_thread(functools.partial(ask_generation, proof, proxied=proxied)) != number:
             await self._go_on(deadline, f"{proof} does not answer with generation {number}")
         missing: dict[Served, str] = {}
         while served:
