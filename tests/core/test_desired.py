@@ -4,11 +4,23 @@ What must be held and served follows from the configuration: which certificate s
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from gatelodge.config.read import read
+from gatelodge.config.shape import Tls
 from gatelodge.core.desired import Desired, desired
-from gatelodge.model import INTERNAL_HOST, AcmeIssuer, CertificateSpec, KeyKind, LocalIssuer, Name, SelfSigned
+from gatelodge.model import (
+    INTERNAL_HOST,
+    AcmeIssuer,
+    CertificateSpec,
+    FileIssuer,
+    KeyKind,
+    LocalIssuer,
+    Name,
+    SelfSigned,
+)
 
 _ACME = """
 acme.agree_tos = true
@@ -221,3 +233,73 @@ def test_every_site_with_tls_is_served_by_a_certificate_that_is_asked_for() -> N
         if site.certificates:
             assert set(site.hosts) <= set(wanted.certificates[site.certificates[0]].names)
     assert [site.name for site in wanted.sites if site.plain] == ["d.example"]
+
+
+BOTH = (KeyKind.RSA_2048, KeyKind.ECDSA_P256)
+
+
+def test_two_kinds_of_key_are_two_certificates_of_the_same_sites() -> None:
+    """
+    The elliptic one has the NAME, whatever the order; the RSA one stands beside it, for the same names, from the same CA, and
+    nobody else's certificate stands in for it.
+    """
+    config = read(_ACME + 'certificates.x = { names = ["a.example"], adopt = "/live" }\nsites."a.example" = "http://x"')
+    section = dataclasses.replace(config.certificates["x"], keys=BOTH)
+    wanted = desired(dataclasses.replace(config, certificates={"x": section}))
+    first, second = wanted.certificates["x"], wanted.certificates["x.rsa"]
+    assert (first.key, first.beside, first.adopt) == (KeyKind.ECDSA_P256, None, "/live")
+    assert second == dataclasses.replace(first, name="x.rsa", key=KeyKind.RSA_2048, beside="x", adopt=None)
+    assert wanted.sites[0].certificates == ("x", "x.rsa")
+
+
+def test_they_are_inherited_from_acme_and_asked_of_the_local_ca_by_its_sites() -> None:
+    """
+    As one kind is.
+    """
+    config = read(
+        _ACME
+        + 'sites."a.example" = "http://x"\nsites."b.lan" = { upstream = "http://x", tls = "local" }\n'
+        + 'sites."c.lan" = { upstream = "http://x", tls = "local" }'
+    )
+    assert config.acme is not None
+    sites = dict(config.sites)
+    sites["c.lan"] = dataclasses.replace(sites["c.lan"], keys=BOTH)
+    wanted = desired(dataclasses.replace(config, acme=dataclasses.replace(config.acme, keys=BOTH), sites=sites))
+    assert {site.name: site.certificates for site in wanted.sites} == {
+        "a.example": ("a.example", "a.example.rsa"),
+        "b.lan": ("b.lan",),
+        "c.lan": ("c.lan", "c.lan.rsa"),
+    }
+    assert isinstance(wanted.certificates["c.lan.rsa"].issuer, LocalIssuer)
+
+
+def test_files_that_the_user_brings_are_a_certificate_of_the_sites_own() -> None:
+    """
+    For all its hosts but regular expressions; of whichever kind its key is.
+    """
+    files = FileIssuer(certificate="/x.crt", key="/x.key")
+    config = read('sites."a.lan" = { hosts = ["b.lan"], upstream = "http://x", tls = "local" }')
+    site = dataclasses.replace(
+        config.sites["a.lan"], hosts=(Name("a.lan"), Name("b.lan"), Name("~^c")), tls=Tls.FILES, files=files
+    )
+    wanted = desired(dataclasses.replace(config, sites={"a.lan": site}))
+    assert wanted.certificates["a.lan"] == CertificateSpec(
+        name="a.lan", names=(Name("a.lan"), Name("b.lan")), issuer=files
+    )
+    assert wanted.brought == {"a.lan": files}
+    assert wanted.sites[0].certificates == ("a.lan",)
+
+
+def test_addresses_on_one_listener_share_files_when_they_name_the_same() -> None:
+    """
+    Visitors of an address cannot choose; `check` refuses different ones there.
+    """
+    config = read(
+        'sites."192.168.1.1" = { upstream = "http://x", tls = "local" }\n'
+        'sites."192.168.1.2" = { upstream = "http://x", tls = "local" }'
+    )
+    files = FileIssuer(certificate="/x.crt", key="/x.key")
+    sites = {name: dataclasses.replace(site, tls=Tls.FILES, files=files) for name, site in config.sites.items()}
+    wanted = desired(dataclasses.replace(config, sites=sites))
+    assert wanted.certificates["192.168.1.1"].names == ("192.168.1.1", "192.168.1.2")
+    assert {site.certificates for site in wanted.sites} == {("192.168.1.1",)}

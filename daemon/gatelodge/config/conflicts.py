@@ -11,7 +11,7 @@ from gatelodge.config import names
 from gatelodge.config.keys import quoted
 from gatelodge.config.shape import Tls
 from gatelodge.config.suggest import nearest
-from gatelodge.model import Listener, Pool, covers, file_name, is_ip
+from gatelodge.model import Listener, Pool, covers, file_name, is_ip, name_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,14 +20,23 @@ if TYPE_CHECKING:
     from gatelodge.config.keys import Path
     from gatelodge.config.mistakes import Mistakes
     from gatelodge.config.shape import SiteSection
-    from gatelodge.model import Name, Route
+    from gatelodge.model import KeyKind, Name, Route
 
 
 def find(draft: Draft, found: Mistakes) -> None:
     """
     Note every conflict.
     """
-    for check in (_no_host_twice, _one_protocol, _plain_port, _ip_hosts_agree, _named, _file_names, _upstreams):
+    for check in (
+        _no_host_twice,
+        _one_protocol,
+        _plain_port,
+        _ip_hosts_agree,
+        _named,
+        _file_names,
+        _beside,
+        _upstreams,
+    ):
         check(draft, found)
 
 
@@ -205,6 +214,29 @@ def _file_names(draft: Draft, found: Mistakes) -> None:
                 path,
                 f"its own certificate would have the NAME of another in [certificates], {name}",
                 f"rename that one, or add the site's hosts to it and write certificate = {quoted(name)} here",
+            )
+
+
+def _beside(draft: Draft, found: Mistakes) -> None:
+    """
+    Of two kinds of key the RSA one is a certificate beside the first, under a NAME that is nobody else's.
+    """
+    usual = draft.config.acme.keys if draft.config.acme and not found.unread(("acme", "key")) else ()
+    keys: dict[str, tuple[tuple[KeyKind, ...], Path]] = {
+        name: (section.keys or usual, draft.certificate_paths[name])
+        for name, section in draft.config.certificates.items()
+    }
+    for site, path in draft.sites(found, "tls", "certificate"):
+        if draft.has_own_certificate(site):
+            inherited = usual if site.tls is Tls.ACME else ()
+            keys.setdefault(file_name(site.hosts[0]), (site.keys or inherited, path))
+    for name, (kinds, path) in keys.items():
+        other = name_beside(name)
+        if len({kind.is_rsa for kind in kinds}) > 1 and other in keys and not found.unread((*path, "key")):
+            found.add(
+                keys[other][1],
+                f"its certificate would have the NAME {other}, which is that of {name}'s second one, with an RSA key",
+                "rename it, or put another of its hosts first",
             )
 
 

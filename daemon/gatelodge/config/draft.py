@@ -48,7 +48,7 @@ class Draft:
         """
         if site.tls is Tls.OFF or site.certificate:
             return False
-        return site.tls is Tls.LOCAL or not any(
+        return site.tls is not Tls.ACME or not any(
             all(any(covers(name, host) for name in section.names) for host in site.hosts)
             for section in self.config.certificates.values()
         )

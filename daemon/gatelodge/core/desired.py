@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from gatelodge.config.shape import Tls
 from gatelodge.model import (
-    HTTP_01,
     INTERNAL_HOST,
     AcmeIssuer,
     CaSubject,
     CertificateSpec,
+    FileIssuer,
     KeyKind,
     LocalIssuer,
     SelfSigned,
@@ -25,6 +25,7 @@ from gatelodge.model import (
     file_name,
     is_ip,
     is_wildcard,
+    name_beside,
 )
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Desired:
     """
     What the configuration asks for.
 
-    `certificates` holds a spec for every NAME that sites name, and one for `INTERNAL_HOST`, which nginx's default servers and
-    the proof use. `webroot` is where http-01 tokens lie.
+    `certificates` holds a spec for every NAME that sites name, one kind of key each, and one for `INTERNAL_HOST`, which nginx's default
+    servers and the proof use. `webroot` is where http-01 tokens lie.
     """
 
     certificates: Mapping[str, CertificateSpec]
@@ -87,6 +88,13 @@ class Desired:
         """
         return {name: spec.adopt for name, spec in self.certificates.items() if spec.adopt is not None}
 
+    @property
+    def brought(self) -> Mapping[str, FileIssuer]:
+        """
+        The files of the certificates that the user brings, by NAME.
+        """
+        return {name: spec.issuer for name, spec in self.certificates.items() if isinstance(spec.issuer, FileIssuer)}
+
 
 def desired(config: Config) -> Desired:
     """
@@ -96,20 +104,22 @@ def desired(config: Config) -> Desired:
     of its own. Sites with IP hosts that share a listener share one certificate, since visitors of an IP send no name to choose
     by (RFC 6066 §3).
     """
-    specs = {name: _explicit(name, config) for name in config.certificates}
-    explicit = tuple(specs.values())
+    pairs = {name: _explicit(name, config) for name in config.certificates}
+    explicit = tuple(pair[0] for pair in pairs.values())
     sites = []
     for sections in _together(tuple(config.sites.values())):
-        chosen = _named(sections, specs) or _covering(sections, explicit)
+        chosen = _named(sections) or _covering(sections, explicit)
         if chosen is None and sections[0].tls is not Tls.OFF:
-            chosen = _own(sections, config)
-            specs[chosen.name] = chosen
+            own = _own(sections, config)
+            chosen = own[0].name
+            pairs[chosen] = own
+        certificates = tuple(spec.name for spec in pairs[chosen]) if chosen else ()
         sites += [
             Site(
                 hosts=section.hosts,
                 listeners=section.listeners,
                 routes=section.routes,
-                certificates=(chosen.name,) if chosen and section.tls is not Tls.OFF else (),
+                certificates=certificates if section.tls is not Tls.OFF else (),
                 redirect_hosts=section.redirect_hosts,
                 hsts=section.hsts,
                 client_certificates=section.client_certificates,
@@ -119,6 +129,7 @@ def desired(config: Config) -> Desired:
             )
             for section in sections
         ]
+    specs = {spec.name: spec for pair in pairs.values() for spec in pair}
     specs[INTERNAL_HOST] = CertificateSpec(name=INTERNAL_HOST, names=(INTERNAL_HOST,), issuer=SelfSigned())
     order = {host: position for position, host in enumerate(config.sites)}
     return Desired(
@@ -139,32 +150,56 @@ def desired(config: Config) -> Desired:
     )
 
 
-def _explicit(name: str, config: Config) -> CertificateSpec:
+def _explicit(name: str, config: Config) -> tuple[CertificateSpec, ...]:
     section = config.certificates[name]
-    return CertificateSpec(
+    spec = CertificateSpec(
         name=name,
         names=section.names,
         issuer=_acme(config, section.ca),
-        key=(section.keys or (config.acme.keys if config.acme else _USUAL_KEYS))[0],
         profile=section.profile or _profile(config, section.ca),
         challenges=config.challenges(section.challenges),
         alias=section.alias,
         adopt=section.adopt,
     )
+    return _for_each(section.keys or _usual_keys(config), spec)
 
 
-def _own(sections: tuple[SiteSection, ...], config: Config) -> CertificateSpec:
+def _own(sections: tuple[SiteSection, ...], config: Config) -> tuple[CertificateSpec, ...]:
     first = sections[0]
-    local = first.tls is Tls.LOCAL
-    default_keys = config.acme.keys if config.acme and not local else _USUAL_KEYS
-    return CertificateSpec(
+    spec = CertificateSpec(
         name=file_name(first.hosts[0]),
         names=tuple(dict.fromkeys(host for section in sections for host in section.names)),
-        issuer=LocalIssuer() if local else _acme(config, None),
-        key=(first.keys or default_keys)[0],
-        profile=None if local else _profile(config, None),
-        challenges=(HTTP_01,) if local else config.challenges(first.challenges),
+        issuer=LocalIssuer(),
     )
+    if first.tls is Tls.LOCAL:
+        return _for_each(first.keys or _USUAL_KEYS, spec)
+    if first.files is not None:
+        return (dataclasses.replace(spec, issuer=first.files),)
+    spec = dataclasses.replace(
+        spec,
+        issuer=_acme(config, None),
+        profile=_profile(config, None),
+        challenges=config.challenges(first.challenges),
+    )
+    return _for_each(first.keys or _usual_keys(config), spec)
+
+
+def _usual_keys(config: Config) -> tuple[KeyKind, ...]:
+    return config.acme.keys if config.acme else _USUAL_KEYS
+
+
+def _for_each(keys: tuple[KeyKind, ...], spec: CertificateSpec) -> tuple[CertificateSpec, ...]:
+    """
+    Return the spec for each kind of key: of an elliptic and an RSA one, the first has the NAME and the second stands beside it.
+
+    Another tool's certificate is of one kind, so it stands in for the first alone.
+    """
+    first = next((key for key in keys if not key.is_rsa), keys[0])
+    with_rsa = next((key for key in keys if key.is_rsa and not first.is_rsa), None)
+    mine = dataclasses.replace(spec, key=first)
+    if with_rsa is None:
+        return (mine,)
+    return mine, dataclasses.replace(spec, name=name_beside(spec.name), key=with_rsa, adopt=None, beside=spec.name)
 
 
 def _acme(config: Config, ca: str | None) -> IssuerRef:
@@ -181,17 +216,17 @@ def _profile(config: Config, ca: str | None) -> str | None:
     return (config.acme.profile if config.acme else None) or (authority.profile if authority else None)
 
 
-def _named(sections: tuple[SiteSection, ...], specs: Mapping[str, CertificateSpec]) -> CertificateSpec | None:
-    name = next((section.certificate for section in sections if section.certificate), None)
-    return specs[name] if name else None
+def _named(sections: tuple[SiteSection, ...]) -> str | None:
+    return next((section.certificate for section in sections if section.certificate), None)
 
 
-def _covering(sections: tuple[SiteSection, ...], explicit: tuple[CertificateSpec, ...]) -> CertificateSpec | None:
+def _covering(sections: tuple[SiteSection, ...], explicit: tuple[CertificateSpec, ...]) -> str | None:
     if sections[0].tls is not Tls.ACME:
         return None
     hosts = [host for section in sections for host in section.names]
     fit = [spec for spec in explicit if all(any(covers(name, host) for name in spec.names) for host in hosts)]
-    return min(fit, key=lambda spec: _generality(spec.names, hosts[0]), default=None)
+    best = min(fit, key=lambda spec: _generality(spec.names, hosts[0]), default=None)
+    return best.name if best else None
 
 
 def _generality(names: tuple[Name, ...], host: Name) -> tuple[bool, int]:
@@ -216,4 +251,5 @@ def _presents_ip(section: SiteSection) -> bool:
 
 
 def _share_a_listener(one: SiteSection, other: SiteSection) -> bool:
-    return one.tls is other.tls and any(mine.overlaps(theirs) for mine in one.listeners for theirs in other.listeners)
+    same = (one.tls, one.files) == (other.tls, other.files)
+    return same and any(mine.overlaps(theirs) for mine in one.listeners for theirs in other.listeners)

@@ -22,6 +22,7 @@ from gatelodge.model.certificates import (
     KeyKind,
     LocalIssuer,
     SelfSigned,
+    name_beside,
 )
 from gatelodge.model.dns import NO_SOURCE, AddressSource, DdnsSettings, DnsSettings
 from gatelodge.model.mistake import Mistake
@@ -125,4 +126,5 @@ __all__ = [
     "is_ip",
     "is_pattern",
     "is_wildcard",
+    "name_beside",
 ]

@@ -27,6 +27,13 @@ class KeyKind(enum.StrEnum):
     RSA_3072 = "rsa-3072"
     RSA_4096 = "rsa-4096"
 
+    @property
+    def is_rsa(self) -> bool:
+        """
+        True for RSA, false for elliptic curves: of each of the two, nginx shows one certificate for a name.
+        """
+        return self.startswith("rsa-")
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AcmeIssuer:
@@ -110,7 +117,8 @@ class CertificateSpec:
     specs with the same names in another order are the same certificate. `challenges` are the ways to prove a name, the first
     that can is used: `http-01`, or `dns:NAME` for dns-01 through the provider `[dns.NAME]`. `alias` is the name under which
     answers to dns-01 are put, since `_acme-challenge` of every name is a CNAME to it (RFC 8555 §8.4). `adopt` is the folder of another
-    tool's certificate, which is served until ours is there.
+    tool's certificate, which is served until ours is there. `beside` is the NAME of the certificate whose sites show this one too, to
+    visitors who take no other kind of key: they can do without it, so that nothing stands in for it.
     """
 
     name: str
@@ -121,6 +129,7 @@ class CertificateSpec:
     challenges: tuple[str, ...] = (HTTP_01,)
     alias: Name | None = None
     adopt: str | None = None
+    beside: str | None = None
 
     @property
     def needs_nginx(self) -> bool:
@@ -139,6 +148,13 @@ class CertificateSpec:
         if (self.challenges, self.alias) != ((HTTP_01,), None):
             parts += [self.challenges, self.alias]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def name_beside(name: str) -> str:
+    """
+    Return the NAME of the certificate with an RSA key that stands beside the one called NAME.
+    """
+    return f"{name}.rsa"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
