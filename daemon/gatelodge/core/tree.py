@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
-    from gatelodge.model import Listener, Name
+    from gatelodge.model import Listener, Name, Secret
 
 #: Stands for the generation's number in `Rendered.entry` until it is known. Control characters are refused in every value
 #: that comes from a person, so it cannot occur by accident.
@@ -31,7 +31,8 @@ class Capabilities:
     `modules` are the names of `nginx -V`'s `--with-…` arguments without `--with-`; `dynamic` the paths of dynamic modules
     that exist by the same names, `without` those of its `--without-…` arguments. `user` and `group` are what its workers run
     as when its master is root, None when it is not. `resolvers` are the machine's name servers as nginx writes addresses,
-    `ca_bundle` the path of its trusted roots, if it has them. `strangers` are the addresses, as
+    `ca_bundle` the path of its trusted roots, if it has them. `openssl` is the version that it was built with, `cpus` how many
+    workers it will have, and `connections` how many each of them may hold. `strangers` are the addresses, as
     nginx writes them, on which a configuration that is not ours has a default server.
     """
 
@@ -45,6 +46,9 @@ class Capabilities:
     group: str | None = None
     resolvers: tuple[str, ...] = ()
     ca_bundle: str | None = None
+    openssl: tuple[int, int] = (0, 0)
+    cpus: int = 1
+    connections: int = 8192
     strangers: frozenset[str] = frozenset()
 
     def at_least(self, *version: int) -> bool:
@@ -98,6 +102,8 @@ class Rendered:
     snippets: Mapping[str, str] = dataclasses.field(default_factory=dict)
     whole: bool = True
     proof_proxied: bool = False
+    passwords: Mapping[str, Secret] = dataclasses.field(default_factory=dict)
+    unwritten: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from gatelodge.core.desired import Desired
     from gatelodge.core.tree import Capabilities
 
-#: A proxied websocket holds two connections; 16384 file descriptors is below what systemd and Docker let a service have.
-_CONNECTIONS = "8192"
-_FILES = "16384"
+#: A connection that is proxied takes two descriptors; some more are for logs and files.
+_MORE_FILES = 64
 
 #: Modules that write into folders, by the name under which nginx can be built without them.
 _TEMPORARY = (("http_proxy", "proxy"), ("http_fastcgi", "fastcgi"), ("http_uwsgi", "uwsgi"), ("http_scgi", "scgi"))
@@ -41,11 +40,11 @@ def entry(desired: Desired, capabilities: Capabilities, sites: Iterable[str]) ->
             line("daemon", "on"),
             *([line("user", *user)] if capabilities.user else []),
             line("worker_processes", "auto"),
-            line("worker_rlimit_nofile", _FILES),
+            line("worker_rlimit_nofile", str(2 * capabilities.connections + _MORE_FILES)),
             line("worker_shutdown_timeout", f"{drain}s"),
             line("pid", f"{state}/nginx/nginx.pid"),
             line("error_log", f"{state}/log/error.log", "warn"),
-            block("events", inside=[line("worker_connections", _CONNECTIONS)]),
+            block("events", inside=[line("worker_connections", str(capabilities.connections))]),
             block("http", inside=_http(state, capabilities, sites)),
         ]
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.model import Listener
+from gatelodge.model import Listener, ListenSettings, TlsProfile
 from gatelodge.nginx.manners import general, tls_parameters
 from gatelodge.nginx.quote import Directive, Expanding, block, line
 
@@ -24,7 +24,36 @@ if TYPE_CHECKING:
 TOKENS = "/.well-known/acme-challenge/"
 
 _HTTPS_PORT = 443
+
+#: Idle connections to an upstream, over all workers, and the fewest for one.
+_KEPT = 256
+_LEAST_KEPT = 16
+
+#: Directives by which a listener with the PROXY protocol says something else than `trusted_proxies`.
+_REAL_ADDRESS = frozenset({"set_real_ip_from", "real_ip_header", "real_ip_recursive"})
 _ANY = {"0.0.0.0": "{port}", "::": "[::]:{port}"}  # noqa: S104 - how nginx itself writes a listener without an address
+
+_USUAL = ListenSettings()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """
+    What all servers on a listener must say alike: its settings, and whether TLS sessions may be taken up again.
+    """
+
+    settings: ListenSettings = _USUAL
+    sessions: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """
+    Where one server block stands: its listeners, and the terms that are the same on all of them.
+    """
+
+    listeners: tuple[Listener, ...]
+    terms: Terms
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +64,11 @@ class Ground:
     `http2` says where nginx wants it: "listen" (a parameter, before 1.25.1), "directive", or "" for an nginx without it.
     `resolve` is true when a server of an upstream block may be a name that nginx goes on looking up (1.27.3).
     `reject` is true when nginx can refuse a handshake by name (`ssl_reject_handshake`, 1.19.4).
+    `state` is the state directory. `modules` and `without` name the modules that nginx was built with and without, of those that may be chosen, `openssl` the version that it runs with. `keepalive` is how many idle connections to an upstream a worker keeps. `settings` are those of
+    `[listen]`, and `sessionless` the listeners on which no visitor may come back to a TLS session.
     `narrow` are all listeners of one address: on such a one nginx knows only the servers that name it, so that every server of
     its port does (`reaching`).
-    `plain_manners` and `tls_manners` stand in each server where `http {}` is somebody else's, and are empty where it is ours.
+    `manners` stand in each server where `http {}` is somebody else's, and are empty where it is ours.
     `strangers` are the addresses on which somebody else answers those who ask for no site; `quiet` says that he does on all.
     """
 
@@ -49,10 +80,17 @@ class Ground:
     http2: str
     resolve: bool
     reject: bool
-    ca_bundle: bool
+    ca_bundle: str | None
+    state: str
+    modules: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
+    http3: bool = False
+    openssl: tuple[int, int] = (0, 0)
+    keepalive: int = 32
+    settings: tuple[tuple[Listener, ListenSettings], ...] = ()
+    sessionless: frozenset[Listener] = frozenset()
     narrow: tuple[Listener, ...] = ()
-    plain_manners: tuple[Directive, ...] = ()
-    tls_manners: tuple[Directive, ...] = ()
+    manners: tuple[Directive, ...] = ()
     strangers: frozenset[str] = frozenset()
     quiet: bool = False
 
@@ -61,7 +99,7 @@ class Ground:
         """
         True when `http {}` is somebody else's.
         """
-        return self.plain_manners != ()
+        return self.manners != ()
 
     def answers_strangers(self, addresses: Iterable[str]) -> bool:
         """
@@ -91,12 +129,60 @@ class Ground:
         opened = wide.address or self.ipv6 or ":" not in narrow.address
         return bool(opened) and wide.includes(narrow)
 
+    def public_port(self, listener: Listener) -> int:
+        """
+        Return what visitors type to reach a TLS listener.
+        """
+        return self.public_https_port if listener.port == self.https_port else listener.port
+
     def public_authority(self, listener: Listener) -> str:
         """
         Return what follows the host in an https URL of that listener: `:2443`, or nothing.
         """
-        port = self.public_https_port if listener.port == self.https_port else listener.port
+        port = self.public_port(listener)
         return "" if port == _HTTPS_PORT else f":{port}"
+
+    def has(self, module: str) -> bool:
+        """
+        Tell whether nginx has a module that is built in unless it is asked for not to be.
+        """
+        return module not in self.without
+
+    def terms(self, listener: Listener) -> Terms:
+        """
+        Return what holds for all servers on a listener: what is said of it, or of the whole port that it is a part of.
+        """
+        said = next((each for place, each in self.settings if place == listener), None) or next(
+            (each for place, each in self.settings if place.includes(listener)), _USUAL
+        )
+        return Terms(settings=said, sessions=not any(listener.overlaps(each) for each in self.sessionless))
+
+    def places(self, listeners: Iterable[Listener]) -> list[Place]:
+        """
+        Put those listeners together on whose terms one server block can stand.
+        """
+        groups: dict[Terms, tuple[Listener, ...]] = {}
+        for listener in listeners:
+            terms = self.terms(listener)
+            groups[terms] = (*groups.get(terms, ()), listener)
+        return [Place(listeners=each, terms=terms) for terms, each in groups.items()]
+
+    def opening(self, terms: Terms, *, tls: bool) -> tuple[Directive, ...]:
+        """
+        Return what a server block begins with for its listeners' sake.
+        """
+        proxied = terms.settings.proxy_protocol
+        trust = (
+            (*(line("set_real_ip_from", each) for each in proxied), line("real_ip_header", "proxy_protocol"))
+            if proxied
+            else ()
+        )
+        usual = terms.sessions and terms.settings.tls_profile is TlsProfile.INTERMEDIATE
+        manners = tuple(each for each in self.manners if not (trust and each.words[0] in _REAL_ADDRESS))
+        if not tls or (usual and not self.shared):
+            return (*manners, *trust)
+        parameters = tls_parameters(self.openssl, profile=terms.settings.tls_profile, sessions=terms.sessions)
+        return (*manners, *trust, *parameters)
 
 
 def lay(desired: Desired, capabilities: Capabilities, *, kept: Iterable[Listener] = ()) -> Ground:
@@ -109,7 +195,7 @@ def lay(desired: Desired, capabilities: Capabilities, *, kept: Iterable[Listener
     listeners = {listener for site in desired.sites for listener in site.listeners}.union(kept)
     http2 = "directive" if capabilities.at_least(1, 25, 1) else "listen"
     shared = desired.nginx.reload is not None
-    polite = general(capabilities, access_log=desired.access_log, resolver=desired.resolver) if shared else ()
+    polite = general(capabilities, desired.nginx, access_log=desired.access_log, resolver=desired.resolver)
     return Ground(
         http_port=desired.nginx.http_port,
         https_port=desired.nginx.https_port,
@@ -119,10 +205,19 @@ def lay(desired: Desired, capabilities: Capabilities, *, kept: Iterable[Listener
         http2=http2 if "http_v2_module" in capabilities.modules else "",
         resolve=capabilities.at_least(1, 27, 3),
         reject=capabilities.at_least(1, 19, 4),
-        ca_bundle=capabilities.ca_bundle is not None,
+        ca_bundle=capabilities.ca_bundle,
         narrow=tuple(sorted(listener for listener in listeners if listener.narrow)),
-        plain_manners=polite,
-        tls_manners=(*polite, *tls_parameters()) if shared else (),
+        manners=polite if shared else (),
+        state=desired.state_directory,
+        modules=capabilities.modules,
+        without=capabilities.without,
+        http3="http_v3_module" in capabilities.modules,
+        openssl=capabilities.openssl,
+        keepalive=max(_LEAST_KEPT, _KEPT // capabilities.cpus),
+        settings=desired.nginx.listen,
+        sessionless=frozenset(
+            listener for site in desired.sites if site.client_certificates for listener in site.listeners
+        ),
         strangers=capabilities.strangers if desired.nginx.default_server is None else frozenset(),
         quiet=desired.nginx.default_server is False,
     )
@@ -143,11 +238,28 @@ def listens(listeners: Iterable[Listener], ground: Ground, *, tls: bool, default
     """
     Return the directives that open listeners in one server block.
     """
+    spelled = {each: ground.terms(one) for one in listeners for each in addresses(one, ipv6=ground.ipv6)}
     words = [*(["ssl"] if tls else []), *(["http2"] if tls and ground.http2 == "listen" else [])]
-    words += ["default_server"] if default else []
-    spelled = dict.fromkeys(each for one in listeners for each in addresses(one, ipv6=ground.ipv6))
-    opened = [line("listen", address, *words) for address in spelled]
-    return [*opened, line("http2", "on")] if tls and ground.http2 == "directive" else opened
+    last = ["default_server"] if default else []
+    opened = [
+        line(
+            "listen", address, *words, *(["proxy_protocol"] if terms.settings.proxy_protocol is not None else []), *last
+        )
+        for address, terms in spelled.items()
+    ]
+    if tls and ground.http2 == "directive":
+        opened.append(line("http2", "on"))
+    # All workers hear what comes to their one UDP port only when the kernel gives each a socket; it is said once for a port.
+    shared = [*last, "reuseport"] if default else []
+    quick = [address for address, terms in spelled.items() if tls and speaks_http3(terms, ground)]
+    return opened + [line("listen", address, "quic", *shared) for address in quick]
+
+
+def speaks_http3(terms: Terms, ground: Ground) -> bool:
+    """
+    Tell whether HTTP/3 is asked for on these terms, and nginx has it.
+    """
+    return terms.settings.http3 and ground.http3
 
 
 def token_location(ground: Ground) -> Directive:

@@ -11,16 +11,20 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from gatelodge.model import INTERNAL_HOST
+from gatelodge.nginx.files import FILES
+from gatelodge.nginx.forward_auth import answered
 from gatelodge.nginx.ground import Ground, addresses, listens, token_location
+from gatelodge.nginx.location import SECURITY
 from gatelodge.nginx.manners import general, tls_parameters
-from gatelodge.nginx.quote import Directive, Expression, Verbatim, block, line, write
+from gatelodge.nginx.pages import UNREACHABLE
+from gatelodge.nginx.quote import Directive, Expression, Raw, Verbatim, block, line, write
 from gatelodge.nginx.site import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatelodge.core.tree import Capabilities
-    from gatelodge.model import Listener, Name
+    from gatelodge.model import Listener, Name, NginxSettings
     from gatelodge.nginx.site import Files
 
 #: Where nginx tells the daemon which generation it serves, to visitors from this machine that ask for `INTERNAL_HOST`.
@@ -47,14 +51,14 @@ class Doors:
 
     plain: tuple[Listener, ...]
     tls: tuple[Listener, ...]
-    by_address: Mapping[Listener, Files]
+    by_address: Mapping[Listener, tuple[Files, ...]]
     proof: Listener | None
     address: str
 
 
 def prelude(
     ground: Ground, capabilities: Capabilities, doors: Doors, *, internal: Files | None, names: frozenset[str],
-    resolver: tuple[str, ...], access_log: str,
+    settings: NginxSettings, resolver: tuple[str, ...], access_log: str,
 ) -> str:  # fmt: skip
     """
     Write the prelude.
@@ -64,11 +68,12 @@ def prelude(
         names: every host of every site, to size nginx's hashes by.
         resolver: name servers from the configuration; the machine's own when empty.
     """
-    ours = general(capabilities, access_log=access_log, resolver=resolver)
+    ours = general(capabilities, settings, access_log=access_log, resolver=resolver)
     return HEADER + write(
         [
             *_variables(ground, doors),
-            *([] if ground.shared else [*_hashes(names), *ours, *tls_parameters()]),
+            *([] if ground.shared else [*_hashes(names), *FILES, *ours, *tls_parameters(capabilities.openssl)]),
+            *([Raw(settings.http_snippet, "nginx.http_snippet")] if settings.http_snippet else []),
             *_strangers(ground, doors, internal),
             *_generation(ground, doors, internal),
         ]
@@ -103,6 +108,9 @@ def _variables(ground: Ground, doors: Doors) -> list[Directive]:
         ),
         _map("$http_upgrade", "$gatelodge_upgrade", ("default", ""), ("~*^websocket$", "websocket")),
         _map("$http_upgrade", "$gatelodge_connection", ("default", ""), ("~*^websocket$", "upgrade")),
+        # What the upstream says of it itself is enough.
+        *(_map(answered(name), variable, ("default", ""), ("", value)) for name, variable, value in SECURITY),
+        _map("$scheme", "$gatelodge_unreachable", ("default", UNREACHABLE)),
     ]
 
 
@@ -139,25 +147,27 @@ def _strangers(ground: Ground, doors: Doors, internal: Files | None) -> list[Dir
             servers += _tls_strangers(listener, ground, doors.by_address.get(listener), internal)
         else:
             tokens = [token_location(ground)] if listener.port == ground.http_port else []
-            inside = [*listens([listener], ground, tls=False, default=True), *ground.plain_manners, *tokens, _refuse()]
+            opening = ground.opening(ground.terms(listener), tls=False)
+            inside = [*listens([listener], ground, tls=False, default=True), *opening, *tokens, _refuse()]
             servers.append(block("server", inside=inside))
     return servers
 
 
 def _tls_strangers(
-    listener: Listener, ground: Ground, by_address: Files | None, internal: Files | None
+    listener: Listener, ground: Ground, by_address: tuple[Files, ...] | None, internal: Files | None
 ) -> list[Directive]:
-    default = [*listens([listener], ground, tls=True, default=True), *ground.tls_manners]
+    opening = ground.opening(ground.terms(listener), tls=True)
+    default = [*listens([listener], ground, tls=True, default=True), *opening]
     rejecting = [line("ssl_reject_handshake", "on")] if ground.reject else []
     stranger = rejecting or (list(internal.directives()) if internal else [])
     if by_address is None:
         return [block("server", inside=[*default, *stranger, _refuse()])]
     # Visitors of an IP address send no name (RFC 6066 §3): they get the default server's certificate. Any name that is sent
     # and no site's matches the regular expression.
-    heard = [*listens([listener], ground, tls=True), *ground.tls_manners]
+    heard = [*listens([listener], ground, tls=True), *opening]
     named = [*heard, line("server_name", Verbatim("~.")), *stranger, _refuse()]
     return [
-        block("server", inside=[*default, *by_address.directives(), _refuse()]),
+        block("server", inside=[*default, *(each for files in by_address for each in files.directives()), _refuse()]),
         *([block("server", inside=named)] if stranger else []),
     ]
 

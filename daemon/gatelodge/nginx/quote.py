@@ -17,20 +17,21 @@ from gatelodge.core.tree import GENERATION
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Every variable that an expression may use: nginx's own, and those that the prelude defines.
+#: Every variable that an expression may use: nginx's own, and those that our own files define.
 VARIABLES = frozenset(
     {
         *("host", "http_host", "http_upgrade", "remote_addr", "request_uri", "scheme", "1"),
-        *(
-            "gatelodge_connection",
-            "gatelodge_default_port",
-            "gatelodge_digits",
-            "gatelodge_dollar",
-            "gatelodge_generation",
-        ),
-        *("gatelodge_elsewhere", "gatelodge_port", "gatelodge_port_suffix", "gatelodge_upgrade", "gatelodge_upstream"),
+        *("args", "binary_remote_addr", "content_length", "content_type", "document_uri", "fastcgi_path_info"),
+        *("fastcgi_script_name", "https", "query_string", "remote_port", "request_method", "server_addr"),
+        *("server_protocol", "ssl_client_fingerprint", "ssl_client_s_dn", "ssl_client_verify", "uri"),
+        *(f"gatelodge_{name}" for name in ("connection", "cookie", "default_port", "digits", "dollar", "elsewhere")),
+        *(f"gatelodge_{name}" for name in ("frames", "generation", "login", "nosniff", "port", "port_suffix")),
+        *(f"gatelodge_{name}" for name in ("referrer", "rest", "unreachable", "upgrade", "upstream")),
     }
 )
+
+#: Families of variables whose last part is a name: a request header's, a cookie's, an upstream's header's, and ours of one site.
+_FAMILY = re.compile(r"(?:http|cookie|upstream_http|gatelodge_identity|gatelodge_closed)_[a-z0-9_]+")
 
 #: nginx reads its configuration through a buffer of 4096 bytes, which must hold a whole argument as it is written.
 LONGEST = 4000
@@ -77,11 +78,26 @@ Argument: TypeAlias = str | Expanding | Expression | Verbatim
 @dataclasses.dataclass(frozen=True, slots=True)
 class Directive:
     """
-    A name and its arguments, and what stands between its braces, if it has any.
+    A name and its arguments, and what stands between its braces, if it has any. `remark` is a comment above it: the key of the TOML
+    that made it.
     """
 
     words: tuple[Argument, ...]
-    block: tuple[Directive, ...] | None = None
+    block: tuple[Part, ...] | None = None
+    remark: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Raw:
+    """
+    Text of the user's own, in which every brace and quote that opens closes again: `config.snippets` saw to that.
+    """
+
+    text: str
+    remark: str = ""
+
+
+Part: TypeAlias = "Directive | Raw"
 
 
 def line(*words: Argument) -> Directive:
@@ -91,14 +107,14 @@ def line(*words: Argument) -> Directive:
     return Directive(words)
 
 
-def block(*words: Argument, inside: Iterable[Directive]) -> Directive:
+def block(*words: Argument, inside: Iterable[Part], remark: str = "") -> Directive:
     """
     Return a directive with braces.
     """
-    return Directive(words, tuple(inside))
+    return Directive(words, tuple(inside), remark)
 
 
-def write(directives: Iterable[Directive], *, depth: int = 0) -> str:
+def write(directives: Iterable[Part], *, depth: int = 0) -> str:
     """
     Write directives as text, one a line.
 
@@ -110,8 +126,12 @@ def write(directives: Iterable[Directive], *, depth: int = 0) -> str:
     return "".join(f"\n{each}" if depth == 0 and each.endswith("}\n") else each for each in lines)
 
 
-def _written(directive: Directive, indent: str, depth: int) -> str:
-    head = indent + " ".join([quote(word) for word in directive.words])
+def _written(directive: Part, indent: str, depth: int) -> str:
+    remark = f"{indent}# {_harmless(directive.remark)}\n" if directive.remark else ""
+    if isinstance(directive, Raw):
+        # Not indented: a quoted value may go over several lines.
+        return remark + directive.text.strip("\n") + "\n"
+    head = f"{remark}{indent}" + " ".join([quote(word) for word in directive.words])
     if directive.block is None:
         return f"{head};\n"
     return f"{head} {{\n{write(directive.block, depth=depth + 1)}{indent}}}\n"
@@ -134,6 +154,10 @@ def quote(argument: Argument) -> str:
     if len(written) * 4 > LONGEST and len(written.encode()) > LONGEST:
         raise ValueError(f"{plain[:40]!r}… is longer than the {LONGEST} bytes that nginx can read as one argument")
     return written
+
+
+def _harmless(remark: str) -> str:
+    return _CONTROL.sub("?", remark)
 
 
 def spell_path(path: str) -> str:
@@ -162,6 +186,6 @@ def _expressed(argument: Argument) -> str:
             return text
         case Expression(text):
             for braced, bare in _VARIABLE.findall(text):
-                if (braced or bare) not in VARIABLES:
+                if (braced or bare) not in VARIABLES and not _FAMILY.fullmatch(braced or bare):
                     raise ValueError(f"{text!r} uses ${braced or bare}, which is not a variable of ours")
             return text

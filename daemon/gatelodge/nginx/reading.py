@@ -53,6 +53,7 @@ def read(text: str) -> Named:
     opened = [
         (Listener(port=int(port), address=_address(six, four)), "ssl" in words.split())
         for six, four, port, words in _LISTEN.findall(text)
+        if "quic" not in words.split()
     ]
     return Named(
         digest=digest(text),

@@ -12,20 +12,21 @@ import functools
 from typing import TYPE_CHECKING
 
 from gatelodge.core.tree import Rendered, Served
-from gatelodge.model import INTERNAL_HOST, Listener, Name, is_ip, is_wildcard
+from gatelodge.model import INTERNAL_HOST, BasicAuth, Listener, Secret, TlsProfile, is_ip, is_wildcard
 from gatelodge.nginx.entry import entry
 from gatelodge.nginx.ground import Ground, lay
+from gatelodge.nginx.guard import password_file, password_text
 from gatelodge.nginx.prelude import Doors, concrete, prelude
 from gatelodge.nginx.reading import MOST_REMEMBERED, digest, read
 from gatelodge.nginx.site import HEADER, Files, refusing, serving
 from gatelodge.nginx.snippets import snippets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Held, Observed
-    from gatelodge.model import NginxSettings, Site
+    from gatelodge.model import Auth, Name, NginxSettings, Site
 
 #: How a refusal of a listener begins. A quarantined site's 503 leaves that listener alone.
 CANNOT_LISTEN = "cannot listen on {listener}: "
@@ -38,14 +39,16 @@ _CLAIMED = "conflicting server name"
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Placed:
     """
-    A site's place in the tree: its text, its own digest, the certificate held for it, and whether the text shows that version.
+    A site's place in the tree: its text, its own digest, the certificates held for it, and whether the text shows those versions.
+    `unwritten` says why it could not be written as it was asked for.
     """
 
     site: Site
     text: str
     fresh: str
-    held: Held | None
+    held: tuple[Held, ...]
     shown: bool = True
+    unwritten: str = ""
 
 
 def render(desired: Desired, observed: Observed) -> Rendered:
@@ -60,15 +63,16 @@ def render(desired: Desired, observed: Observed) -> Rendered:
         raise AssertionError("a tree is rendered for an nginx that was found")
     kept = [each.kept for each in observed.quarantines.values() if each.kept is not None]
     ground = lay(desired, capabilities, kept=[listener for text in kept for listener in read(text).asked])
-    placed = [_place(site, observed, ground) for site in desired.sites]
+    placed = [_place(site, observed, ground, desired.auth) for site in desired.sites]
     internal = observed.held.get(INTERNAL_HOST)
     doors = _doors(placed, ground, desired.nginx, internal=internal is not None)
-    names = frozenset(host for each in placed for host in each.site.hosts)
+    names = frozenset(host for each in placed for host in each.site.names)
     text = prelude(
         ground,
         capabilities,
         doors,
-        internal=_files(internal),
+        internal=next(iter(_files((internal,) if internal else ())), None),
+        settings=desired.nginx,
         names=names | {INTERNAL_HOST},
         resolver=desired.resolver,
         access_log=desired.access_log,
@@ -79,6 +83,7 @@ def render(desired: Desired, observed: Observed) -> Rendered:
     return Rendered(
         digest=digest(main, text, *sites.values(), *by_hand.values()),
         proof=_origin(doors),
+        proof_proxied=bool(doors.proof and ground.terms(doors.proof).settings.proxy_protocol is not None),
         entry=main,
         prelude=text,
         sites=sites,
@@ -87,9 +92,11 @@ def render(desired: Desired, observed: Observed) -> Rendered:
             *(read(each.text).references for each in placed), *(read(each).references for each in by_hand.values())
         ),
         listeners=frozenset(doors.plain + doors.tls),
-        served=tuple(_served(placed)),
+        served=tuple(_served(placed, ground)),
         snippets=by_hand,
         whole=not ground.shared,
+        passwords=_passwords(desired),
+        unwritten={each.site.file_name: each.unwritten for each in placed if each.unwritten},
     )
 
 
@@ -113,34 +120,57 @@ class Renderer:
         return self._rendered
 
 
-def _place(site: Site, observed: Observed, ground: Ground) -> _Placed:
-    held = observed.held.get(site.certificates[0]) if site.certificates else None
+def _passwords(desired: Desired) -> dict[str, Secret]:
+    named = {route.guard.auth for site in desired.sites for route in site.routes}
+    kept = {name: auth for name, auth in desired.auth.items() if name in named}
+    return {
+        password_file(auth, name): Secret(password_text(auth))
+        for name, auth in kept.items()
+        if isinstance(auth, BasicAuth) and auth.file is None
+    }
+
+
+def _place(site: Site, observed: Observed, ground: Ground, auths: Mapping[str, Auth]) -> _Placed:
+    held = _shown([observed.held[name] for name in site.certificates if name in observed.held])
     files = _files(held)
-    text = _serve(site, files, ground)
+    named = dict.fromkeys(route.guard.auth for route in site.routes if route.guard.auth)
+    text, unwritten = _serve(site, files, ground, tuple((name, auths[name]) for name in named if name in auths))
     fresh = read(text).digest
     quarantine = observed.quarantines.get(site.file_name)
     if quarantine is None or quarantine.digest != fresh:
-        return _Placed(site, text, fresh, held)
+        return _Placed(site, text, fresh, held, unwritten=unwritten)
     if quarantine.kept is None and ground.shared and _CLAIMED in quarantine.error:
         return _Placed(site, f"{HEADER}# Left out: another server has its name.\n", fresh, held)
     if quarantine.kept is None:
         closed = frozenset(each for each in site.listeners if CANNOT_LISTEN.format(listener=each) in quarantine.error)
         return _Placed(site, refusing(site, files, ground, closed=closed), fresh, held)
-    same = held is not None and (held.name, held.version) in read(quarantine.kept).references
+    same = {(each.name, each.version) for each in held} <= read(quarantine.kept).references
     return _Placed(site, quarantine.kept, fresh, held, shown=same)
 
 
 @functools.lru_cache(maxsize=MOST_REMEMBERED)
-def _serve(site: Site, files: Files | None, ground: Ground) -> str:
+def _serve(
+    site: Site, files: tuple[Files, ...], ground: Ground, auths: tuple[tuple[str, Auth], ...]
+) -> tuple[str, str]:
+    """
+    Write a site, and say why it is not as it was asked for, if it is not.
+    """
     try:
-        return serving(site, files, ground)
+        return serving(site, files, ground, auths), ""
     except ValueError as error:
         why = "".join(each if each.isprintable() else "?" for each in str(error))
-        return f"# Not served as asked: {why}\n{refusing(site, files, ground, closed=frozenset())}"
+        return f"# Not served as asked: {why}\n{refusing(site, files, ground, closed=frozenset())}", why
 
 
-def _files(held: Held | None) -> Files | None:
-    return Files(directory=held.directory, placeholder=held.placeholder) if held else None
+def _shown(held: list[Held]) -> tuple[Held, ...]:
+    """
+    Leave out what only stands in for another kind of key, while there is a certificate of one.
+    """
+    return tuple(each for each in held if not each.placeholder) or tuple(held[:1])
+
+
+def _files(held: tuple[Held, ...]) -> tuple[Files, ...]:
+    return tuple(Files(directory=each.directory, placeholder=each.placeholder) for each in held)
 
 
 def _doors(placed: Iterable[_Placed], ground: Ground, settings: NginxSettings, *, internal: bool) -> Doors:
@@ -148,7 +178,7 @@ def _doors(placed: Iterable[_Placed], ground: Ground, settings: NginxSettings, *
     plain = set(ground.reaching((ground.http,))) if ground.http else set()
     plain = plain.union(*(names.plain for _, names in named))
     tls: set[Listener] = set().union(*(names.tls for _, names in named))
-    by_address: dict[Listener, Files] = {}
+    by_address: dict[Listener, tuple[Files, ...]] = {}
     for each, names in named:
         files = _files(each.held)
         if files and any(map(is_ip, each.site.hosts)):
@@ -176,23 +206,35 @@ def _origin(doors: Doors) -> str:
     return f"{scheme}://{Listener(port=doors.proof.port, address=doors.address)}"
 
 
-def _served(placed: Iterable[_Placed]) -> Iterable[Served]:
+def _served(placed: Iterable[_Placed], ground: Ground) -> Iterable[Served]:
     """
-    Yield one visit for each site and TLS listener, and one without a name for each listener that is visited by IP address.
+    Yield one visit for each site, TLS listener and certificate, and one without a name for each listener that is visited by IP
+    address.
     """
     nameless: set[Listener] = set()
     for each in placed:
-        if each.held is None or not each.shown:
-            continue
-        named = next(iter(sorted((host for host in each.site.hosts if not is_ip(host)), key=is_wildcard)), None)
+        named = next(iter(sorted((host for host in each.site.names if not is_ip(host)), key=is_wildcard)), None)
         names = read(each.text)
-        for listener in sorted(names.tls & names.asked):
+        for listener in sorted(names.tls & names.asked) if each.held and each.shown else ():
             if named:
-                yield _visit(each.held, listener, concrete(named))
+                yield from _visits(each.held, listener, concrete(named), ground)
             if listener not in nameless and any(map(is_ip, each.site.hosts)):
                 nameless.add(listener)
-                yield _visit(each.held, listener, None)
+                yield from _visits(each.held, listener, None, ground)
 
 
-def _visit(held: Held, listener: Listener, name: Name | None) -> Served:
-    return Served(listener=listener, server_name=name, certificate=held.name, fingerprint=held.fingerprint)
+def _visits(held: tuple[Held, ...], listener: Listener, name: Name | None, ground: Ground) -> Iterable[Served]:
+    settings = ground.terms(listener).settings
+    for place, each in enumerate(held):
+        beside = place > 0
+        # TLS 1.3 has no cipher suites of RSA alone by which to ask for the other certificate.
+        if beside and settings.tls_profile is TlsProfile.MODERN:
+            continue
+        yield Served(
+            listener=listener,
+            server_name=name,
+            certificate=each.name,
+            fingerprint=each.fingerprint,
+            rsa=beside,
+            proxy_protocol=settings.proxy_protocol is not None,
+        )

@@ -1,52 +1,40 @@
 """
-Decides what one site's server blocks say: its plain listener, its TLS listeners, its routes and their upstreams.
+Decides what one site's server blocks say: its plain listener, its TLS listeners, and what stands in each beside its routes.
 
-The text depends on the site, its certificate's version and the ground alone, never on another site, so that it is made once,
-remembered, and can be kept back without touching anybody else's.
+The text depends on the site, its certificates' versions, who is asked about its visitors, and the ground alone, never on another
+site, so that it is made once, remembered, and can be kept back without touching anybody else's.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote as percent_encode
-from urllib.parse import unquote
 
-from gatelodge.model import Listener, Pool, Websocket, is_ip
-from gatelodge.nginx.ground import Ground, listens, token_location
-from gatelodge.nginx.manners import PROXY_HEADERS
-from gatelodge.nginx.quote import Directive, Expanding, Expression, Verbatim, block, line, spell_dollar, write
+from gatelodge.model import Listener, Match, is_ip, is_pattern
+from gatelodge.nginx import pages
+from gatelodge.nginx.ground import Ground, listens, speaks_http3, token_location
+from gatelodge.nginx.guard import Doorkeepers
+from gatelodge.nginx.location import hsts, location, needs_unreachable
+from gatelodge.nginx.quote import Directive, Expression, Raw, Verbatim, block, line, write
+from gatelodge.nginx.upstreams import Upstreams
 
 if TYPE_CHECKING:
-    import datetime as dt
+    from collections.abc import Sequence
 
-    from gatelodge.model import Name, Route, Site, Upstream
+    from gatelodge.model import Auth, Name, Site
+    from gatelodge.nginx.ground import Place
+    from gatelodge.nginx.quote import Argument, Part
 
 HEADER = "# Written by Gatelodge. Changes made here are lost.\n"
 
-#: Spoken to the upstream whatever the visitor sent (RFC 6455 §4.1).
-_FORCED_HEADERS = (("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Version", "13"))
-
-#: Idle connections to an upstream: how many a worker keeps, and for how long. Node.js and uvicorn close theirs after 5 s, and
-#: a POST that is sent at that very moment is lost; so ours go first.
-_KEEPALIVE = "32"
-_KEEPALIVE_SECONDS = "4s"
-
-#: Room for an upstream's addresses, which all workers share. nginx's own examples say 64k.
-_ZONE_SIZE = "64k"
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
-#: Characters that stay as they are in the path of a URL (RFC 3986 §3.3), less `$`, which nginx would take for a variable.
-_PATH_CHARACTERS = "/%:@!&'()*+,;=-._~"
+#: How long a browser may remember that a site speaks HTTP/3 (RFC 7838 §3.1), in seconds.
+_ALTERNATIVE_SECONDS = 86400
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
     """
-    The certificate that a site shows: the folder of its version, and whether it only stands in for another.
+    A certificate that a site shows: the folder of its version, and whether it only stands in for another.
     """
 
     directory: str
@@ -62,187 +50,144 @@ class Files:
         )
 
 
-def serving(site: Site, files: Files | None, ground: Ground) -> str:
+def serving(site: Site, files: tuple[Files, ...], ground: Ground, auths: tuple[tuple[str, Auth], ...] = ()) -> str:
     """
     Write a site as it was asked for. Without a certificate its TLS listeners are left out.
+
+    Args:
+        files: its certificates, one for each kind of key.
+        auths: those entries of `[auth]` that its routes name.
 
     Raises:
         ValueError: something of it cannot be written for nginx.
     """
-    upstreams = _Upstreams(site, ground)
-    routes = [_location(route, upstreams) for route in site.routes]
-    if not any(route.path == "/" for route in site.routes):
-        # nginx would look for files of its own here.
-        routes.append(block("location", "/", inside=[line("return", "404")]))
+    keepers = Doorkeepers(site=site, auths=auths, ground=ground)
+    upstreams = Upstreams(site.file_name, ground)
+    placeholder = any(each.placeholder for each in files)
     servers: list[Directive] = []
     if site.plain:
-        servers.append(_plain_server(site.hosts, site.listeners, ground, routes))
-    else:
-        if ground.http:
-            servers.append(_plain_server(site.hosts, (ground.http,), ground, [_redirect(site, files, ground)]))
-        if files:
-            servers.append(_tls_server(site.hosts, site.listeners, files, ground, routes))
-    return HEADER + write([*upstreams.blocks.values(), *servers])
+        for place in ground.places(site.listeners):
+            servers.append(_server(site.hosts, place, ground, _inside(site, upstreams, keepers, ground)))
+            servers += _elsewhere(site, place, ground)
+    elif ground.http:
+        [place] = ground.places([ground.http])
+        redirect = _redirect(site, ground, placeholder=placeholder or not files)
+        servers.append(_server(site.hosts, place, ground, [redirect]))
+        servers += _elsewhere(site, place, ground, placeholder=placeholder or not files)
+    for place in ground.places(site.listeners) if files else ():
+        told = (*hsts(site, placeholder=placeholder), *_alternative(place, ground))
+        inside = [*_certificates_of_visitors(site), *_inside(site, upstreams, keepers, ground, told=told)]
+        servers.append(_server(site.hosts, place, ground, inside, files=files))
+        servers += _elsewhere(site, place, ground, files=files, placeholder=placeholder)
+    closing = pages.closing(site.maintenance, site)[0] if site.maintenance else []
+    return HEADER + write([*closing, *keepers.zones.values(), *upstreams.blocks.values(), *servers])
 
 
-def refusing(site: Site, files: Files | None, ground: Ground, *, closed: frozenset[Listener]) -> str:
+def refusing(site: Site, files: tuple[Files, ...], ground: Ground, *, closed: frozenset[Listener]) -> str:
     """
-    Write a site that answers 503 and holds nothing of the user's but its hosts, its certificate and its listeners.
+    Write a site that answers 503 and holds nothing of the user's but its hosts, its certificates and its listeners.
 
     Args:
         closed: listeners that cannot be opened, and are left out.
     """
     answer = [block("location", "/", inside=[line("return", "503")])]
+    hosts = (*(host for host in site.hosts if not is_pattern(host)), *site.redirect_hosts)
     open_listeners = tuple(listener for listener in site.listeners if listener not in closed)
     plain = open_listeners if site.plain else (ground.http,) if ground.http else ()
-    servers = [_plain_server(site.hosts, plain, ground, answer)] if plain else []
-    if not site.plain and files and open_listeners:
-        servers.append(_tls_server(site.hosts, open_listeners, files, ground, answer))
+    servers = [_server(hosts, place, ground, answer) for place in ground.places(plain)]
+    if not site.plain and files:
+        servers += [_server(hosts, place, ground, answer, files=files) for place in ground.places(open_listeners)]
     return HEADER + write(servers)
 
 
-def server_name(host: Name) -> str:
+def server_name(host: Name) -> Argument:
     """
     Return a host as nginx compares it with a Host header: IPv6 addresses stand in brackets there (RFC 3986 §3.2.2).
     """
+    if is_pattern(host):
+        return Verbatim(host)
     return f"[{host}]" if ":" in host and is_ip(host) else host
 
 
-def _plain_server(
-    hosts: tuple[Name, ...], listeners: tuple[Listener, ...], ground: Ground, inside: list[Directive]
+def _inside(
+    site: Site, upstreams: Upstreams, keepers: Doorkeepers, ground: Ground, *, told: Sequence[tuple[str, str]] = ()
+) -> list[Part]:
+    """
+    Return a site's locations, and what else stands beside them.
+    """
+    written: list[Part] = [
+        location(site, route, upstreams=upstreams, keepers=keepers, ground=ground, told=told) for route in site.routes
+    ]
+    if not any(route.path == "/" and route.match is Match.PREFIX for route in site.routes):
+        # nginx would look for files of its own here.
+        written.append(block("location", "/", inside=[line("return", "404")]))
+    written += keepers.locations(upstreams)
+    written += pages.own_pages(site)
+    written += [pages.unreachable()] if needs_unreachable(site.routes) else []
+    written += pages.closing(site.maintenance, site)[2] if site.maintenance else []
+    return [Raw(site.snippet, f"{site.key}.snippet"), *written] if site.snippet else written
+
+
+def _server(
+    hosts: tuple[Name, ...], place: Place, ground: Ground, inside: Sequence[Part], *, files: tuple[Files, ...] = ()
 ) -> Directive:
-    head = [*listens(ground.reaching(listeners), ground, tls=False), line("server_name", *map(server_name, hosts))]
-    return block("server", inside=[*head, *ground.plain_manners, *_tokens(listeners, ground), *inside])
+    """
+    Write a server block, with TLS when there are certificates for it.
+    """
+    head = [
+        *listens(ground.reaching(place.listeners), ground, tls=bool(files)),
+        line("server_name", *map(server_name, hosts)),
+    ]
+    head += ground.opening(place.terms, tls=bool(files))
+    head += [directive for each in files for directive in each.directives()] if files else _tokens(place, ground)
+    return block("server", inside=[*head, *inside])
 
 
-def _tls_server(
-    hosts: tuple[Name, ...], listeners: tuple[Listener, ...], files: Files, ground: Ground, inside: list[Directive]
-) -> Directive:
-    head = [*listens(ground.reaching(listeners), ground, tls=True), line("server_name", *map(server_name, hosts))]
-    return block("server", inside=[*head, *ground.tls_manners, *files.directives(), *inside])
+def _elsewhere(
+    site: Site, place: Place, ground: Ground, *, files: tuple[Files, ...] = (), placeholder: bool = False
+) -> list[Directive]:
+    """
+    Return the server of the hosts that lead to the site's first one, if there are any.
+    """
+    if not site.redirect_hosts:
+        return []
+    scheme, port = (
+        ("http", "$gatelodge_port_suffix") if site.plain else ("https", ground.public_authority(site.listeners[0]))
+    )
+    target = f"{scheme}://{server_name(site.hosts[0])}{port}$request_uri"
+    told = hsts(site, placeholder=placeholder) if files else []
+    said = [line("add_header", name, value, "always") for name, value in told]
+    answer = line("return", "302" if placeholder else "301", Expression(target))
+    return [_server(site.redirect_hosts, place, ground, [block("location", "/", inside=[*said, answer])], files=files)]
 
 
-def _tokens(listeners: tuple[Listener, ...], ground: Ground) -> list[Directive]:
-    here = any(listener.port == ground.http_port for listener in listeners)
+def _tokens(place: Place, ground: Ground) -> list[Directive]:
+    here = any(listener.port == ground.http_port for listener in place.listeners)
     return [token_location(ground)] if here else []
 
 
-def _redirect(site: Site, files: Files | None, ground: Ground) -> Directive:
+def _redirect(site: Site, ground: Ground, *, placeholder: bool) -> Directive:
     # A browser remembers a 301 for ever; a site whose certificate is not there yet may still change its mind.
-    status = "301" if files and not files.placeholder else "302"
+    status = "302" if placeholder else "301"
     target = f"https://$host{ground.public_authority(site.listeners[0])}$request_uri"
     return block("location", "/", inside=[line("return", status, Expression(target))])
 
 
-def _location(route: Route, upstreams: _Upstreams) -> Directive:
-    if not route.path.startswith("/"):
-        raise ValueError(f"the route {route.path!r} does not begin with a slash")
-    upstream, transport = _upstream(route), route.transport
-    inside = [
-        line("client_max_body_size", str(transport.body_size)),
-        line("proxy_connect_timeout", _seconds(transport.connect_timeout)),
-        line("proxy_read_timeout", _seconds(transport.timeout)),
-        line("proxy_send_timeout", _seconds(transport.timeout)),
-    ]
-    if transport.websocket is Websocket.FORCE:
-        headers = PROXY_HEADERS + _FORCED_HEADERS
-        inside += [line("proxy_set_header", name, Expression(value)) for name, value in headers]
-    inside += _rewritten_redirects(route)
-    if upstream.scheme == "https":
-        inside += _verification(upstream, upstreams.ground)
-    return block("location", Verbatim(route.path), inside=[*inside, *upstreams.passing(route)])
-
-
-def _upstream(route: Route) -> Upstream:
-    if not isinstance(route.action, Pool):
-        raise ValueError("not yet")  # noqa: TRY004
-    return route.action.first
-
-
-def _seconds(duration: dt.timedelta) -> str:
-    seconds = duration.total_seconds()
-    return f"{int(seconds)}s" if seconds == int(seconds) else f"{max(1, int(seconds * 1000))}ms"
-
-
-def _rewritten_redirects(route: Route) -> list[Directive]:
+def _alternative(place: Place, ground: Ground) -> list[tuple[str, str]]:
     """
-    Mend the `Location` of an upstream that speaks of itself by its own address, or of the visitor's by plain http.
+    Return the header by which browsers learn of HTTP/3 (RFC 9114 §3.1.1), on the port that they reach.
     """
-    upstream = _upstream(route)
-    port = "" if upstream.port == _DEFAULT_PORTS[upstream.scheme] else f":{upstream.port}"
-    host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
-    own = f"{upstream.scheme}://{host}{port}{_url_path(upstream) or '/'}"
+    if not speaks_http3(place.terms, ground):
+        return []
+    return [("Alt-Svc", f'h3=":{ground.public_port(place.listeners[0])}"; ma={_ALTERNATIVE_SECONDS}')]
+
+
+def _certificates_of_visitors(site: Site) -> list[Directive]:
+    asked = site.client_certificates
+    if asked is None:
+        return []
     return [
-        line("proxy_redirect", own, Expanding(route.path if upstream.path else "/")),
-        line(
-            "proxy_redirect",
-            Expression("http://$host$gatelodge_port_suffix/"),
-            Expression("$scheme://$host$gatelodge_port_suffix/"),
-        ),
+        line("ssl_client_certificate", asked.ca),
+        line("ssl_verify_client", "optional" if asked.optional else "on"),
+        line("ssl_verify_depth", str(asked.depth)),
     ]
-
-
-def _verification(upstream: Upstream, ground: Ground) -> list[Directive]:
-    """
-    Check an https upstream's certificate against its name. nginx cannot check one against an address, so those are not.
-    """
-    named = not is_ip(upstream.host)
-    return [
-        line("proxy_ssl_server_name", "on"),
-        line("proxy_ssl_name", upstream.host),
-        line("proxy_ssl_verify", "on" if named and ground.ca_bundle else "off"),
-    ]
-
-
-class _Upstreams:
-    """
-    The upstream blocks that a site's routes need, each once.
-    """
-
-    def __init__(self, site: Site, ground: Ground) -> None:
-        self.ground = ground
-        self.blocks: dict[str, Directive] = {}
-        self._site = site.file_name
-
-    def passing(self, route: Route) -> list[Directive]:
-        """
-        Return the directives that pass a request on to the route's upstream.
-        """
-        upstream = _upstream(route)
-        # nginx's resolver knows no /etc/hosts.
-        authority = f"127.0.0.1:{upstream.port}" if upstream.host == "localhost" else upstream.authority
-        if is_ip(upstream.host) or upstream.host == "localhost" or self.ground.resolve:
-            name = self._block(authority, named=not is_ip(upstream.host) and upstream.host != "localhost")
-            return [line("proxy_pass", f"{upstream.scheme}://{name}{_url_path(upstream)}")]
-        # Before 1.27.3 only a variable makes nginx look a name up again, and then it replaces no prefix. The rewrite does
-        # that, on the decoded path as nginx would; `(?s)` since a decoded path may hold a newline.
-        return [
-            line("set", Expression("$gatelodge_upstream"), authority),
-            *self._stripped(route),
-            line("proxy_pass", Expression(f"{upstream.scheme}://$gatelodge_upstream")),
-        ]
-
-    def _stripped(self, route: Route) -> list[Directive]:
-        if _upstream(route).path is None:
-            return []
-        target = unquote(_url_path(_upstream(route)), errors="strict")
-        if "?" in target:
-            raise ValueError(f"the path of {_upstream(route)} has a ?, which this nginx would take for a query")
-        regex = f"(?s)^{re.escape(route.path)}(.*)"
-        return [line("rewrite", Verbatim(regex), Expression(f"{spell_dollar(target)}$1"), "break")]
-
-    def _block(self, authority: str, *, named: bool) -> str:
-        """
-        Add the block of a server, and return its name, which changes with everything that the shared zone depends on.
-        """
-        server = ("server", authority, *(["resolve"] if named else []))
-        kept = [line("keepalive", _KEEPALIVE), line("keepalive_timeout", _KEEPALIVE_SECONDS)]
-        identity = hashlib.sha256(repr((server, _ZONE_SIZE, _KEEPALIVE, _KEEPALIVE_SECONDS)).encode()).hexdigest()[:8]
-        name = f"gatelodge_{self._site}_{identity}"
-        zone = [line("zone", name, _ZONE_SIZE)] if named else []
-        self.blocks[name] = block("upstream", name, inside=[*zone, line(*server), *kept])
-        return name
-
-
-def _url_path(upstream: Upstream) -> str:
-    return percent_encode(upstream.path, safe=_PATH_CHARACTERS) if upstream.path else ""

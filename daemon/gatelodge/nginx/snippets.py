@@ -35,7 +35,12 @@ def snippets(desired: Desired, observed: Observed, ground: Ground) -> Mapping[st
         CHALLENGE: HEADER + write([token_location(ground)]),
         **{
             f"tls/{name}.conf": HEADER
-            + write([*Files(directory=each.directory, placeholder=each.placeholder).directives(), *tls_parameters()])
+            + write(
+                [
+                    *Files(directory=each.directory, placeholder=each.placeholder).directives(),
+                    *tls_parameters(ground.openssl),
+                ]
+            )
             for name, each in held.items()
             if name != INTERNAL_HOST
         },

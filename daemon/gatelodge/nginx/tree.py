@@ -3,6 +3,7 @@ Keeps trees on disk: numbered folders that never change once they are there, one
 
     generations/N/  nginx.conf  prelude.conf  sites/NAME.conf  tree.json  proven
                     http.conf in place of nginx.conf, acme-challenge.conf and tls/NAME.conf where nginx is somebody else's
+    ../auth/NAME.DIGEST, the passwords that a tree names: nginx's workers read them, and may not come in here
     current -> generations/N
     highest         the highest number ever given, so that an answer of nginx's means one tree only
 
@@ -23,6 +24,7 @@ from gatelodge import durable
 from gatelodge.core.tree import GENERATION, Generation, Served
 from gatelodge.errors import StateError
 from gatelodge.model import Listener, Name
+from gatelodge.nginx.guard import FOLDER, PASSWORD_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,7 @@ class Tree:
     served: frozenset[Served]
     proof: str
     proof_proxied: bool = False
+    passwords: frozenset[str] = frozenset()
 
 
 class Trees:
@@ -89,6 +92,7 @@ class Trees:
             number = self._next()
             durable.replace(self._folder / "highest", b"%d\n" % number, beside=self._folder / ".highest")
             staged = self._all / f".{number}"
+            self._write_passwords(rendered)
             self._make_folder(staged)
             self._make_folder(staged / "sites")
             entry = "nginx.conf" if rendered.whole else "http.conf"
@@ -110,6 +114,29 @@ class Trees:
 
     def _write(self, file: Path, text: str) -> None:
         durable.write_new(file, text.encode(), mode=0o600 if self._group is None else 0o640, group=self._group)
+
+    def _write_passwords(self, rendered: Rendered) -> None:
+        """
+        Write the password files that are not there. Each is called after what it holds, so that none ever changes.
+        """
+        folder = self._folder.parent / FOLDER
+        for name, text in rendered.passwords.items():
+            if not (folder / name).exists():
+                group = folder.stat().st_gid
+                content = text.reveal().encode()
+                durable.replace(folder / name, content, beside=folder / f".{name}", mode=0o640, group=group)
+        if rendered.passwords:
+            durable.sync_folder(folder)
+
+    def _forget_passwords(self) -> None:
+        """
+        Delete the password files that no tree names any more.
+        """
+        named = frozenset().union(*(tree.passwords for tree in self.trees()))
+        folder = self._folder.parent / FOLDER
+        for file in folder.iterdir() if folder.is_dir() else ():
+            if PASSWORD_FILE.fullmatch(file.name) and file.name not in named:
+                file.unlink(missing_ok=True)
 
     def _next(self) -> int:
         try:
@@ -231,6 +258,7 @@ class Trees:
             with contextlib.suppress(FileNotFoundError):
                 self.folder(number).rename(leaving)
                 shutil.rmtree(leaving)
+            self._forget_passwords()
 
     def site_text(self, number: int, site: str) -> str | None:
         """
@@ -266,6 +294,7 @@ def _document(number: int, rendered: Rendered, now: dt.datetime) -> dict[str, ob
         "served": [_visit(each) for each in rendered.served],
         "proof": rendered.proof,
         "proof_proxied": rendered.proof_proxied,
+        "passwords": sorted(rendered.passwords),
     }
 
 
@@ -302,4 +331,9 @@ def _tree(document: dict[str, object]) -> Tree:
         ),
         proof=str(fields["proof"]),
         proof_proxied=bool(fields.get("proof_proxied")),
+        passwords=frozenset(_texts(fields.get("passwords"))),
     )
+
+
+def _texts(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []

@@ -1,0 +1,166 @@
+"""
+Decides what one route of a site says: how its path is compared, who may come, and what is done there.
+
+A location inherits nothing that matters: what a site says for all its routes is said in each of them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gatelodge.model import Files, Hsts, Match, Pool, Redirect, Respond
+from gatelodge.nginx import pages
+from gatelodge.nginx.proxying import PROTOCOLS, manners
+from gatelodge.nginx.quote import Directive, Expanding, Expression, Raw, Verbatim, block, line, spell_dollar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gatelodge.model import Route, Site
+    from gatelodge.nginx.ground import Ground
+    from gatelodge.nginx.guard import Doorkeepers
+    from gatelodge.nginx.quote import Argument, Part
+    from gatelodge.nginx.upstreams import Upstreams
+
+_MODIFIERS = {Match.PREFIX: (), Match.EXACT: ("=",), Match.REGEX: ("~",)}
+
+#: A year, and two, which the preload list wants at least half of (https://hstspreload.org).
+_HSTS = {
+    Hsts.ON: "max-age=31536000",
+    Hsts.PRELOAD: "max-age=63072000; includeSubDomains; preload",
+}
+
+#: What browsers are told for safety's sake where the upstream does not speak of it: each is a variable that is empty when it does.
+#: A browser takes the stricter of two, but not of every header, so there is never a second.
+SECURITY = (
+    ("X-Content-Type-Options", "$gatelodge_nosniff", "nosniff"),
+    ("X-Frame-Options", "$gatelodge_frames", "SAMEORIGIN"),
+    ("Referrer-Policy", "$gatelodge_referrer", "strict-origin-when-cross-origin"),
+)
+
+#: Files whose name begins with a dot are the machine's business: .git, .env, .htpasswd. RFC 8615 has an exception.
+_HIDDEN_FILES = r"/\.(?!well-known/)"
+
+
+def location(
+    site: Site,
+    route: Route,
+    *,
+    upstreams: Upstreams,
+    keepers: Doorkeepers,
+    ground: Ground,
+    told: Sequence[tuple[str, str]],
+) -> Directive:
+    """
+    Write a route.
+
+    Args:
+        told: headers that every answer of this server has.
+
+    Raises:
+        ValueError: something of it cannot be written for this nginx.
+    """
+    path: Argument = Verbatim(route.path)
+    if route.match is not Match.REGEX and not route.path.startswith("/"):
+        raise ValueError(f"the route {route.path!r} does not begin with a slash")
+    closed = pages.closing(site.maintenance, site)[1] if site.maintenance else []
+    inside: list[Part] = [*closed, *keepers.keeping(route.guard)]
+    inside += [line("gzip", "on")] if route.transport.gzip and ground.has("http_gzip_module") else []
+    shown = (*route.headers.response, *told)
+    inside += _said(route, keepers, told)
+    inside += keepers.turning_away(route.guard)
+    inside += pages.in_place_of(route, proxied=isinstance(route.action, Pool))
+    match route.action:
+        case Pool():
+            protocol = PROTOCOLS[route.action.first.scheme]
+            inside += [protocol.line("intercept_errors", "on")] if route.error_pages else []
+            inside += manners(route, route.action, ground, identity=keepers.identity(route.guard), shown=shown)
+            inside += _snippet(route)
+            inside += upstreams.passing(route, route.action)
+        case Files():
+            inside += [*_files(route, route.action), *_snippet(route)]
+        case Redirect():
+            inside += [*_snippet(route), *_redirect(route, route.action)]
+        case Respond():
+            inside += [*_snippet(route), *_answer(route.action)]
+    return block("location", *_MODIFIERS[route.match], path, inside=inside, remark=route.key)
+
+
+def needs_unreachable(routes: Iterable[Route]) -> bool:
+    """
+    Tell whether some route passes on, and may find nobody.
+    """
+    return any(isinstance(route.action, Pool) for route in routes)
+
+
+def hsts(site: Site, *, placeholder: bool) -> list[tuple[str, str]]:
+    """
+    Return the header by which browsers are told to come by https alone. A browser that was shown a stand-in is told nothing: it
+    would let nobody go on.
+    """
+    return [("Strict-Transport-Security", _HSTS[site.hsts])] if site.hsts is not Hsts.OFF and not placeholder else []
+
+
+def _said(route: Route, keepers: Doorkeepers, told: Sequence[tuple[str, str]]) -> list[Directive]:
+    """
+    Return the headers of every answer. nginx leaves out those without a value.
+    """
+    own = {name.lower() for name, _ in route.headers.response}
+    said = [line("add_header", name, value, "always") for name, value in told if name.lower() not in own]
+    if route.headers.security:
+        said += [
+            line("add_header", name, Expression(variable), "always")
+            for name, variable, _ in SECURITY
+            if name.lower() not in own
+        ]
+    said += [line("add_header", name, Expanding(value), "always") for name, value in route.headers.response if value]
+    return said + [line("add_header", name, value, "always") for name, value in keepers.cookies(route.guard)]
+
+
+def _snippet(route: Route) -> list[Part]:
+    return [Raw(route.snippet, f"{route.key}.snippet")] if route.snippet else []
+
+
+def _files(route: Route, files: Files) -> list[Directive]:
+    """
+    Hand out files. The folder stands for a prefix; below an exact path or a regular expression the whole path is looked for in it.
+    """
+    whole = route.path == "/" or route.match is not Match.PREFIX
+    folder = Expanding(files.root if whole or not route.path.endswith("/") else f"{files.root}/")
+    return [
+        line("root" if whole else "alias", folder),
+        line("index", *(Expanding(name) for name in files.index)),
+        *([line("autoindex", "on"), line("autoindex_exact_size", "off")] if files.listing else []),
+        line("charset", "utf-8"),
+        line("try_files", Expression("$uri"), Expression("$uri/"), Expanding(files.fallback or "=404")),
+        block("location", "~", Verbatim(_HIDDEN_FILES), inside=[line("return", "404")]),
+    ]
+
+
+def _redirect(route: Route, redirect: Redirect) -> list[Directive]:
+    code = str(redirect.code)
+    if not redirect.keep_path:
+        return [line("return", code, Expanding(redirect.url))]
+    target = spell_dollar(redirect.url.rstrip("/"))
+    if route.path == "/" and route.match is Match.PREFIX:
+        return [line("return", code, Expression(f"{target}$request_uri"))]
+    # As it was asked for, escapes and all; nginx's own path is decoded.
+    prefix = re.escape(route.path.rstrip("/")) if route.match is not Match.REGEX else ""
+    return [
+        block(
+            "if",
+            "(",
+            Expression("$request_uri"),
+            "~",
+            Verbatim(f"^{prefix}(?<gatelodge_rest>[/?].*)$"),
+            ")",
+            inside=[line("return", code, Expression(f"{target}$gatelodge_rest"))],
+        ),
+        line("return", code, Expanding(redirect.url)),
+    ]
+
+
+def _answer(respond: Respond) -> list[Directive]:
+    body = [Expanding(respond.body)] if respond.body else []
+    return [line("default_type", respond.type), line("return", str(respond.status), *body)]
