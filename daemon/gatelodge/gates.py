@@ -1,0 +1,251 @@
+"""
+The parts of the daemon that depend on the configuration, put together: with `wiring`, what knows concrete classes.
+
+Nothing is decided here but who is who. What it opens it closes.
+"""
+
+from __future__ import annotations
+
+import grp
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from gatelodge.core.desired import desired
+from gatelodge.issuers.adopted import Adoptions
+from gatelodge.issuers.keys import NewKeys
+from gatelodge.issuers.local import Local
+from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByHelper, LocalIssuer
+from gatelodge.nginx.commands import Commands
+from gatelodge.nginx.external import External
+from gatelodge.nginx.helper import Helper
+from gatelodge.nginx.mailbox import Mailbox
+from gatelodge.nginx.managed import Managed
+from gatelodge.nginx.render import Renderer
+from gatelodge.nginx.tree import Trees
+from gatelodge.runtime.gate import Gate
+from gatelodge.runtime.system import SystemClock, Web
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from gatelodge.config.shape import Config
+    from gatelodge.core.desired import Desired
+    from gatelodge.issuers.acme.issuer import Acme
+    from gatelodge.model import CertificateAuthority, DnsSettings, NginxSettings
+    from gatelodge.nginx.reloading import Reloading
+    from gatelodge.ports import (
+        AddressProvider,
+        Clock,
+        DnsProvider,
+        Documents,
+        Events,
+        Issuer,
+        Nginx,
+        Resolver,
+        Solver,
+    )
+    from gatelodge.runtime.addresses import Addresses
+    from gatelodge.solvers.ledger import Ledger
+
+
+_Part = TypeVar("_Part")
+
+
+class Gates:
+    """
+    Makes the parts that depend on the configuration. A part stays the same one while nothing about it changed: its locks, counts
+    and caches hold for jobs that still run. HTTP clients are closed at the end, so that work begun under an older configuration
+    can finish.
+    """
+
+    def __init__(self, *, clock: SystemClock, documents: Documents, ledger: Ledger, events: Events) -> None:
+        self._clock = clock
+        self._documents = documents
+        self._ledger = ledger
+        self._events = events
+        self._keys = NewKeys()
+        self._webs: dict[str | None, Web] = {}
+        self._kept: dict[str, tuple[object, Any]] = {}
+        self._adoption = Adoptions()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for web in self._webs.values():
+            await web.close()
+
+    def make(self, config: Config) -> Gate:
+        """
+        Return the parts for a configuration.
+
+        Raises:
+            ConfigError: a file that it names cannot be used.
+        """
+        wanted = desired(config)
+        local = Local(directory=f"{config.state_directory}/ca", clock=self._clock, keys=self._keys)
+        issuers: dict[str, Issuer] = {str(LocalIssuer()): local}
+        dates: list[Callable[[], Awaitable[dt.datetime]]] = []
+        providers = {name: self._provider(settings, wanted) for name, settings in wanted.dns.items()}
+        for name in sorted(
+            {spec.issuer.ca for spec in wanted.certificates.values() if isinstance(spec.issuer, AcmeIssuer)}
+        ):
+            acme = self._acme(wanted, wanted.authorities[name], config.acme.email if config.acme else None, providers)
+            issuers[str(AcmeIssuer(ca=name))] = acme
+            dates.append(acme.date)
+        return Gate(
+            desired=wanted,
+            nginx=self._nginx(wanted),
+            issuers=issuers,
+            render=Renderer(),
+            dates=tuple(dates),
+            providers=providers,
+            addresses=self._addresses(wanted, providers),
+            adoption=self._adoption,
+        )
+
+    def _nginx(self, wanted: Desired) -> Nginx:
+        settings = wanted.nginx
+        if settings.reload is None:
+            return Managed(state_directory=wanted.state_directory, settings=settings, clock=self._clock)
+        return self._same(
+            "nginx",
+            (wanted.state_directory, settings),
+            lambda: external(state_directory=wanted.state_directory, settings=settings, clock=self._clock),
+        )
+
+    def _acme(
+        self, wanted: Desired, authority: CertificateAuthority, email: str | None, providers: Mapping[str, DnsProvider]
+    ) -> Acme:
+        # Heavy, and not needed by a gate of the LAN alone.
+        from gatelodge.issuers.acme.issuer import Acme  # noqa: PLC0415 - memory on a small machine
+
+        solvers = self._solvers(wanted, providers)
+        return self._same(
+            f"acme {authority.name}",
+            (authority, email, solvers),
+            lambda: Acme(
+                authority=authority,
+                http=self._web(authority.root),
+                documents=self._documents,
+                clock=self._clock,
+                keys=self._keys,
+                solvers=solvers,
+                email=email,
+                events=self._events,
+            ),
+        )
+
+    def _solvers(self, wanted: Desired, providers: Mapping[str, DnsProvider]) -> Mapping[str, Solver]:
+        from gatelodge.solvers.dns01 import Dns01  # noqa: PLC0415 - only where an ACME CA is used
+        from gatelodge.solvers.http01 import Webroot  # noqa: PLC0415 - as above
+
+        origin = f"http://{wanted.nginx.address}:{wanted.nginx.http_port}"
+        webroot: Solver = self._same(
+            HTTP_01,
+            (wanted.webroot, origin),
+            lambda: Webroot(
+                directory=wanted.webroot,
+                http=self._web(None),
+                origin=origin,
+                clock=self._clock,
+                own=wanted.webroot.startswith(f"{wanted.state_directory}/"),
+            ),
+        )
+        by_dns: dict[str, Solver] = {
+            f"{DNS_PREFIX}{name}": self._same(
+                f"{DNS_PREFIX}{name}",
+                (provider, wanted.dns[name].provider, wanted.dns[name].wait, self._resolver(wanted)),
+                lambda name=name, provider=provider: Dns01(  # type: ignore[misc] # mypy infers no types of defaults
+                    name=name,
+                    kind=wanted.dns[name].provider,
+                    provider=provider,
+                    ledger=self._ledger,
+                    resolver=self._resolver(wanted),
+                    wait=wanted.dns[name].wait,
+                ),
+            )
+            for name, provider in providers.items()
+        }
+        return {HTTP_01: webroot, **by_dns}
+
+    def _provider(self, settings: DnsSettings, wanted: Desired) -> DnsProvider:
+        from gatelodge.dns.providers import PROVIDERS, Parts  # noqa: PLC0415 - only where one is named
+
+        resolver = self._resolver(wanted)
+        parts = Parts(http=self._web(settings.ca_file), clock=self._clock, resolver=resolver)
+        return self._same(
+            f"provider {settings.name}",
+            (settings, resolver),
+            lambda: PROVIDERS[settings.provider].make(settings, parts),
+        )
+
+    def _resolver(self, wanted: Desired) -> Resolver:
+        from gatelodge.dns.resolver import PublicResolver  # noqa: PLC0415 - only where a provider is named
+
+        return self._same(
+            "resolver",
+            (wanted.resolver, wanted.doh, wanted.dns_port),
+            lambda: PublicResolver(
+                servers=wanted.resolver,
+                doh=wanted.doh,
+                http=self._web(None),
+                clock=self._clock,
+                port=wanted.dns_port,
+            ),
+        )
+
+    def _addresses(self, wanted: Desired, providers: Mapping[str, DnsProvider]) -> Addresses | None:
+        settings = wanted.ddns
+        if settings is None:
+            return None
+        from gatelodge.dns.public_address import Finder  # noqa: PLC0415 - only where it is asked for
+        from gatelodge.runtime.addresses import Addresses  # noqa: PLC0415 - as above
+
+        provider = cast("AddressProvider", providers[settings.dns])  # `check` lets no other through
+        return self._same(
+            "addresses",
+            (settings, provider, self._resolver(wanted)),
+            lambda: Addresses(
+                settings=settings,
+                provider=provider,
+                finder=Finder(http=self._web(None)),
+                resolver=self._resolver(wanted),
+                documents=self._documents,
+                clock=self._clock,
+                events=self._events,
+            ),
+        )
+
+    def _same(self, key: str, parts: object, make: Callable[[], _Part]) -> _Part:
+        """
+        Return the part of before while it would be made of the same, else a new one.
+        """
+        kept = self._kept.get(key)
+        if kept is None or kept[0] != parts:
+            kept = self._kept[key] = (parts, make())
+        part: _Part = kept[1]
+        return part
+
+    def _web(self, root: str | None) -> Web:
+        if root not in self._webs:
+            self._webs[root] = Web(root=root)
+        return self._webs[root]
+
+
+def external(*, state_directory: str, settings: NginxSettings, clock: Clock) -> External:
+    """
+    Put together what speaks to somebody else's nginx.
+    """
+    folder = Path(state_directory) / "nginx"
+    group = grp.getgrnam(settings.group).gr_gid if settings.group else None
+    trees = Trees(folder, group=group)
+    reloading: Reloading
+    if isinstance(settings.reload, ByCommands):
+        reloading = Commands(trees=trees, settings=settings, by=settings.reload, ours=str(folder), clock=clock)
+    elif isinstance(settings.reload, ByHelper):
+        reloading = Helper(folder=folder, state_directory=state_directory, clock=clock)
+    else:
+        reloading = Mailbox(folder=folder, trees=trees, state_directory=state_directory, group=group, clock=clock)
+    return External(trees=trees, reloading=reloading, settings=settings, clock=clock)
