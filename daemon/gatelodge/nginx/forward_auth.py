@@ -78,9 +78,10 @@ SERVICES: Mapping[ForwardKind, Service] = {
 
 def variable(header: str) -> str:
     """
-    Return the variable that holds what the service said in a header.
+    Return the variable that holds what the service said in a header. Its name must fit into nginx's hash of variables, which is
+    not always ours to size.
     """
-    return f"$gatelodge_identity_{header.lower().replace('-', '_')}"
+    return f"$gatelodge_as_{header.lower().removeprefix('x-').replace('-', '_')}"
 
 
 def answered(header: str) -> str:

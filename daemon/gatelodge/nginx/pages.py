@@ -7,6 +7,7 @@ A page tells no more than its status does: neither what stands behind the gate n
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from gatelodge.nginx.quote import Directive, Expanding, Expression, block, line
@@ -98,5 +99,4 @@ def closed_variable(site: Site) -> str:
     """
     Return the variable that tells who finds a site closed.
     """
-    letters = "".join(each if each.isalnum() else "_" for each in site.file_name.lower())
-    return f"$gatelodge_closed_{letters}"
+    return f"$gatelodge_closed_{hashlib.sha256(site.name.encode()).hexdigest()[:8]}"

@@ -31,7 +31,7 @@ VARIABLES = frozenset(
 )
 
 #: Families of variables whose last part is a name: a request header's, a cookie's, an upstream's header's, and ours of one site.
-_FAMILY = re.compile(r"(?:http|cookie|upstream_http|gatelodge_identity|gatelodge_closed)_[a-z0-9_]+")
+_FAMILY = re.compile(r"(?:http|cookie|upstream_http|gatelodge_as|gatelodge_closed)_[a-z0-9_]+")
 
 #: nginx reads its configuration through a buffer of 4096 bytes, which must hold a whole argument as it is written.
 LONGEST = 4000
