@@ -16,11 +16,13 @@ _EVERY_ADDRESS = {"0.0.0.0": False, "::": True}  # noqa: S104 - compared with, n
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Listener:
     """
-    An address and port that nginx listens on; no address means all of the machine's, IPv4 and IPv6.
+    An address and port that nginx listens on; no address means all of the machine's, IPv4 and IPv6. A port of TCP has nothing to do
+    with the port of UDP of the same number.
     """
 
     port: int
     address: str = ""
+    udp: bool = False
 
     @property
     def narrow(self) -> bool:
@@ -33,8 +35,10 @@ class Listener:
         """
         Tell whether every visitor of `other` comes to an address and port of this one too.
         """
-        if self.port != other.port or self.address in {"", other.address}:
-            return self.port == other.port
+        if (self.port, self.udp) != (other.port, other.udp):
+            return False
+        if self.address in {"", other.address}:
+            return True
         return other.address != "" and _EVERY_ADDRESS.get(self.address) is (":" in other.address)
 
     def overlaps(self, other: Listener) -> bool:
@@ -44,9 +48,10 @@ class Listener:
         return self.includes(other) or other.includes(self)
 
     def __str__(self) -> str:
+        port = f"{self.port}/udp" if self.udp else str(self.port)
         if not self.address:
-            return str(self.port)
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+            return port
+        return f"[{self.address}]:{port}" if ":" in self.address else f"{self.address}:{port}"
 
 
 class TlsProfile(enum.StrEnum):

@@ -44,7 +44,6 @@ class Stream:
 
     name: str
     listeners: tuple[Listener, ...]
-    protocol: Protocol = Protocol.TCP
     upstream: Pool | None = None
     by_name: tuple[tuple[Name, Pool], ...] = ()
     hosts: tuple[Name, ...] = ()
@@ -58,6 +57,13 @@ class Stream:
     connections: int | None = None
     snippet: str = ""
     key: str = ""
+
+    @property
+    def protocol(self) -> Protocol:
+        """
+        What carries the bytes: that of its listeners, which is one.
+        """
+        return Protocol.UDP if any(each.udp for each in self.listeners) else Protocol.TCP
 
     @property
     def file_name(self) -> str:
