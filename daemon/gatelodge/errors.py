@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
     from gatelodge.model import Mistake
 
@@ -234,13 +235,22 @@ class NginxRefused(NginxError):
     nginx refused a configuration, or could not be started with it.
 
     `output` is what nginx said and stands alone, `guilty` the file names of the sites it blamed; none when nobody could be
-    blamed.
+    blamed. `reasons` are the parts of `output` that are about single sites.
     """
 
-    def __init__(self, output: str, guilty: frozenset[str] = frozenset()) -> None:
-        super().__init__(output, guilty)
+    def __init__(
+        self, output: str, guilty: frozenset[str] = frozenset(), reasons: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(output, guilty, reasons)
         self.output = output
         self.guilty = guilty
+        self.reasons = reasons or {}
+
+    def reason(self, site: str) -> str:
+        """
+        Return what was said of a site; all that was said when nothing names it.
+        """
+        return self.reasons.get(site, self.output)
 
     def __str__(self) -> str:
         return self.output

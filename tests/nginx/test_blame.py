@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from gatelodge.nginx.blame import explain, find_complaints, find_guilty
+from gatelodge.nginx.blame import explain, find_complaints, find_guilty, reasons
+from gatelodge.nginx.quote import Raw, block, line, write
+from gatelodge.nginx.site import HEADER
 
 FOLDER = "/var/lib/gatelodge/nginx/generations/7"
 
@@ -92,6 +94,68 @@ def test_a_log_that_cannot_be_opened_is_called_by_its_key(said: str, told: str |
     """
     With what to do; every other line stays as nginx wrote it.
     """
-    first, second = explain(f"{said}\n[emerg] more", access_log="/srv/logs/visits").splitlines()
+    first, second = explain(f"{said}\n[emerg] more", {}, access_log="/srv/logs/visits").splitlines()
     assert second == "[emerg] more"
     assert first == said if told is None else first.startswith(f"{said}; this is {told}")
+
+
+SNIPPET = "foo bar;\nif ($x) {\n        # a comment\n  broken;\n}"
+WRITTEN = HEADER + write(
+    [
+        line("limit_req_zone", "x"),
+        block(
+            "server",
+            inside=[
+                Raw(SNIPPET, 'sites."a.example.com".snippet'),
+                line("listen", "80"),
+                block(
+                    "location", "/", remark='sites."a.example.com"', inside=[block("if", "x", inside=[line("deep")])]
+                ),
+                block(
+                    "location",
+                    "/x",
+                    remark='sites."a.example.com".routes."/x"',
+                    inside=[Raw("wrong;", "inner.snippet")],
+                ),
+                block("location", "@pages", inside=[line("ours")]),
+            ],
+        ),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "key"),
+    [
+        ("limit_req_zone x;", None),
+        ("foo bar;", 'sites."a.example.com".snippet'),
+        ("broken;", 'sites."a.example.com".snippet'),
+        ("listen 80;", None),
+        ("location / {", 'sites."a.example.com"'),
+        ("deep;", 'sites."a.example.com"'),
+        ("location /x {", 'sites."a.example.com".routes."/x"'),
+        ("wrong;", "inner.snippet"),
+        ("ours;", None),
+    ],
+)
+def test_a_refused_line_is_told_with_the_key_that_made_it(found: str, key: str | None) -> None:
+    """
+    Whoever reads it wrote the TOML, not the line; and the file that nginx names is gone by then.
+    """
+    file = f"{FOLDER}/sites/a.example.com.conf"
+    number = [row.strip() for row in WRITTEN.splitlines()].index(found) + 1
+    said = f"[emerg] no in {file}:{number}"
+    told = explain(said, {file: WRITTEN}, access_log="off")
+    assert told == f"{said}; that is “{found}”" + (f", made by {key}" if key else "")
+
+
+def test_each_guilty_site_is_told_its_own() -> None:
+    """
+    Two sites that are wrong in two ways are told apart; of whom nothing is said by name, everything is said.
+    """
+    said = f"[emerg] x in {FOLDER}/sites/a.example.com.conf:1\n[emerg] y in {FOLDER}/sites/b.example.com.conf:2"
+    first, second = said.splitlines()
+    assert reasons(said, ["a.example.com", "b.example.com", "c.example.com"]) == {
+        "a.example.com": first,
+        "b.example.com": second,
+    }

@@ -1,5 +1,6 @@
 """
-Decides from what nginx said whether it is a refusal, which sites are guilty, and what to do about it. Pure: text in, text out.
+Decides from what nginx said whether it is a refusal, which sites are guilty, which key of the TOML made the line that it names,
+and what to do about it. Pure: text in, text out.
 
 First the file and line that nginx names, then a certificate's path and who shows it, then a name that two sites claim. When it
 can blame nobody, it names nobody.
@@ -10,8 +11,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gatelodge.nginx.quote import END_OF
+from gatelodge.nginx.site import HEADER
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from gatelodge.core.tree import Rendered
 
 _PLACE = re.compile(r" in (?P<file>/.+?):\d+$", re.MULTILINE)
 _CERTIFICATE = re.compile(r'"(?P<file>/[^"\n]+\.pem)"')
@@ -21,6 +27,9 @@ _LOG = re.compile(r'\[emerg\] open\(\) "(?P<file>/[^"\n]+)" failed \(\d+: ')
 #: Warnings about the age of a text. One that was kept back under an older nginx is served as well as ever, and where its
 #: neighbours say the same in a newer way, nginx blames them.
 _OUTDATED = re.compile(r"\[warn\] .*(?:directive is deprecated|protocol options redefined for)")
+
+_NUMBERED = re.compile(r" in (?P<file>/.+?):(?P<number>\d+)$")
+_REMARK = "# "
 
 _LEVEL = re.compile(r"\[(?:emerg|alert|crit|error|warn)\] ")
 
@@ -62,11 +71,85 @@ def find_complaints(output: str, *, folder: str) -> str:
     return "\n".join(line for line in lines if "[emerg]" in line or folder in line or _CONFLICT.search(line))
 
 
-def explain(output: str, *, access_log: str) -> str:
+def written(rendered: Rendered, *, folder: str) -> dict[str, str]:
+    """
+    Return the text of each file of a tree that nginx may speak of, by its path.
+    """
+    sites = {f"{folder}/sites/{site}.conf": text for site, text in rendered.sites.items()}
+    return {f"{folder}/prelude.conf": rendered.prelude, **sites}
+
+
+def explain(output: str, files: Mapping[str, str], *, access_log: str) -> str:
     """
     Add to nginx's words which key of the configuration they are about and what to do, where they do not say so.
+
+    Args:
+        files: the text of each file of ours by its path. What was refused is deleted, so its line is told with it.
     """
-    return "\n".join(line + _remedy(line, access_log) for line in output.splitlines())
+    return "\n".join(line + _source(line, files) + _remedy(line, access_log) for line in output.splitlines())
+
+
+def reasons(output: str, guilty: Iterable[str]) -> dict[str, str]:
+    """
+    Return what was said of each guilty site, for those of which something was said by name.
+    """
+    lines = output.splitlines()
+    said = {site: [line for line in lines if f"/sites/{site}.conf:" in line] for site in guilty}
+    return {site: "\n".join(own) for site, own in said.items() if own}
+
+
+def _source(line: str, files: Mapping[str, str]) -> str:
+    """
+    Say which line nginx means, and which key made it.
+    """
+    place = _NUMBERED.search(line)
+    if place is None or place["file"] not in files:
+        return ""
+    rows, number = files[place["file"]].splitlines(), int(place["number"])
+    if not 0 < number <= len(rows):
+        return ""
+    key = _key(rows, number - 1)
+    return f"; that is “{rows[number - 1].strip()}”" + (f", made by {key}" if key else "")
+
+
+def _key(rows: list[str], index: int) -> str | None:
+    """
+    Return the key of the TOML that made a row: that of a snippet around it, else of what stands nearest around it.
+    """
+    spans = list(_snippets(rows))
+    for start, end, key in spans:
+        if start < index < end:
+            return key
+    hidden = {row for start, end, _ in spans for row in range(start + 1, end)}
+    at: int | None = index
+    while at is not None:
+        remark = rows[at - 1].strip() if at > 0 else ""
+        ours = remark != HEADER.strip() and not remark.startswith(_REMARK + END_OF)
+        if ours and remark.startswith(_REMARK) and _indent(rows[at - 1]) == _indent(rows[at]):
+            return remark.removeprefix(_REMARK)
+        outer = (row for row in range(at - 1, -1, -1) if row not in hidden and rows[row].strip())
+        at = next((row for row in outer if _indent(rows[row]) < _indent(rows[at or 0])), None)
+    return None
+
+
+def _snippets(rows: list[str]) -> Iterator[tuple[int, int, str]]:
+    """
+    Yield where texts of the user's own begin and end, and the key of each.
+    """
+    open_at: dict[str, int] = {}
+    for row, text in enumerate(rows):
+        if not text.strip().startswith(_REMARK):
+            continue
+        remark = text.strip().removeprefix(_REMARK)
+        ended = remark.removeprefix(END_OF)
+        if remark.startswith(END_OF) and ended in open_at:
+            yield open_at.pop(ended), row, ended
+        else:
+            open_at[remark] = row
+
+
+def _indent(row: str) -> int:
+    return len(row) - len(row.lstrip(" "))
 
 
 def _remedy(line: str, access_log: str) -> str:

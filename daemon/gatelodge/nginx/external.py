@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gatelodge.core.observed import Nginx as NginxObserved
 from gatelodge.durable import in_thread
 from gatelodge.errors import NginxError, NginxMissing, NginxRefused, NginxUnproven
-from gatelodge.nginx.blame import explain, find_complaints, find_guilty
+from gatelodge.nginx.blame import explain, find_complaints, find_guilty, reasons, written
 from gatelodge.nginx.proof import ask_generation
 from gatelodge.nginx.witness import Witness
 
@@ -106,7 +106,9 @@ class External:
         except NginxRefused as error:
             await self._give_up(number, before, loaded=loaded)
             guilty = error.guilty or self._blame(error.output, number, rendered, before)
-            raise NginxRefused(explain(error.output, access_log=self._settings.access_log), guilty) from error
+            files = written(rendered, folder=str(self._trees.folder(number)))
+            told = explain(error.output, files, access_log=self._settings.access_log)
+            raise NginxRefused(told, guilty, reasons(told, guilty)) from error
         except BaseException:
             await self._give_up(number, before, loaded=loaded or await in_thread(self._reloading.current) == number)
             raise

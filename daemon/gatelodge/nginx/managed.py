@@ -22,7 +22,7 @@ from gatelodge.errors import NginxError, NginxMissing, NginxRefused
 from gatelodge.model import Listener
 from gatelodge.nginx import process
 from gatelodge.nginx.binary import capabilities
-from gatelodge.nginx.blame import explain
+from gatelodge.nginx.blame import explain, reasons, written
 from gatelodge.nginx.listening import find_clashes, find_closed, sockets
 from gatelodge.nginx.log import ErrorLog, put_aside
 from gatelodge.nginx.master import Master
@@ -108,8 +108,9 @@ class Managed:
         """
         found = await in_thread(functools.partial(capabilities, self._settings))
         before = await in_thread(self._before)
-        with self._change():
+        with self._change() as files:
             number = await self._stage(rendered)
+            files.update(written(rendered, folder=str(self._trees.folder(number))))
             swapped = False
             try:
                 await self._examine(number, rendered, found, before)
@@ -185,16 +186,18 @@ class Managed:
         return self._trees.site_text(number, site) if number is not None else None
 
     @contextlib.contextmanager
-    def _change(self) -> Iterator[None]:
+    def _change(self) -> Iterator[dict[str, str]]:
         """
-        Leave the error log where it is while its end is watched, and say what to do where nginx's own words do not.
+        Leave the error log where it is while its end is watched, and say what to do where nginx's own words do not. Yields what is to
+        hold the files of ours that nginx may speak of.
         """
         self._changing = True
+        files: dict[str, str] = {}
         try:
-            yield
+            yield files
         except NginxRefused as error:
-            told = explain(error.output, access_log=self._settings.access_log)
-            raise NginxRefused(told, error.guilty) from error
+            told = explain(error.output, files, access_log=self._settings.access_log)
+            raise NginxRefused(told, error.guilty, reasons(told, error.guilty)) from error
         finally:
             self._changing = False
 

@@ -43,6 +43,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w*))", re.ASCII)
 _ESCAPED = str.maketrans({"\\": r"\\", '"': r"\""})
 _INDENT = "    "
+_NEWLINE = "\n"
+
+#: What stands after a text of the user's own, before its remark.
+END_OF = "end of "
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,7 +134,8 @@ def _written(directive: Part, indent: str, depth: int) -> str:
     remark = f"{indent}# {_harmless(directive.remark)}\n" if directive.remark else ""
     if isinstance(directive, Raw):
         # Not indented: a quoted value may go over several lines.
-        return remark + directive.text.strip("\n") + "\n"
+        end = f"{indent}# {END_OF}{_harmless(directive.remark)}\n" if directive.remark else ""
+        return f"{remark}{directive.text.strip(_NEWLINE)}\n{end}"
     head = f"{remark}{indent}" + " ".join([quote(word) for word in directive.words])
     if directive.block is None:
         return f"{head};\n"

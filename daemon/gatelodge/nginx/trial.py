@@ -60,23 +60,26 @@ class Trial:
             output = await self._test(scratch, everyone)
             if not output:
                 return
-            guilty = await self._find_guilty(scratch, output)
-        raise NginxRefused(output, guilty)
+            guilty, outputs = await self._find_guilty(scratch, output)
+        raise NginxRefused("\n".join(outputs), guilty)
 
-    async def _find_guilty(self, scratch: Path, output: str) -> frozenset[str]:
+    async def _find_guilty(self, scratch: Path, output: str) -> tuple[frozenset[str], list[str]]:
         """
-        Name the guilty one after another, testing without those that were found, since nginx stops at the first.
+        Name the guilty one after another, testing without those that were found, since nginx stops at the first. Return them, and
+        all that nginx said.
         """
         deadline = self.clock.monotonic() + _SEARCH_SECONDS
         everyone = frozenset(self.rendered.sites)
         guilty: frozenset[str] = frozenset()
+        outputs: list[str] = []
         while output and self.clock.monotonic() < deadline:
             found = self._blame(output) - guilty
+            outputs.append(output)
             if not found:
-                return guilty | await self._search(scratch, everyone - guilty, deadline)
+                return guilty | await self._search(scratch, everyone - guilty, deadline), outputs
             guilty |= found
             output = await self._test(scratch, everyone - guilty)
-        return guilty
+        return guilty, outputs
 
     def _blame(self, output: str) -> frozenset[str]:
         return find_guilty(output, self.rendered.sites, folder=self._folder, settled=self.settled)
