@@ -18,7 +18,7 @@ import ssl
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -145,9 +145,13 @@ class House:
         listen: tuple[Listener, ...] = (),
         tls: bool = True,
         certify: bool = True,
+        **more: Any,
     ) -> Site:
         """
         Add a site, with a certificate of its own unless it has none or is to lack one.
+
+        Args:
+            more: further fields of the site.
         """
         names = tuple(Name(host) for host in hosts)
         if to is not None:
@@ -159,10 +163,11 @@ class House:
             listeners=listen or (Listener(port=port),),
             routes=routes,
             certificates=(file_name(hosts[0]),) if tls else (),
+            **more,
         )
         self.sites = [each for each in self.sites if each.name != site.name] + [site]
         if tls and certify and file_name(hosts[0]) not in self.held:
-            self.certify(*hosts)
+            self.certify(*site.names)
         return site
 
     def render(self, capabilities: Capabilities | None = None) -> Rendered:
@@ -176,6 +181,14 @@ class House:
         )
         nginx = NginxObserved(capabilities=capabilities or self.capabilities())
         return render(desired, Observed(held=self.held, nginx=nginx, quarantines=self.quarantines))
+
+    async def serve(self) -> None:
+        """
+        Bring what is asked for to be served, all of it.
+        """
+        rendered = self.render()
+        assert rendered.unwritten == {}
+        await self.managed().apply(rendered)
 
     async def get(
         self,
