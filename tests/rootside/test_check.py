@@ -5,6 +5,7 @@ daemon and wants to be root.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import io
 import re
@@ -21,7 +22,10 @@ from tests.support.rootside import COPY, checked, rendered, texts
 from gatelodge.core.tree import Quarantine
 from gatelodge.model import (
     AcmeIssuer,
+    Balance,
     CertificateSpec,
+    ForwardAuth,
+    ForwardKind,
     Guard,
     Headers,
     Listener,
@@ -29,7 +33,12 @@ from gatelodge.model import (
     Name,
     NginxSettings,
     Pool,
+    Rate,
+    Redirect,
+    Respond,
     Route,
+    Server,
+    Spread,
     Transport,
     Upstream,
     Websocket,
@@ -60,7 +69,7 @@ def directives(text: str) -> set[str]:
 
 
 #: Keys of `geo` and `map`, which stand where names of directives stand, and what the copy adds.
-DATA = re.compile(r'default|https|[0-9a-f:./]+|"?~.*')
+DATA = re.compile(r'|default|https|[0-9a-f:./]+|"?~.*')
 KNOWN = rules.names() | {"disable_symlinks", "types"}
 
 
@@ -147,26 +156,76 @@ UPSTREAMS = st.builds(
     path=st.none() | st.from_regex(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]{0,20}", fullmatch=True),
 )
 LENGTHS = st.timedeltas(min_value=dt.timedelta(milliseconds=1), max_value=dt.timedelta(days=365))
+TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=60)
+NETWORKS = st.lists(st.sampled_from(["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]), max_size=2, unique=True).map(
+    tuple
+)
+PAIRS = st.lists(st.tuples(st.sampled_from(["X-One", "X-Two_b"]), TEXTS), max_size=2).map(tuple)
 ROUTES = st.builds(
     Route,
     path=PATHS.map(lambda text: f"/{text}"),
-    action=UPSTREAMS.map(Pool.of),
+    action=st.one_of(
+        UPSTREAMS.map(Pool.of),
+        st.builds(
+            Pool,
+            servers=st.lists(
+                st.builds(
+                    Server,
+                    upstream=st.builds(
+                        Upstream, scheme=st.just("http"), host=st.ip_addresses().map(str), port=st.integers(1, 65535)
+                    ),
+                    weight=st.integers(1, 9),
+                    max_fails=st.integers(0, 9),
+                    fail_timeout=st.timedeltas(min_value=dt.timedelta(seconds=1), max_value=dt.timedelta(days=1)),
+                    backup=st.just(value=False),
+                ),
+                min_size=2,
+                max_size=3,
+            ).map(tuple),
+            balance=st.sampled_from(
+                [
+                    Balance(spread=Spread.LEAST_CONN),
+                    Balance(spread=Spread.IP_HASH),
+                    Balance(spread=Spread.HASH, by="cookie:sid"),
+                    Balance(spread=Spread.HASH, by="header:X-User"),
+                ]
+            ),
+        ),
+        st.just(Pool.of(Upstream(scheme="grpcs", host="api_1", port=50051))),
+        st.builds(
+            Redirect,
+            url=st.just("https://other.example.com/x"),
+            code=st.sampled_from([301, 308]),
+            keep_path=st.booleans(),
+        ),
+        st.builds(Respond, status=st.sampled_from([200, 404]), body=TEXTS, type=st.just("application/json")),
+    ),
     transport=st.builds(
         Transport,
         timeout=LENGTHS,
         connect_timeout=LENGTHS,
         body_size=st.integers(0, 2**62),
         websocket=st.sampled_from(Websocket),
-        buffering=st.just(value=True),
-        request_buffering=st.just(value=True),
-        temp_file_limit=st.none(),
-        gzip=st.just(value=False),
+        buffering=st.booleans(),
+        request_buffering=st.booleans(),
+        temp_file_limit=st.none() | st.integers(0, 2**40),
+        gzip=st.booleans(),
     ),
-    match=st.just(Match.PREFIX),
-    guard=st.just(Guard()),
-    headers=st.just(Headers()),
+    match=st.sampled_from([Match.PREFIX, Match.EXACT]),
+    guard=st.builds(
+        Guard,
+        auth=st.none() | st.sampled_from(["sso", "pages"]),
+        allow=NETWORKS,
+        deny=NETWORKS,
+        satisfy_any=st.booleans(),
+        rate=st.none()
+        | st.builds(Rate, requests=st.integers(1, 999), seconds=st.sampled_from([1, 60]), burst=st.integers(0, 99)),
+        connections=st.none() | st.integers(1, 999),
+    ),
+    headers=st.builds(Headers, request=PAIRS, response=PAIRS, hide=st.just(("X-Powered-By",)), security=st.booleans()),
     error_pages=st.just(()),
     snippet=st.just(""),
+    key=TEXTS,
 )
 LISTENERS = st.builds(
     Listener,
@@ -195,7 +254,12 @@ def test_any_site_is_let_through(sites: list, version: str, bundle: bool) -> Non
     """
     found = nginx(*map(int, version.split(".")), ca_bundle="/etc/ssl/certs/ca-certificates.crt" if bundle else None)
     certificates = [held(each.certificates[0], *each.hosts) for each in sites if each.certificates]
-    files = texts(rendered(desired(*sites), observed(*certificates, found=found)))
+    wanted = desired(*sites)
+    asked = Pool.of(Upstream(scheme="http", host="auth_1", port=9091))
+    kinds = {"sso": ForwardKind.AUTHELIA, "pages": ForwardKind.AUTHENTIK}
+    object.__setattr__(wanted, "auth", {name: ForwardAuth(kind=kind, service=asked) for name, kind in kinds.items()})
+    found = dataclasses.replace(found, modules=found.modules | {"http_auth_request_module"})
+    files = texts(rendered(wanted, observed(*certificates, found=found)))
 
     assert all(strange(copy) == set() for copy in checked(files, GROUND).values())
 
@@ -279,9 +343,8 @@ HOSTILE_LINES = [
     ("top", "upstream gatelodge_x_00000000 {\n    server unix:80;\n}\n"),
     ("top", "upstream evil {\n    server 127.0.0.1:80;\n}\n"),
     ("server", "    listen unix:/run/evil.sock;\n"),
-    ("server", "    listen 80 proxy_protocol;\n"),
     ("server", "    listen 80 so_keepalive=on;\n"),
-    ("server", "    set_real_ip_from 0.0.0.0/0;\n"),
+    ("server", "    set_real_ip_from unix:;\n"),
     # A name that nginx's master would ask for, and wait.
     ("top", "upstream gatelodge_x_00000000 {\n    server slow.evil.example.com:80;\n}\n"),
     # Where nothing answers, files of an inherited root are handed out.
@@ -315,9 +378,16 @@ HOSTILE_LINES = [
     ("server", "    resolver evil.example.com valid=10s;\n"),
     ("server", "    server_name ~^(?<gatelodge_port>.*)$;\n"),
     ("server", '    server_name "";\n'),
-    ("location", "        return 200 $request_uri;\n"),
-    ("location", '        return 200 "<script>";\n'),
-    ("location", "        return 301 https://evil.example.com/;\n"),
+    ("location", "        return 200 $document_root;\n"),
+    ("location", "        auth_basic_user_file /etc/shadow;\n"),
+    ("location", "        alias /etc/;\n"),
+    ("location", "        error_page 404 /etc/shadow;\n"),
+    ("location", "        auth_request /evil;\n"),
+    ("location", "        grpc_pass grpc://unix:/run/docker.sock;\n"),
+    ("location", "        grpc_ssl_certificate_key /etc/ssl/private/x.pem;\n"),
+    ("location", "        proxy_ssl_trusted_certificate /etc/shadow;\n"),
+    ("server", "    ssl_client_certificate /etc/shadow;\n"),
+    ("top", "upstream gatelodge_x_00000000 {\n    hash $document_root consistent;\n}\n"),
     ("location", "        rewrite ^ https://evil.example.com/ redirect;\n"),
     ("location", '        rewrite "(?s)^/(a+)+(.*)" /$1 break;\n'),
     ("location", '        rewrite "(?s)^/a(.*)" http://evil/$1 break;\n'),
@@ -334,7 +404,8 @@ HOSTILE_LINES = [
     ("server", "    ssl_ciphers ALL:NULL;\n"),
     ("server", "    ssl_protocols SSLv3;\n"),
     # Ways of writing that two readers may understand differently.
-    ("server", "    # comment\n"),
+    ("server", "   # comment\n"),
+    ("server", "    #comment\n"),
     ("server", "    server_tokens off; # comment\n"),
     ("server", "    server_tokens off; error_log /x;\n"),
     ("server", "    server_tokens  off;\n"),
@@ -433,13 +504,13 @@ def test_a_log_is_written_only_where_root_said(path: str) -> None:
     Nginx's master opens it as root: off, or the very path that root gave.
     """
     log = "/var/log/nginx/sites.log"
-    files = {**CHAT, SITE: CHAT[SITE].replace("access_log off;", f"access_log {path};")}
+    files = {**CHAT, SITE: CHAT[SITE].replace("access_log off;", f"access_log {path} combined buffer=64k flush=1s;")}
     if path != log:
         with pytest.raises(RefusedError, match="access_log"):
             checked(files, Ground(state=STATE, webroot=GROUND.webroot, access_log=log))
     else:
         copy = checked(files, Ground(state=STATE, webroot=GROUND.webroot, access_log=log))[SITE]
-        assert f"access_log {log};" in copy
+        assert f"access_log {log} combined" in copy
 
 
 DANGEROUS = [

@@ -26,7 +26,8 @@ ENTRY, PRELUDE, SITE, TLS, CHALLENGE = "entry", "prelude", "site", "tls", "chall
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}"
 NUMBER = r"[1-9][0-9]{0,14}"
 
-_VARIABLE = "|".join(sorted(VARIABLES))
+#: Variables, and families of them whose last part is a name.
+_VARIABLE = "|".join([*sorted(VARIABLES), r"(?:http|cookie|upstream_http|gatelodge_as|gatelodge_closed)_[a-z0-9_]+"])
 #: Text with variables, each of them one of ours.
 _EXPRESSION = rf"(?:[^$\n]|\$(?:{_VARIABLE})(?![A-Za-z0-9_])|\$\{{(?:{_VARIABLE})\}})*"
 _ANY = r"[^\n]*"
@@ -41,7 +42,15 @@ _PLACE = rf"(?:{_FOUR}|\[{_SIX}\])"
 _HOST = r"(?!unix:)[a-z0-9_][a-z0-9_.-]{0,252}"
 _AUTHORITY = rf"(?:{_HOST}|\[{_SIX}\]):{_PORT}"
 _SERVER_NAME = rf"(?:(?:\*\.)?[a-z0-9][a-z0-9.-]{{0,252}}|\[{_SIX}\])"
+_NETWORK = rf"(?:{_FOUR}|{_SIX})(?:/[0-9]{{1,3}})?"
+_HEADER = r"[A-Za-z0-9!#%&'*+.^_`|~-]{1,128}"
 _UPSTREAM = rf"gatelodge_{NAME}_[0-9a-f]{{8}}"
+#: What a server of several may have besides.
+_SHARE = rf"(?:\nweight=[0-9]{{1,6}})?(?:\nmax_fails=[0-9]{{1,6}})?(?:\nfail_timeout={_TIME})?(?:\nbackup)?"
+_HASHED = r"\$(?:request_uri|remote_addr|(?:cookie|http)_[a-z0-9_]+)"
+_IDENTITY = r"\$gatelodge_(?:as_[a-z0-9_]+|cookie|login)"
+_SIGN_IN = rf"@gatelodge_sign_in_{NAME}"
+_PLACES = rf"@gatelodge_(?:unreachable|closed)|{_SIGN_IN}"
 _URL_PATH = r"(?:/[A-Za-z0-9/%:@!&'()*+,;=._~-]*)?"
 
 #: A text as `re.escape` writes it, so that nothing of it is a regular expression.
@@ -52,7 +61,7 @@ _TOKENS = r"/\.well-known/acme-challenge/"
 _GENERATION = r"/\.well-known/gatelodge/generation"
 _DIGITS = re.escape("~:(?<gatelodge_digits>[0-9]{1,5})$")
 _WEBSOCKET = re.escape("~*^websocket$")
-_CIPHER = r"(?:EC)?DHE-[A-Z0-9-]{1,60}"
+_CIPHER = r"ECDHE-[A-Z0-9-]{1,60}"
 
 #: A directive, the contexts in which it may stand (by a space between them), its arguments, and the context inside its braces.
 #: Inside `geo` and `map` nothing is a directive: the rule is for the whole line. @STATE@ and the like are
@@ -70,20 +79,40 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("map", "prelude", r"\$http_host\n\$gatelodge_port(?:_suffix)?", "map"),
     ("map", "prelude", r"\$http_upgrade\n\$gatelodge_(?:upgrade|connection)", "map"),
     ("", "map", r"default\n(?:80|\$gatelodge_default_port|)|https\n443", ""),
+    ("map", "prelude", r"\$upstream_http_(?:x_content_type_options|x_frame_options|referrer_policy)\n\$gatelodge_(?:nosniff|frames|referrer)", "safety"),
+    ("", "safety", r"default\n|\n(?:nosniff|SAMEORIGIN|strict-origin-when-cross-origin)", ""),
+    ("map", "prelude", r"\$scheme\n\$gatelodge_unreachable", "page"),
+    ("", "page", r"default\n[^$\n]{1,2000}", ""),
     ("", "map", rf"{_DIGITS}\n:?\$gatelodge_digits|{_WEBSOCKET}\n(?:websocket|upgrade)", ""),
     # Upstreams.
     ("upstream", "site", _UPSTREAM, "upstream"),
     ("zone", "upstream", rf"{_UPSTREAM}\n{_KILO}", ""),
     # Without `resolve` nginx's master would ask for the name itself, at each start and reload, and wait.
-    ("server", "upstream", rf"{_PLACE}:{_PORT}|{_AUTHORITY}\nresolve", ""),
+    ("server", "upstream", rf"(?:{_PLACE}:{_PORT}|{_AUTHORITY}\nresolve){_SHARE}", ""),
+    ("least_conn", "upstream", r"", ""),
+    ("ip_hash", "upstream", r"", ""),
+    ("hash", "upstream", rf"{_HASHED}\nconsistent", ""),
     ("keepalive", "upstream", r"[0-9]{1,3}", ""),
     ("keepalive_timeout", "upstream", _TIME, ""),
+    # Limits, and who finds a site closed.
+    ("limit_req_zone", "site", rf"\$binary_remote_addr\nzone=gatelodge_rate_{NAME}:[0-9]{{1,2}}m\nrate=[0-9]{{1,9}}r/[sm]", ""),
+    ("limit_conn_zone", "site", rf"\$binary_remote_addr\nzone=gatelodge_connections_{NAME}:[0-9]{{1,2}}m", ""),
+    ("geo", "site", r"\$gatelodge_closed_[0-9a-f]{8}", "closed"),
+    ("", "closed", rf"default\n1|{_NETWORK}\n0", ""),
     # Servers.
     ("server", "prelude site", r"", "server"),
-    ("listen", "server", rf"(?:{_PLACE}:)?{_PORT}(?:\nssl)?(?:\nhttp2)?(?:\ndefault_server)?", ""),
+    ("listen", "server", rf"(?:{_PLACE}:)?{_PORT}(?:\nssl)?(?:\nhttp2)?(?:\nproxy_protocol)?(?:\ndefault_server)?", ""),
+    ("listen", "server", rf"(?:{_PLACE}:)?{_PORT}\nquic(?:\ndefault_server\nreuseport)?", ""),
     ("http2", "server", r"on", ""),
     ("server_name", "server", rf"~\.|{_SERVER_NAME}(?:\n{_SERVER_NAME})*", ""),
-    ("access_log", "server", r"off|@LOG@", ""),
+    ("access_log", "server", r"off|@LOG@\ncombined\nbuffer=64k\nflush=1s", ""),
+    ("set_real_ip_from", "server", _NETWORK, ""),
+    ("real_ip_header", "server", rf"{_HEADER}|proxy_protocol", ""),
+    ("real_ip_recursive", "server", r"on", ""),
+    ("gzip_types", "server", r"[a-z0-9.+/\n-]+", ""),
+    ("gzip_min_length", "server", r"[0-9]{1,6}", ""),
+    ("gzip_proxied", "server", r"any", ""),
+    ("gzip_vary", "server", r"on", ""),
     ("server_tokens", "server", r"off", ""),
     ("absolute_redirect", "server", r"off", ""),
     ("keepalive_min_timeout", "server", _TIME, ""),
@@ -92,16 +121,17 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     # TLS.
     ("ssl_certificate", "server tls", rf"@STATE@/certificates/(?P<name>{NAME})/versions/(?P<version>{NUMBER})/fullchain\.pem", ""),
     ("ssl_certificate_key", "server tls", rf"@STATE@/certificates/(?P<name>{NAME})/versions/(?P<version>{NUMBER})/privkey\.pem", ""),
-    ("ssl_protocols", "server tls", r"TLSv1\.[23](?:\nTLSv1\.3)?", ""),
+    ("ssl_protocols", "server tls", r"(?:TLSv1\.2\n)?TLSv1\.3", ""),
     ("ssl_ciphers", "server tls", rf"{_CIPHER}(?::{_CIPHER}){{0,30}}", ""),
+    ("ssl_ecdh_curve", "server tls", r"[A-Za-z0-9]{1,40}(?::[A-Za-z0-9]{1,40}){0,8}", ""),
     ("ssl_prefer_server_ciphers", "server tls", r"off", ""),
     ("ssl_session_timeout", "server tls", _TIME, ""),
-    ("ssl_session_cache", "server tls", r"shared:gatelodge_tls_[0-9a-f]{8}:[0-9]{1,2}m", ""),
+    ("ssl_session_cache", "server tls", r"off|shared:gatelodge_tls_[0-9a-f]{8}:[0-9]{1,2}m", ""),
     ("ssl_session_tickets", "server tls", r"off", ""),
     ("ssl_reject_handshake", "server", r"on", ""),
     # Proxying.
     ("proxy_http_version", "server", r"1\.1", ""),
-    ("proxy_set_header", "server location", rf"[A-Za-z][A-Za-z0-9-]{{0,63}}\n{_EXPRESSION}", ""),
+    ("proxy_set_header", "server location", rf"{_HEADER}\n{_EXPRESSION}", ""),
     ("proxy_buffer_size", "server", _KILO, ""),
     ("proxy_buffers", "server", rf"[0-9]{{1,2}}\n{_KILO}", ""),
     ("proxy_busy_buffers_size", "server", _KILO, ""),
@@ -110,25 +140,57 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("proxy_ssl_verify_depth", "server", r"[0-9]", ""),
     # Locations. Only where tokens are served may a folder be named, and only the one that root named.
     ("location", "server challenge", rf"\^~\n{_TOKENS}", "tokens"),
-    ("default_type", "tokens location", r"text/plain", ""),
+    ("default_type", "tokens", r"text/plain", ""),
+    ("default_type", "location", r"[^$\n]{1,200}", ""),
     ("root", "tokens", r"@WEBROOT@", ""),
     ("location", "server", rf"=\n{_GENERATION}", "location"),
     ("if", "location", r"\(\$gatelodge_elsewhere\)", "if"),
     ("return", "if", r"444", ""),
-    ("location", "server", rf"/{_ANY}", "location"),
-    ("return", "location", r"404|444|503|200\n\$gatelodge_generation", ""),
-    ("return", "location", rf"30[12]\nhttps://\$host(?::{_PORT})?\$request_uri", ""),
+    ("location", "server", rf"(?:=\n)?/{_ANY}|{_PLACES}", "location"),
+    ("if", "location", r"\(\$gatelodge_closed_[0-9a-f]{8}\)", "if"),
+    ("if", "location", rf"\(\n\$request_uri\n~\n\^(?:{_ESCAPED})?\(\?<gatelodge_rest>\[/\?\]\.\*\)\$\n\)", "if"),
+    ("return", "location if", rf"[2-5][0-9]{{2}}(?:\n{_EXPRESSION})?", ""),
+    ("internal", "location", r"", ""),
+    # Who may come in, and what he is shown.
+    ("allow", "location", _NETWORK, ""),
+    ("deny", "location", rf"all|{_NETWORK}", ""),
+    ("satisfy", "location", r"any", ""),
+    ("auth_request", "location", rf"/\.gatelodge/auth/{NAME}", ""),
+    ("auth_request_set", "location", rf"{_IDENTITY}\n\$upstream_http_[a-z0-9_]+", ""),
+    ("limit_req", "location", rf"zone=gatelodge_rate_{NAME}(?:\nburst=[0-9]{{1,9}}\nnodelay)?", ""),
+    ("limit_req_status", "location", r"429", ""),
+    ("limit_conn", "location", rf"gatelodge_connections_{NAME}\n[0-9]{{1,9}}", ""),
+    ("limit_conn_status", "location", r"429", ""),
+    ("error_page", "location", rf"(?:[45][0-9]{{2}}\n){{1,2}}(?:=\n)?(?:{_PLACES})", ""),
+    ("add_header", "location", rf"{_HEADER}\n{_EXPRESSION}\nalways", ""),
+    ("gzip", "location", r"on", ""),
     ("client_max_body_size", "location", r"[0-9]{1,19}", ""),
     ("proxy_connect_timeout", "location", _TIME, ""),
     ("proxy_read_timeout", "location", _TIME, ""),
     ("proxy_send_timeout", "location", _TIME, ""),
+    ("proxy_pass_request_body", "location", r"off", ""),
+    ("proxy_buffering", "location", r"off", ""),
+    ("proxy_request_buffering", "location", r"off", ""),
+    ("proxy_max_temp_file_size", "location", r"[0-9]{1,19}", ""),
+    ("proxy_hide_header", "location", _HEADER, ""),
+    ("grpc_connect_timeout", "location", _TIME, ""),
+    ("grpc_read_timeout", "location", _TIME, ""),
+    ("grpc_send_timeout", "location", _TIME, ""),
+    ("grpc_set_header", "location", rf"{_HEADER}\n{_EXPRESSION}", ""),
+    ("grpc_hide_header", "location", _HEADER, ""),
+    ("grpc_ssl_server_name", "location", r"on", ""),
+    ("grpc_ssl_name", "location", rf"{_HOST}|{_SIX}", ""),
+    ("grpc_ssl_verify", "location", r"on|off", ""),
+    ("grpc_ssl_trusted_certificate", "location", r"/etc/ssl/certs/ca-certificates\.crt|/etc/pki/tls/certs/ca-bundle\.crt", ""),
+    ("grpc_ssl_verify_depth", "location", r"[0-9]", ""),
+    ("grpc_pass", "location", rf"grpcs?://(?:{_UPSTREAM}|\$gatelodge_upstream)", ""),
     ("proxy_redirect", "location", rf"https?://(?:{_HOST}|\[{_SIX}\])(?::{_PORT})?{_URL_PATH}\n/{_EXPRESSION}", ""),
     ("proxy_redirect", "location", r"http://\$host\$gatelodge_port_suffix/\n\$scheme://\$host\$gatelodge_port_suffix/", ""),
     ("proxy_ssl_server_name", "location", r"on", ""),
     ("proxy_ssl_name", "location", rf"{_HOST}|{_SIX}", ""),
     ("proxy_ssl_verify", "location", r"on|off", ""),
     ("set", "location", rf"\$gatelodge_upstream\n{_AUTHORITY}", ""),
-    ("rewrite", "location", rf"\(\?s\)\^{_ESCAPED}\(\.\*\)\n/{_EXPRESSION}\nbreak", ""),
+    ("rewrite", "location", rf"\(\?s\)\^{_ESCAPED}(?:\(\.\*\)|\(\)\$)\n/{_EXPRESSION}\nbreak", ""),
     ("proxy_pass", "location", rf"https?://(?:{_UPSTREAM}{_URL_PATH}|\$gatelodge_upstream)", ""),
 )  # fmt: skip
 
@@ -136,7 +198,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
 #: What a block must hold, one of these at least: where nothing else answers, nginx hands out files of the `root` that it inherits.
 NEEDED: Mapping[str, frozenset[str]] = {
     "server": frozenset({"location /"}),
-    "location": frozenset({"return", "proxy_pass"}),
+    "location": frozenset({"return", "proxy_pass", "grpc_pass"}),
     "tokens": frozenset({"root"}),
 }
 

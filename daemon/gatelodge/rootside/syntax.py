@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 #: The first line of every file, and the comments that may stand beside it.
 HEADER = "# Written by Gatelodge. Changes made here are lost."
+_INDENT = 4
 _REMARK = re.compile(r"# (?:Not served as asked|Left out): .*")
 _MOST_REMARKS = 2
+
+#: The key of the TOML that made what follows. nginx reads a comment to the end of its line, and so it ends there.
+_KEY = re.compile(r"(?:    )+# [^\n]*")
 
 #: No line of ours is longer: a site may have many hosts, and each argument has its own limit.
 _LONGEST_LINE = 65536
@@ -27,7 +31,6 @@ _LONGEST_LINE = 65536
 #: `http {}` is around all of it: server, location, if.
 _DEEPEST = 3
 
-_INDENT = 4
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _WORD = r'(?:[A-Za-z0-9_./:=,+*@%~()[\]^$-]+|"(?:[^"\\]|\\["\\])*")'
 _LINE = re.compile(rf"(?P<indent> *)(?P<words>{_WORD}(?: {_WORD})*)(?P<end>;| \{{)")
@@ -79,7 +82,7 @@ def lines(content: bytes, file: str) -> Iterator[Line]:
     for number, row in enumerate(rows, 1):
         if number <= _MOST_REMARKS and row.startswith("#"):
             continue
-        if row == "" and depth == 0:
+        if (row == "" and depth == 0) or _KEY.fullmatch(row):
             continue
         if depth and row == " " * _INDENT * (depth - 1) + "}":
             depth -= 1
