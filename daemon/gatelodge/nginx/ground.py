@@ -11,7 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Listener, ListenSettings, TlsProfile
-from gatelodge.nginx.manners import general, tls_parameters
+from gatelodge.nginx.manners import general, resolving, tls_parameters
 from gatelodge.nginx.quote import Directive, Expanding, block, line
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Ground:
     `[listen]`, and `sessionless` the listeners on which no visitor may come back to a TLS session.
     `narrow` are all listeners of one address: on such a one nginx knows only the servers that name it, so that every server of
     its port does (`reaching`).
+    `resolving` says where names of upstreams are looked up.
     `manners` stand in each server where `http {}` is somebody else's, and are empty where it is ours.
     `strangers` are the addresses on which somebody else answers those who ask for no site; `quiet` says that he does on all.
     """
@@ -90,6 +91,7 @@ class Ground:
     settings: tuple[tuple[Listener, ListenSettings], ...] = ()
     sessionless: frozenset[Listener] = frozenset()
     narrow: tuple[Listener, ...] = ()
+    resolving: tuple[Directive, ...] = ()
     manners: tuple[Directive, ...] = ()
     strangers: frozenset[str] = frozenset()
     quiet: bool = False
@@ -207,6 +209,7 @@ def lay(desired: Desired, capabilities: Capabilities, *, kept: Iterable[Listener
         reject=capabilities.at_least(1, 19, 4),
         ca_bundle=capabilities.ca_bundle,
         narrow=tuple(sorted(listener for listener in listeners if listener.narrow)),
+        resolving=resolving(capabilities, desired.nginx, resolver=desired.resolver),
         manners=polite if shared else (),
         state=desired.state_directory,
         modules=capabilities.modules,

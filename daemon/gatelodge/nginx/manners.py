@@ -86,19 +86,33 @@ def general(
     Args:
         resolver: name servers from the configuration; the machine's own when empty.
     """
-    servers = resolver or capabilities.resolvers or (_RESOLVER,)
-    valid = f"valid={max(1, int(settings.resolver_valid.total_seconds()))}s"
     return (
         line("access_log", access_log, *(_LOG_BUFFER if access_log != "off" else ())),
         line("server_tokens", "off"),
         # What nginx redirects to by itself is a path: it knows its own port, not the visitor's.
         line("absolute_redirect", "off"),
         *([line("keepalive_min_timeout", _KEEPALIVE_MIN)] if capabilities.at_least(1, 27, 4) else []),
-        line("resolver", *servers, valid, *([] if capabilities.ipv6 else ["ipv6=off"])),
-        line("resolver_timeout", _RESOLVER_SECONDS),
+        *resolving(capabilities, settings, resolver=resolver),
         *real_address(settings),
         *compression(capabilities),
         *_proxying(capabilities.ca_bundle),
+    )
+
+
+def resolving(
+    capabilities: Capabilities, settings: NginxSettings, *, resolver: tuple[str, ...]
+) -> tuple[Directive, ...]:
+    """
+    Return where names of upstreams are looked up.
+
+    Args:
+        resolver: name servers from the configuration; the machine's own when empty.
+    """
+    servers = resolver or capabilities.resolvers or (_RESOLVER,)
+    valid = f"valid={max(1, int(settings.resolver_valid.total_seconds()))}s"
+    return (
+        line("resolver", *servers, valid, *([] if capabilities.ipv6 else ["ipv6=off"])),
+        line("resolver_timeout", _RESOLVER_SECONDS),
     )
 
 
@@ -131,7 +145,7 @@ def compression(capabilities: Capabilities) -> tuple[Directive, ...]:
 
 
 def tls_parameters(
-    openssl: tuple[int, int], *, profile: TlsProfile = TlsProfile.INTERMEDIATE, sessions: bool = True
+    openssl: tuple[int, int], *, profile: TlsProfile = TlsProfile.INTERMEDIATE, sessions: bool = True, cache: str = ""
 ) -> tuple[Directive, ...]:
     """
     Return the TLS parameters, the same for all names of a listener: the default server's rule every name of it before 1.23.
@@ -139,18 +153,19 @@ def tls_parameters(
     Args:
         sessions: whether a visitor may come back to a session. Where some site of the listener asks for certificates none may: a
             session made at another site would let him in without (CVE-2025-23419).
+        cache: the zone for sessions and its size; by default the one that all sites share.
     """
     hybrid = (_HYBRID,) if openssl >= _HYBRID_SINCE else ()
     shape = hashlib.sha256(f"{_SESSIONS} {profile} {_CIPHERS}".encode()).hexdigest()[:8]
     # nginx takes no zone of one name with another size or use at a reload, so its name changes with its parameters.
-    cache = f"shared:gatelodge_tls_{shape}:{_SESSIONS}" if sessions else "off"
+    zone = cache or f"gatelodge_tls_{shape}:{_SESSIONS}"
     return (
         line("ssl_protocols", *_PROTOCOLS[profile]),
         *([line("ssl_ciphers", ":".join(_CIPHERS))] if profile is TlsProfile.INTERMEDIATE else []),
         line("ssl_ecdh_curve", ":".join((*hybrid, *_CURVES))),
         line("ssl_prefer_server_ciphers", "off"),
         line("ssl_session_timeout", "1d"),
-        line("ssl_session_cache", cache),
+        line("ssl_session_cache", f"shared:{zone}" if sessions else "off"),
         line("ssl_session_tickets", "off"),
     )
 

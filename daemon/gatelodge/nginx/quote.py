@@ -23,15 +23,22 @@ VARIABLES = frozenset(
         *("host", "http_host", "http_upgrade", "remote_addr", "request_uri", "scheme", "1"),
         *("args", "binary_remote_addr", "content_length", "content_type", "document_uri", "fastcgi_path_info"),
         *("fastcgi_script_name", "https", "query_string", "remote_port", "request_method", "server_addr"),
-        *("server_protocol", "ssl_client_fingerprint", "ssl_client_s_dn", "ssl_client_verify", "uri"),
+        *(
+            "server_protocol",
+            "ssl_client_fingerprint",
+            "ssl_client_s_dn",
+            "ssl_client_verify",
+            "ssl_preread_server_name",
+            "uri",
+        ),
         *(f"gatelodge_{name}" for name in ("connection", "cookie", "default_port", "digits", "dollar", "elsewhere")),
         *(f"gatelodge_{name}" for name in ("frames", "generation", "login", "nosniff", "port", "port_suffix")),
         *(f"gatelodge_{name}" for name in ("referrer", "rest", "unreachable", "upgrade", "upstream")),
     }
 )
 
-#: Families of variables whose last part is a name: a request header's, a cookie's, an upstream's header's, and ours of one site.
-_FAMILY = re.compile(r"(?:http|cookie|upstream_http|gatelodge_as|gatelodge_closed)_[a-z0-9_]+")
+#: Families of variables whose last part is a name: a request header's, a cookie's, an upstream's header's, and ours of one site or stream.
+_FAMILY = re.compile(r"(?:http|cookie|upstream_http|gatelodge_as|gatelodge_closed|gatelodge_stream)_[a-z0-9_]+")
 
 #: nginx reads its configuration through a buffer of 4096 bytes, which must hold a whole argument as it is written.
 LONGEST = 4000
