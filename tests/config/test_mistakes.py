@@ -27,7 +27,7 @@ _TABLE = [
     ('"a\\nb\\u202ec" = 1  #!', r'"a\u000ab\u202ec"', "there is no such key"),
     ('[sites."a.lan"]\nupsteam = "http://x"  #!\ntls = "local"', 'sites."a.lan".upsteam', "did you mean upstream?"),
     ('[sites."a.lan"]\nupstream = "http://x"\ntsl = "local"  #!', 'sites."a.lan".tsl', "did you mean tls?"),
-    ('[sites."a.lan"]\nupstream = "http://x"\ntls = "local"\nheaders = {}  #!', 'sites."a.lan".headers', "known here"),
+    ('[sites."a.lan"]\nupstream = "http://x"\ntls = "local"\nxyzzy = {}  #!', 'sites."a.lan".xyzzy', "known here"),
     ("[nginx]\nhttp_port = 80\nsites.x = 1  #!", "nginx.sites", "it belongs at the top"),
     ('[[notify]]  #!\nurl = "x"', "notify", "there is no such key"),
     # Names with dots that stand without quotes.
@@ -55,7 +55,7 @@ _TABLE = [
     ("[nginx]\nhttp_port = 0x" + "f" * 6000 + "  #!", "nginx.http_port", "a number: there is no such port"),
     ('[sites."a.lan"]\ntls = "local"\nupstream = "http://x"\nhosts = "b.lan"  #!', 'sites."a.lan".hosts', "write a list"),
     ('[sites."a.lan"]\ntls = "local"\nupstream = "http://x"\nlisten = 5555  #!', 'sites."a.lan".listen', "write a list"),
-    ('[sites."a.lan"]\ntls = { certificate = "/x" }  #!\nupstream = "http://x"', 'sites."a.lan".tls', "it is a table"),
+    ('[sites."a.lan"]\ntls = { certificate = "/x" }  #!\nupstream = "http://x"', 'sites."a.lan".tls', "it has no key"),
     # Words.
     ('[nginx]\nmode = "externl"  #!', "nginx.mode", "is not one of"),
     ('[nginx]\nreload = "mailbox"  #!', "nginx.reload", "means nothing for an nginx that Gatelodge runs"),
@@ -75,8 +75,8 @@ _TABLE = [
     ('[acme]\nchallenge = "dns:home"  #!', "acme.challenge", "there is no [dns.home]"),
     ('[acme]\nkey = "ecdsa_p256"  #!', "acme.key", 'write "ecdsa-p256"'),
     ('[sites."a.lan"]\ntls = "locla"  #!\nupstream = "http://x"', 'sites."a.lan".tls', 'write "local"'),
-    ('[sites."a.lan"]\ntls = "local"\nroutes."/x" = { upstream = "http://x", match = "regex" }  #!',
-     'sites."a.lan".routes."/x".match', "not in this release yet"),
+    ('[sites."a.lan"]\ntls = "local"\nroutes."/x" = { upstream = "http://x", match = "regx" }  #!',
+     'sites."a.lan".routes."/x".match', 'write "regex"'),
     # Times and sizes.
     ('check_every = "12"  #!', "check_every", "is not a duration"),
     ('check_every = ""  #!', "check_every", "is not a duration"),
@@ -143,7 +143,7 @@ _TABLE = [
     ('sites."a.lan" = "http://::1/"  #!', 'sites."a.lan"', "no host that can be reached"),
     # Routes.
     ('[sites."a.lan"]  #!\ntls = "local"', 'sites."a.lan"', "it leads nowhere"),
-    ('[sites."a.lan"]\ntls = "local"\nroutes."/x/" = {}  #!', 'sites."a.lan".routes."/x/"', "it has no upstream"),
+    ('[sites."a.lan"]\ntls = "local"\nroutes."/x/" = {}  #!', 'sites."a.lan".routes."/x/"', "it leads nowhere"),
     ('[sites."a.lan"]\ntls = "local"\nroutes."x/" = "http://x"  #!', 'sites."a.lan".routes."x/"', 'does not begin with "/"'),
     ('[sites."a.lan"]\ntls = "local"\nroutes."/x?y" = "http://x"  #!', 'sites."a.lan".routes."/x?y"', "a query"),
     ('[sites."a.lan"]\ntls = "local"\nroutes."/%20" = "http://x"  #!', 'sites."a.lan".routes."/%20"', "compares decoded paths"),

@@ -102,6 +102,7 @@ def test_every_key_arrives() -> None:
         transport=Transport(
             timeout=dt.timedelta(seconds=90), connect_timeout=dt.timedelta(seconds=3), body_size=10 << 20
         ),
+        key='sites."WWW.example.net"',
     )
     assert config == Config(
         state_directory="/srv/gate",
@@ -145,7 +146,10 @@ def test_every_key_arrives() -> None:
                 routes=(
                     page,
                     dataclasses.replace(
-                        page, path="/api/", action=Pool.of(Upstream(scheme="http", host="fd00::2", port=80))
+                        page,
+                        path="/api/",
+                        action=Pool.of(Upstream(scheme="http", host="fd00::2", port=80)),
+                        key='sites."WWW.example.net".routes."/api/"',
                     ),
                     Route(
                         path="/ws",
@@ -156,6 +160,7 @@ def test_every_key_arrives() -> None:
                             body_size=0,
                             websocket=Websocket.FORCE,
                         ),
+                        key='sites."WWW.example.net".routes."/ws"',
                     ),
                 ),
                 tls=Tls.LOCAL,
@@ -257,11 +262,16 @@ def test_a_web_page_with_a_websocket_beside_it() -> None:
         """
     )
     page, websocket = config.sites["chat.example.com"].routes
-    assert page == Route(path="/", action=Pool.of(Upstream(scheme="http", host="htmldeploy", port=80)))
+    assert page == Route(
+        path="/",
+        action=Pool.of(Upstream(scheme="http", host="htmldeploy", port=80)),
+        key='sites."chat.example.com"',
+    )
     assert websocket == Route(
         path="/websocket/",
         action=Pool.of(Upstream(scheme="http", host="172.29.0.6", port=7777, path="/")),
         transport=Transport(timeout=dt.timedelta(days=1)),
+        key='sites."chat.example.com".routes."/websocket/"',
     )
     assert config.warnings == ()
 
@@ -399,7 +409,7 @@ def test_a_mapping_is_read_without_lines() -> None:
     """
     config = parse({"sites": {"a.lan": {"upstream": "http://x", "tls": "local"}}})
     assert config.sites["a.lan"].routes == (
-        Route(path="/", action=Pool.of(Upstream(scheme="http", host="x", port=80))),
+        Route(path="/", action=Pool.of(Upstream(scheme="http", host="x", port=80)), key='sites."a.lan"'),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatelodge.config import names, quantities, texts, urls
+from gatelodge.config import names, quantities, texts, upstream_urls
 from gatelodge.config.keys import quoted, shown, written
 from gatelodge.config.mistakes import Unreadable
 from gatelodge.model import Name
@@ -128,7 +128,7 @@ def test_upstreams_are_read(url: str, upstream: str) -> None:
     """
     Container names with underscores, addresses, ports and paths, a lone slash kept apart from none.
     """
-    assert str(urls.upstream(url)) == upstream
+    assert str(upstream_urls.upstream(url)) == upstream
 
 
 @given(st.text())
@@ -136,7 +136,7 @@ def test_an_upstream_never_carries_what_nginx_could_misread(text: str) -> None:
     """
     Every text after a scheme is refused, or becomes an upstream of printable ASCII without spaces, quotes or braces.
     """
-    value, told = _read_or_told(urls.upstream, f"http://{text}")
+    value, told = _read_or_told(upstream_urls.upstream, f"http://{text}")
     assert told.isprintable()
     assert value.isascii()
     assert not set(value) & set(' "\\{}\n\r\t\x00#?')

@@ -50,7 +50,7 @@ def served(folder: Path) -> dict[str, list[str]]:
     """
     _, config = parsed(printed(folder))
     return {
-        " ".join(site.hosts): [f"{route.path} {route.upstream}" for route in site.routes]
+        " ".join(site.hosts): [f"{route.path} {route.action}" for route in site.routes]
         for site in config.sites.values()
     }
 

@@ -14,7 +14,7 @@ from gatelodge.model import CertificateAuthority
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from gatelodge.config.leaves import Leaf
+    from gatelodge.config.leaf import Leaf
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,8 @@ class Catalog:
     """
     `authorities` are the built-in CAs by name, all of them open to everybody. `closed` names well-known ones that take only
     customers (external account binding, RFC 8555 §7.3.4). `default` is used where nothing is said. `providers` are the DNS
-    providers by the word that `[dns.NAME] provider` has for them; `presets` are parts of a site by the name of the app that wants them.
+    providers by the word that `[dns.NAME] provider` has for them; `presets` are parts of a site by the name of the app that wants them,
+    `upstreams` where such an app usually listens.
     """
 
     authorities: Mapping[str, CertificateAuthority]
@@ -57,6 +58,7 @@ class Catalog:
     default: str
     providers: Mapping[str, ProviderKind] = dataclasses.field(default_factory=dict)
     presets: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
+    upstreams: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def is_public(self, authority: CertificateAuthority) -> bool:
         """

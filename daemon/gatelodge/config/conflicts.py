@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gatelodge.config import names
 from gatelodge.config.keys import quoted
 from gatelodge.config.shape import Tls
 from gatelodge.config.suggest import nearest
-from gatelodge.model import Listener, Pool, covers, file_name, is_ip, name_beside
+from gatelodge.model import Listener, covers, file_name, is_ip, name_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from gatelodge.config.keys import Path
     from gatelodge.config.mistakes import Mistakes
     from gatelodge.config.shape import SiteSection
-    from gatelodge.model import KeyKind, Name, Route
+    from gatelodge.model import KeyKind, Name
 
 
 def find(draft: Draft, found: Mistakes) -> None:
@@ -35,7 +34,6 @@ def find(draft: Draft, found: Mistakes) -> None:
         _named,
         _file_names,
         _beside,
-        _upstreams,
     ):
         check(draft, found)
 
@@ -86,7 +84,7 @@ def _no_host_twice(draft: Draft, found: Mistakes) -> None:
     redirects = (Listener(port=plain),) if plain and not found.unread(("nginx", "http_port")) else ()
     for site, path in _listening(draft, found):
         claimed = (*site.listeners, *(redirects if site.tls is not Tls.OFF else ()))
-        for host in site.hosts:
+        for host in site.all_hosts:
             taken = owners.setdefault(host, _Claims()).add(site, claimed)
             if taken:
                 listener, theirs, owner = taken[0]
@@ -144,7 +142,7 @@ def _ip_hosts_agree(draft: Draft, found: Mistakes) -> None:
     for site, path in _listening(draft, found):
         if (
             site.tls is Tls.OFF
-            or not any(map(is_ip, site.hosts))
+            or not any(map(is_ip, site.names))
             or found.unread((*path, "certificate"), (*path, "key"))
         ):
             continue
@@ -184,7 +182,7 @@ def _named(draft: Draft, found: Mistakes) -> None:
                 f"did you mean {quoted(meant)}?" if meant else "add it there, or leave this key out",
             )
             continue
-        bare = [host for host in site.hosts if not any(covers(pattern, host) for pattern in known[name].names)]
+        bare = [host for host in site.names if not any(covers(pattern, host) for pattern in known[name].names)]
         if bare:
             found.add(
                 (*path, "certificate"),
@@ -209,7 +207,7 @@ def _file_names(draft: Draft, found: Mistakes) -> None:
             continue
         if found.unread((*draft.certificate_paths[name], "names")):
             continue
-        if draft.has_own_certificate(site) or any(map(is_ip, site.hosts)):
+        if draft.has_own_certificate(site) or any(map(is_ip, site.names)):
             found.add(
                 path,
                 f"its own certificate would have the NAME of another in [certificates], {name}",
@@ -238,32 +236,3 @@ def _beside(draft: Draft, found: Mistakes) -> None:
                 f"its certificate would have the NAME {other}, which is that of {name}'s second one, with an RSA key",
                 "rename it, or put another of its hosts first",
             )
-
-
-def _upstreams(draft: Draft, found: Mistakes) -> None:
-    """
-    Warn of upstreams that lead back to the gate.
-    """
-    own = {draft.config.nginx.http_port: ""}
-    own |= {listener.port: listener.address for site in draft.config.sites.values() for listener in site.listeners}
-    for site, path in draft.sites(found):
-        for route in site.routes:
-            where = _where(draft, site, path, route)
-            if not isinstance(route.action, Pool):
-                continue
-            upstream = route.action.first
-            if names.is_loopback(upstream.host) and own.get(upstream.port) in {"", upstream.host}:
-                found.warn(
-                    where,
-                    f"{upstream} is the gate itself, which would ask itself for ever",
-                    "name the service's own port",
-                )
-
-
-def _where(draft: Draft, site: SiteSection, path: Path, route: Route) -> Path:
-    """
-    Return the path of a route's upstream as it was written.
-    """
-    if route.path in draft.tables[site.hosts[0]].routes:
-        return (*path, "routes", route.path)
-    return (*path, "upstream")

@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     from gatelodge.config.keys import Path
     from gatelodge.config.mistakes import Mistakes
     from gatelodge.config.shape import Config, SiteSection
-    from gatelodge.config.tables import SiteTable
+    from gatelodge.config.site_tables import SiteTable
+    from gatelodge.config.tables import ListenTable
+    from gatelodge.model import Listener
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """
     What could be read. `site_paths` and `certificate_paths` lead from normalised names to the keys as they were written,
-    `tables` to what was said of a site before defaults were filled in.
+    `tables` to what was said of a site before defaults were filled in, `listen` to what was of a listener.
     """
 
     config: Config
     tables: Mapping[str, SiteTable]
     site_paths: Mapping[str, Path]
     certificate_paths: Mapping[str, Path]
+    listen: Mapping[Listener, ListenTable] = dataclasses.field(default_factory=dict)
 
     def sites(self, found: Mistakes, *keys: str) -> Iterator[tuple[SiteSection, Path]]:
         """

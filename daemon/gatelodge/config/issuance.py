@@ -104,7 +104,7 @@ def _asked(draft: Draft, catalog: Catalog, found: Mistakes) -> Iterator[_Asked]:
             yield _Asked(
                 path=path,
                 title=site.hosts[0],
-                names=site.hosts,
+                names=site.names,
                 authority=authority,
                 challenges=_challenges(draft, path, site.challenges, found),
             )

@@ -4,18 +4,16 @@ The kinds of value that a key can have: what TOML must hold there, how it is rea
 Each is an annotation for the tables: `structure` reads by it, `schema` describes by it.
 """
 
-import dataclasses
 import datetime as dt
 import enum
 import re
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, TypeAlias
 
-from gatelodge.config import names, quantities, texts, urls
+from gatelodge.config import names, networks, quantities, texts, urls
 from gatelodge.config.keys import quoted
+from gatelodge.config.leaf import Leaf, choice, duration, text
 from gatelodge.config.mistakes import Unreadable
-from gatelodge.config.shape import Tls
-from gatelodge.config.suggest import choices, nearest
 from gatelodge.model import (
     NO_SOURCE,
     AddressSource,
@@ -26,68 +24,8 @@ from gatelodge.model import (
     Listener,
     Name,
     Reload,
-    Upstream,
-    Websocket,
+    TlsProfile,
 )
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Leaf:
-    """
-    A kind of value, equal to itself only. `takes` are the exact Python types that TOML must have given, `wanted` what to call such a value.
-
-    `read` raises `Unreadable` for what is not one. `schema` is its JSON Schema.
-    """
-
-    takes: tuple[type, ...]
-    read: Callable[[Any], Any]
-    wanted: str
-    schema: Mapping[str, object]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class OneOrMore:
-    """
-    Marks a list that may be written as its only element.
-    """
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Shorthand:
-    """
-    Marks a table that may be written as the value of one of its keys.
-    """
-
-    key: str
-
-
-def _text(read: Callable[[str], Any], wanted: str, **schema: object) -> Leaf:
-    return Leaf(takes=(str,), read=read, wanted=wanted, schema={"type": "string", **schema})
-
-
-def _choice(kind: type[enum.StrEnum], **later: str) -> Leaf:
-    """
-    Make the leaf of a closed set of words; `later` holds what words of the future mean.
-    """
-    known = [member.value for member in kind if member is not Tls.FILES]
-
-    def read(text: str) -> enum.StrEnum:
-        if text in known:
-            return kind(text)
-        if text.partition(":")[0] in later:
-            raise Unreadable(
-                f"{quoted(text)}, {later[text.partition(':')[0]]}, is not in this release yet",
-                f"write {choices(known)}",
-            )
-        meant = nearest(text, known)
-        raise Unreadable(
-            f"{quoted(text)} is not one of {choices(known)}"
-            if known[1:]
-            else f"{quoted(text)} is not {choices(known)}",
-            f"write {quoted(meant or known[0])}",
-        )
-
-    return Leaf(takes=(str,), read=read, wanted=choices(known), schema={"enum": known})
 
 
 def _port(*, least: int) -> Leaf:
@@ -96,14 +34,6 @@ def _port(*, least: int) -> Leaf:
         read=lambda number: number if least == number else names.port(number),
         wanted="a port number",
         schema={"type": "integer", "minimum": least, "maximum": 65535},
-    )
-
-
-def _duration(**bounds: dt.timedelta) -> Leaf:
-    return _text(
-        lambda text: quantities.duration(text, **bounds),
-        'a duration such as "90s", "12h" or "1d"',
-        pattern=f"^(?=.){quantities.DURATION}$",
     )
 
 
@@ -124,15 +54,22 @@ def _listener(value: int | str) -> Listener:
     return Listener(port=port, address=address)
 
 
-def _server(text: str) -> str:
+def _listen_key(given: str) -> Listener:
+    """
+    Read a listener as it stands in a key, where a port is text.
+    """
+    return _listener(int(given) if re.fullmatch("[0-9]{1,5}", given) else given)
+
+
+def _server(given: str) -> str:
     """
     Read a DNS server's address; without a port it is 53.
     """
-    if ":" not in text or text.endswith("]"):
-        text = f"{text}:53"
-    elif text.count(":") > 1 and not text.startswith("["):
-        text = f"[{text}]:53"
-    address, port = names.address_and_port(text)
+    if ":" not in given or given.endswith("]"):
+        given = f"{given}:53"
+    elif given.count(":") > 1 and not given.startswith("["):
+        given = f"[{given}]:53"
+    address, port = names.address_and_port(given)
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
@@ -205,17 +142,19 @@ def _default_server(value: str | bool) -> bool | None:  # noqa: FBT001 - a value
     return None if value == "auto" else bool(value)
 
 
-class Match(enum.StrEnum):
-    """
-    How a route's path is compared.
-    """
-
-    PREFIX = "prefix"
-
+_NO_OLD = "is not spoken: RFC 8996 forbids TLS before 1.2, which attackers can read"
+_MODERN = 'write "intermediate" (TLS 1.2 and 1.3) or "modern" (1.3 alone)'
+_TOO_OLD = {
+    **dict.fromkeys(
+        ("old", "legacy", "tlsv1", "tlsv1_0", "tlsv1_1", "tls1_0", "tls1_1", "sslv2", "sslv3"), (_NO_OLD, _MODERN)
+    ),
+    **dict.fromkeys(("tlsv1_2", "tls1_2"), ("is no profile", 'write "intermediate": TLS 1.2 and 1.3')),
+    **dict.fromkeys(("tlsv1_3", "tls1_3"), ("is no profile", 'write "modern": TLS 1.3 alone')),
+}
 
 Flag: TypeAlias = Annotated[bool, Leaf(takes=(bool,), read=bool, wanted="true or false", schema={"type": "boolean"})]
-HostName: TypeAlias = Annotated[Name, _text(names.host, "a host name", examples=["cloud.example.com"])]
-Address: TypeAlias = Annotated[str, _text(names.address, "an IP address", examples=["127.0.0.1"])]
+HostName: TypeAlias = Annotated[Name, text(names.host, "a host name", examples=["cloud.example.com"])]
+Address: TypeAlias = Annotated[str, text(names.address, "an IP address", examples=["127.0.0.1"])]
 Port: TypeAlias = Annotated[int, _port(least=1)]
 PortOrNone: TypeAlias = Annotated[int, _port(least=0)]
 Listening: TypeAlias = Annotated[
@@ -229,51 +168,52 @@ Listening: TypeAlias = Annotated[
         },
     ),
 ]
-Server: TypeAlias = Annotated[str, _text(_server, "the address of a DNS server", examples=["192.168.1.1:53"])]
-UpstreamUrl: TypeAlias = Annotated[
-    Upstream,
-    _text(
-        urls.upstream,
-        'a URL such as "http://wiki:3000"',
-        pattern="^[Hh][Tt][Tt][Pp][Ss]?://",
-        examples=["http://wiki:3000"],
-    ),
-]
+Server: TypeAlias = Annotated[str, text(_server, "the address of a DNS server", examples=["192.168.1.1:53"])]
 DirectoryUrl: TypeAlias = Annotated[
-    str, _text(urls.directory, "the URL of a directory", pattern="^[Hh][Tt][Tt][Pp][Ss]?://")
+    str, text(urls.directory, "the URL of a directory", pattern="^[Hh][Tt][Tt][Pp][Ss]?://")
 ]
-Timeout: TypeAlias = Annotated[dt.timedelta, _duration()]
-Interval: TypeAlias = Annotated[dt.timedelta, _duration(least=dt.timedelta(seconds=10), most=dt.timedelta(days=7))]
-Spacing: TypeAlias = Annotated[dt.timedelta, _duration(most=dt.timedelta(days=1))]
+Timeout: TypeAlias = Annotated[dt.timedelta, duration()]
+Interval: TypeAlias = Annotated[dt.timedelta, duration(least=dt.timedelta(seconds=10), most=dt.timedelta(days=7))]
+Spacing: TypeAlias = Annotated[dt.timedelta, duration(most=dt.timedelta(days=1))]
 Size: TypeAlias = Annotated[
-    int, _text(quantities.size, 'a size such as "10m", or "0" for no limit', pattern=f"^{quantities.SIZE}$")
+    int, text(quantities.size, 'a size such as "10m", or "0" for no limit', pattern=f"^{quantities.SIZE}$")
 ]
-Folder: TypeAlias = Annotated[str, _text(texts.nginx_path, "an absolute path", pattern="^/")]
-File: TypeAlias = Annotated[str, _text(texts.path, "an absolute path", pattern="^/")]
-Socket: TypeAlias = Annotated[str, _text(texts.socket, "an absolute path", pattern="^/")]
-Program: TypeAlias = Annotated[str, _text(texts.program, "a program", examples=["nginx", "/usr/sbin/nginx"])]
+Folder: TypeAlias = Annotated[str, text(texts.nginx_path, "an absolute path", pattern="^/")]
+File: TypeAlias = Annotated[str, text(texts.path, "an absolute path", pattern="^/")]
+Socket: TypeAlias = Annotated[str, text(texts.socket, "an absolute path", pattern="^/")]
+Program: TypeAlias = Annotated[str, text(texts.program, "a program", examples=["nginx", "/usr/sbin/nginx"])]
 AccessLog: TypeAlias = Annotated[
-    str, _text(texts.access_log, '"off", "stdout" or an absolute path', pattern="^(off$|stdout$|/)")
+    str, text(texts.access_log, '"off", "stdout" or an absolute path', pattern="^(off$|stdout$|/)")
 ]
-User: TypeAlias = Annotated[str, _text(texts.user, "a user name", examples=["www-data"])]
-Email: TypeAlias = Annotated[str, _text(texts.email, "an e-mail address", format="email")]
-Profile: TypeAlias = Annotated[str, _text(texts.profile, "a profile's name", examples=["shortlived"])]
-Text: TypeAlias = Annotated[str, _text(str, "a name in quotes")]
-RoutePath: TypeAlias = Annotated[str, _text(texts.route, "a path", pattern="^/")]
-Key: TypeAlias = Annotated[KeyKind, _choice(KeyKind)]
-TlsKind: TypeAlias = Annotated[Tls, _choice(Tls)]
-WebsocketKind: TypeAlias = Annotated[Websocket, _choice(Websocket)]
+User: TypeAlias = Annotated[str, text(texts.user, "a user name", examples=["www-data"])]
+Email: TypeAlias = Annotated[str, text(texts.email, "an e-mail address", format="email")]
+Profile: TypeAlias = Annotated[str, text(texts.profile, "a profile's name", examples=["shortlived"])]
+Text: TypeAlias = Annotated[str, text(str, "a name in quotes")]
+Key: TypeAlias = Annotated[KeyKind, choice(KeyKind)]
+HeaderName: TypeAlias = Annotated[
+    str, text(texts.real_ip_header, "the name of a header", examples=["CF-Connecting-IP"])
+]
+NginxFile: TypeAlias = Annotated[str, text(texts.nginx_path, "an absolute path", pattern="^/")]
+NetworkName: TypeAlias = Annotated[str, text(networks.name, "a name", pattern=f"^{networks.NAME.pattern}$")]
+ListenKey: TypeAlias = Annotated[
+    Listener, text(_listen_key, 'a port or "ADDRESS:PORT"', pattern="^(.+:)?[0-9]+$", examples=["443"])
+]
+Profiles: TypeAlias = Annotated[TlsProfile, choice(TlsProfile, **_TOO_OLD)]
+Validity: TypeAlias = Annotated[dt.timedelta, duration(most=dt.timedelta(days=1))]
+Attribute: TypeAlias = Annotated[str, text(lambda given: texts.attribute(given, 64), "text")]
+LongAttribute: TypeAlias = Annotated[str, text(lambda given: texts.attribute(given, 128), "text")]
+Country: TypeAlias = Annotated[str, text(texts.country, "a country's two letters", pattern="^[A-Za-z]{2}$")]
 ChallengeKind: TypeAlias = Annotated[
     str,
-    _text(texts.challenge, '"http-01" or "dns:NAME"', pattern="^(http-01|dns:.+)$", examples=["http-01", "dns:home"]),
+    text(texts.challenge, '"http-01" or "dns:NAME"', pattern="^(http-01|dns:.+)$", examples=["http-01", "dns:home"]),
 ]
 DnsName: TypeAlias = Annotated[
-    Name, _text(lambda text: Name(names.dns_name(text)), "a name of the DNS", examples=["_acme-challenge.example.net"])
+    Name, text(lambda text: Name(names.dns_name(text)), "a name of the DNS", examples=["_acme-challenge.example.net"])
 ]
 DohUrl: TypeAlias = Annotated[
-    str, _text(urls.endpoint, "a URL", pattern="^[Hh][Tt][Tt][Pp][Ss]?://", examples=["https://dns.google/dns-query"])
+    str, text(urls.endpoint, "a URL", pattern="^[Hh][Tt][Tt][Pp][Ss]?://", examples=["https://dns.google/dns-query"])
 ]
-Often: TypeAlias = Annotated[dt.timedelta, _duration(least=dt.timedelta(minutes=1), most=dt.timedelta(days=1))]
+Often: TypeAlias = Annotated[dt.timedelta, duration(least=dt.timedelta(minutes=1), most=dt.timedelta(days=1))]
 Source: TypeAlias = Annotated[
     AddressSource,
     Leaf(
@@ -295,7 +235,7 @@ Source: TypeAlias = Annotated[
 Raw: TypeAlias = Annotated[
     Mapping[str, object], Leaf(takes=(dict,), read=dict, wanted="a table", schema={"type": "object"})
 ]
-NginxMode: TypeAlias = Annotated[Mode, _choice(Mode)]
+NginxMode: TypeAlias = Annotated[Mode, choice(Mode)]
 ReloadKind: TypeAlias = Annotated[
     Reload,
     Leaf(
@@ -323,4 +263,3 @@ DefaultServer: TypeAlias = Annotated[
         schema={"anyOf": [{"const": "auto"}, {"type": "boolean"}]},
     ),
 ]
-MatchKind: TypeAlias = Annotated[Match, _choice(Match, exact="comparing the whole path", regex="a regular expression")]

@@ -70,6 +70,14 @@ class Mistakes:
             for path in paths
         )
 
+    def line(self, path: Path) -> int | None:
+        """
+        Return the line of a key, or of the nearest table around it that has one.
+        """
+        return next(
+            (self._lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in self._lines), None
+        )
+
     @property
     def errors(self) -> tuple[Mistake, ...]:
         """
@@ -85,16 +93,8 @@ class Mistakes:
         return self._sorted(warning=True)
 
     def _note(self, path: Path, problem: str, remedy: str, *, warning: bool) -> None:
-        mistake = Mistake(path=written(path), problem=problem, remedy=remedy, line=self._line(path), warning=warning)
+        mistake = Mistake(path=written(path), problem=problem, remedy=remedy, line=self.line(path), warning=warning)
         self._found[mistake] = None
-
-    def _line(self, path: Path) -> int | None:
-        """
-        Return the line of a key, or of the nearest table around it that has one.
-        """
-        return next(
-            (self._lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in self._lines), None
-        )
 
     def _sorted(self, *, warning: bool) -> tuple[Mistake, ...]:
         found = (mistake for mistake in self._found if mistake.warning is warning)

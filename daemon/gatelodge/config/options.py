@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatelodge.config import names, quantities, texts, urls
 from gatelodge.config.keys import quoted
-from gatelodge.config.leaves import Leaf
+from gatelodge.config.leaf import Leaf
 from gatelodge.config.mistakes import Unreadable
 from gatelodge.model import Secret, SecretRef
 

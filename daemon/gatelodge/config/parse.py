@@ -10,14 +10,29 @@ import dataclasses
 import types
 from typing import TYPE_CHECKING, Any
 
-from gatelodge.config import conflicts, issuance, providers, sections
+from gatelodge.config import (
+    auth,
+    certificates,
+    conflicts,
+    helpers,
+    issuance,
+    listening,
+    loops,
+    nginx_section,
+    presets,
+    providers,
+    site,
+)
 from gatelodge.config.catalog import BUILT_IN
 from gatelodge.config.draft import Draft
+from gatelodge.config.fields import given
+from gatelodge.config.levels import Known
 from gatelodge.config.mistakes import Mistakes
+from gatelodge.config.networks import Networks
 from gatelodge.config.shape import Config
 from gatelodge.config.structure import structure
 from gatelodge.errors import ConfigError
-from gatelodge.model import file_name
+from gatelodge.model import CaSubject, file_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +40,8 @@ if TYPE_CHECKING:
     from gatelodge.config.catalog import Catalog
     from gatelodge.config.keys import Path
     from gatelodge.config.shape import CertificateSection, SiteSection
-    from gatelodge.config.tables import Document, SiteTable
+    from gatelodge.config.site_tables import SiteTable
+    from gatelodge.config.tables import Document
     from gatelodge.model import CertificateAuthority
 
 _NO_LINES: Mapping[Path, int] = types.MappingProxyType({})
@@ -46,9 +62,11 @@ def parse(
         ConfigError: it holds mistakes; they are all in it.
     """
     found = Mistakes(lines)
-    draft = _draft(structure(mapping, found), catalog, found)
-    conflicts.find(draft, found)
+    draft = _draft(structure(presets.applied(mapping, catalog, found), found), catalog, found)
+    for each in (conflicts, listening, loops, helpers):
+        each.find(draft, found)
     issuance.find(draft, catalog, found)
+    auth.unused(draft.config, found)
     providers.hosts_left(draft.config.ddns, draft.config.dynamic_hosts, found)
     if found.errors:
         raise ConfigError(found.errors)
@@ -59,17 +77,19 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
     """
     Make a configuration of everything that could be read.
     """
-    acme = document.acme
-    known = sections.authorities(acme.cas if acme else {}, catalog, found)
-    certificates, certificate_paths = _certificates(document, known, catalog, found)
+    known = certificates.authorities(document.acme.cas if document.acme else {}, catalog, found)
+    specs, spec_paths = _certificates(document, known, catalog, found)
+    networks = Networks(document.nets, found)
+    settings, files = nginx_section.nginx(document, networks, found)
+    auths = auth.read(document.auth, found)
     sites: dict[str, SiteSection] = {}
     tables: dict[str, SiteTable] = {}
     site_paths: dict[str, Path] = {}
-    settings = sections.nginx(document.nginx, found)
     for key, table in document.sites.items():
-        section = sections.site(key, table, settings, found)
-        if section is None:
+        read = site.read(key, table, settings, Known(auths=auths, networks=networks), found)
+        if read is None:
             continue
+        section, site_files = read
         name = section.hosts[0]
         if name in sites:
             found.add(
@@ -77,28 +97,44 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
             )
         else:
             sites[name], tables[name], site_paths[name] = section, table, ("sites", key)
+            files += site_files
     dns = providers.dns(document.dns, catalog, found)
-    ddns = providers.ddns(document.ddns, dns, catalog, found)
-    given: dict[str, Any] = {
-        "state_directory": document.state_directory,
-        "check_every": document.check_every,
+    config = Config(
+        acme=certificates.acme(document.acme, known, catalog, found) if document.acme else None,
+        authorities=known,
+        certificates=specs,
+        sites=sites,
+        nginx=settings,
+        dns=dns,
+        ddns=providers.ddns(document.ddns, dns, catalog, found),
+        auth=auths,
+        ca_subject=_subject(document),
+        snippet_files=files,
+        exposed=(*providers.exposed(dns), *auth.exposed(auths)),
+        **_settings(document),
+    )
+    return Draft(
+        config=config, tables=tables, site_paths=site_paths, certificate_paths=spec_paths, listen=document.listen
+    )
+
+
+def _settings(document: Document) -> dict[str, Any]:
+    """
+    Return the settings of no kind of their own that the person wrote.
+    """
+    said = {
+        **given(document, "state_directory", "check_every"),
         "admin_socket": document.admin.socket,
         "resolver": document.resolver.servers,
         "doh": document.resolver.doh,
         "dns_port": document.resolver.port,
     }
-    config = Config(
-        acme=sections.acme(acme, known, catalog, found) if acme else None,
-        authorities=known,
-        certificates=certificates,
-        sites=sites,
-        nginx=settings,
-        dns=dns,
-        ddns=ddns,
-        exposed=providers.exposed(dns),
-    )
-    config = dataclasses.replace(config, **{key: value for key, value in given.items() if value is not None})
-    return Draft(config=config, tables=tables, site_paths=site_paths, certificate_paths=certificate_paths)
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def _subject(document: Document) -> CaSubject:
+    keys = (field.name for field in dataclasses.fields(CaSubject))
+    return CaSubject(**given(document.ca, *keys)) if document.ca else CaSubject()
 
 
 def _certificates(
@@ -107,15 +143,15 @@ def _certificates(
     """
     Return the entries of `[certificates]` by NAME, and where each stands.
     """
-    certificates: dict[str, CertificateSection] = {}
+    specs: dict[str, CertificateSection] = {}
     paths: dict[str, Path] = {}
     for key, table in document.certificates.items():
-        section = sections.certificate(key, table, known, catalog, found)
+        section = certificates.certificate(key, table, known, catalog, found)
         name = file_name(key)
         if section is None:
             continue
-        if name in certificates:
+        if name in specs:
             found.add(("certificates", key), f"there is a certificate called {name} already", "rename one of the two")
         else:
-            certificates[name], paths[name] = section, ("certificates", key)
-    return certificates, paths
+            specs[name], paths[name] = section, ("certificates", key)
+    return specs, paths

@@ -10,7 +10,7 @@ import typing
 from typing import Any
 
 from gatelodge.config.catalog import BUILT_IN, Catalog, ProviderKind
-from gatelodge.config.leaves import Leaf, OneOrMore, Shorthand
+from gatelodge.config.leaf import Leaf, OneOrMore, Or, Shorthand
 from gatelodge.config.providers import keys
 from gatelodge.config.tables import Document
 
@@ -23,7 +23,22 @@ def schema(catalog: Catalog = BUILT_IN) -> dict[str, object]:
     document["properties"]["dns"]["additionalProperties"] = (
         {"anyOf": [_provider(word, kind) for word, kind in catalog.providers.items()]} if catalog.providers else True
     )
+    site = document["properties"]["sites"]["additionalProperties"]["anyOf"][-1]["properties"]
+    site["routes"] = _routes(site["routes"])
+    if catalog.presets:
+        site["preset"] = {**site["preset"], "enum": list(catalog.presets)}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "gatelodge.toml", **document}
+
+
+def _routes(described: dict[str, Any]) -> dict[str, object]:
+    """
+    Describe routes by their keys: a key that is no path is a regular expression, and says so.
+    """
+    route = described.pop("additionalProperties")
+    table = route["anyOf"][-1]
+    match = {**table["properties"]["match"], "enum": ["regex"]}
+    regex = {**table, "properties": {**table["properties"], "match": match}, "required": ["match"]}
+    return {**described, "patternProperties": {"^/": route}, "additionalProperties": regex}
 
 
 def _provider(word: str, kind: ProviderKind) -> dict[str, object]:
@@ -64,6 +79,8 @@ def _marked(inner: Any, mark: Any) -> dict[str, object]:
         return {"anyOf": [listed["items"], listed]}
     if isinstance(mark, Shorthand):
         return {"anyOf": [_of(_hints(inner)[mark.key]), _of(inner)]}
+    if isinstance(mark, Or):
+        return {"anyOf": [_of(mark.other), _of(mark.table)]}
     raise AssertionError("every mark of a table is described here")
 
 

@@ -127,6 +127,7 @@ class SnippetFile:
 
     path: Path
     file: str
+    line: int | None = None
     site: Name | None = None
     route: int | None = None
 

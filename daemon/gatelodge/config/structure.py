@@ -18,10 +18,11 @@ from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, Iterabl
 from cattrs.gen import make_dict_structure_fn
 
 from gatelodge.config.keys import kind, quoted, shown
-from gatelodge.config.leaves import Leaf, OneOrMore, Shorthand
+from gatelodge.config.leaf import Leaf, OneOrMore, Or, Shorthand
 from gatelodge.config.mistakes import Unreadable
+from gatelodge.config.site_tables import SiteTable
 from gatelodge.config.suggest import nearest
-from gatelodge.config.tables import AuthorityTable, CertificateTable, Document, SiteTable
+from gatelodge.config.tables import AuthorityTable, CertificateTable, Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -154,11 +155,12 @@ def _mark(annotation: Any, kind_of_mark: type) -> Any:
 def _read_leaf(value: Any, annotation: Any) -> Any:
     leaf: Leaf = _mark(annotation, Leaf)
     if type(value) not in leaf.takes:
-        raise Unreadable(_misplaced(value), f"write {leaf.wanted}")
+        told = f"it is {kind(value)}" if leaf.blind else _misplaced(value)
+        raise Unreadable(told, f"write {leaf.wanted}")
     try:
         return leaf.read(value)
     except Unreadable as error:
-        told = error.problem if isinstance(value, str) else f"{shown(value)}: {error.problem}"
+        told = error.problem if isinstance(value, str) or leaf.blind else f"{shown(value)}: {error.problem}"
         raise Unreadable(told, error.remedy) from None
 
 
@@ -175,7 +177,7 @@ def _misplaced(value: object) -> str:
 
 def _one_or_more(value: Any, annotation: Any) -> Any:
     whole = typing.get_args(annotation)[0]
-    if not isinstance(value, str):
+    if not isinstance(value, str | Mapping):
         return _CONVERTER.structure(value, whole)
     listed = next(each for each in (whole, *typing.get_args(whole)) if _is_of(each, tuple))
     return (_CONVERTER.structure(value, typing.get_args(listed)[0]),)
@@ -189,6 +191,11 @@ def _short(value: Any, annotation: Any) -> Any:
     if not isinstance(value, Mapping):
         raise Unreadable(_misplaced(value), f"write a table, or its {key} alone")
     return _CONVERTER.structure(value, table)
+
+
+def _or(value: Any, annotation: Any) -> Any:
+    mark = _mark(annotation, Or)
+    return _CONVERTER.structure(value, mark.table if isinstance(value, Mapping) else mark.other)
 
 
 def _is_of(annotation: Any, origin: type) -> bool:
@@ -235,3 +242,4 @@ _CONVERTER.register_structure_hook_func(lambda annotation: _is_of(annotation, di
 _CONVERTER.register_structure_hook_func(lambda annotation: _mark(annotation, Leaf) is not None, _read_leaf)
 _CONVERTER.register_structure_hook_func(lambda annotation: _mark(annotation, OneOrMore) is not None, _one_or_more)
 _CONVERTER.register_structure_hook_func(lambda annotation: _mark(annotation, Shorthand) is not None, _short)
+_CONVERTER.register_structure_hook_func(lambda annotation: _mark(annotation, Or) is not None, _or)

@@ -4,67 +4,15 @@ The TOML as people write it: one dataclass for each table, one field for each ke
 Values here are read and normalised one by one. What must be there, and what fits together, is decided in `parse`.
 """
 
-# ruff: noqa: RUF009 - `_key` and `_entries` make dataclass fields; no value is shared
+# ruff: noqa: RUF009 - `field` and `entries` make dataclass fields; no value is shared
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated
 
-from gatelodge.config import leaves
-from gatelodge.config.leaves import OneOrMore, Shorthand
-
-
-def _key(description: str) -> Any:
-    return dataclasses.field(default=None, metadata={"description": description})
-
-
-def _entries(description: str) -> Any:
-    return dataclasses.field(default_factory=dict, metadata={"description": description})
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RouteTable:
-    """
-    A path of a site and the upstream behind it; its upstream's URL alone will do.
-    """
-
-    upstream: leaves.UpstreamUrl | None = _key(
-        "The service behind this path. A path in it, even /, replaces the prefix."
-    )
-    timeout: leaves.Timeout | None = _key("How long the upstream may be silent. Default: the site's.")
-    connect_timeout: leaves.Timeout | None = _key("How long connecting may take. Default: the site's.")
-    body_size: leaves.Size | None = _key("The largest request body; 0 has no limit. Default: the site's.")
-    websocket: leaves.WebsocketKind | None = _key("auto passes upgrades on when asked for, force always asks for one.")
-    match: leaves.MatchKind | None = _key("How the path is compared. Default: prefix.")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SiteTable:
-    """
-    A site, by its first host name; its upstream's URL alone will do.
-    """
-
-    hosts: tuple[leaves.HostName, ...] | None = _key("Further host names of this site.")
-    listen: tuple[leaves.Listening, ...] | None = _key(
-        'Ports or "ADDRESS:PORT". Default: nginx.https_port, with tls = "off" nginx.http_port.'
-    )
-    upstream: leaves.UpstreamUrl | None = _key("The service behind all paths that no route takes.")
-    routes: dict[leaves.RoutePath, Annotated[RouteTable, Shorthand(key="upstream")]] = _entries(
-        "Upstreams for some paths of this site."
-    )
-    certificate: leaves.Text | None = _key("The NAME of the entry of [certificates] that serves this site.")
-    tls: leaves.TlsKind | None = _key(
-        "acme: a CA's certificate (default). local: this machine's own CA. off: plain http."
-    )
-    key: leaves.Key | None = _key("The kind of private key. Default: acme.key.")
-    challenge: Annotated[tuple[leaves.ChallengeKind, ...] | None, OneOrMore()] = _key(
-        "How its hosts are proven; of several, the first that can. Default: acme.challenge."
-    )
-    timeout: leaves.Timeout | None = _key(
-        "How long an upstream may be silent. Default: 1h, which idle websockets need."
-    )
-    connect_timeout: leaves.Timeout | None = _key("How long connecting to an upstream may take. Default: 5s.")
-    body_size: leaves.Size | None = _key("The largest request body; 0 has no limit, and is the default.")
-    websocket: leaves.WebsocketKind | None = _key("auto passes upgrades on when asked for, force always asks for one.")
+from gatelodge.config import auth_leaves, leaves, site_leaves
+from gatelodge.config.fields import entries, field
+from gatelodge.config.leaf import OneOrMore, Or, Shorthand
+from gatelodge.config.site_tables import SiteTable, SnippetTable
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +21,17 @@ class CertificateTable:
     A certificate asked for by itself. It serves every site whose hosts it covers.
     """
 
-    names: tuple[leaves.HostName, ...] | None = _key("The host names it is for.")
-    ca: Annotated[tuple[leaves.Text, ...] | None, OneOrMore()] = _key("The CA that issues it. Default: acme.ca.")
-    key: leaves.Key | None = _key("The kind of private key. Default: acme.key.")
-    profile: leaves.Profile | None = _key("One of the CA's certificate profiles. Default: acme.profile.")
-    challenge: Annotated[tuple[leaves.ChallengeKind, ...] | None, OneOrMore()] = _key(
+    names: tuple[leaves.HostName, ...] | None = field("The host names it is for.")
+    ca: Annotated[tuple[leaves.Text, ...] | None, OneOrMore()] = field("The CA that issues it. Default: acme.ca.")
+    key: Annotated[tuple[leaves.Key, ...] | None, OneOrMore()] = field(
+        "The kind of private key, or two: an ECDSA and an RSA one. Default: acme.key."
+    )
+    profile: leaves.Profile | None = field("One of the CA's certificate profiles. Default: acme.profile.")
+    challenge: Annotated[tuple[leaves.ChallengeKind, ...] | None, OneOrMore()] = field(
         "How its names are proven; of several, the first that can. Default: acme.challenge."
     )
-    alias: leaves.DnsName | None = _key("Where _acme-challenge of its names leads by CNAME.")
-    adopt: leaves.File | None = _key(
+    alias: leaves.DnsName | None = field("Where _acme-challenge of its names leads by CNAME.")
+    adopt: leaves.File | None = field(
         "The folder of a certificate of another tool (fullchain.pem, privkey.pem), served until ours is there."
     )
 
@@ -92,9 +42,9 @@ class AuthorityTable:
     An ACME CA: one of your own, or more about a built-in one.
     """
 
-    directory: leaves.DirectoryUrl | None = _key("The URL of its directory (RFC 8555 §7.1.1).")
-    root: leaves.File | None = _key("The PEM file with the root that its own HTTPS is trusted by.")
-    profile: leaves.Profile | None = _key("The certificate profile asked of it.")
+    directory: leaves.DirectoryUrl | None = field("The URL of its directory (RFC 8555 §7.1.1).")
+    root: leaves.File | None = field("The PEM file with the root that its own HTTPS is trusted by.")
+    profile: leaves.Profile | None = field("The certificate profile asked of it.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +53,20 @@ class AcmeTable:
     The account at a CA, and what all certificates inherit.
     """
 
-    agree_tos: leaves.Flag | None = _key("true: you agree to the CA's terms of service. Nothing is issued without.")
-    ca: Annotated[tuple[leaves.Text, ...] | None, OneOrMore()] = _key(
+    agree_tos: leaves.Flag | None = field("true: you agree to the CA's terms of service. Nothing is issued without.")
+    ca: Annotated[tuple[leaves.Text, ...] | None, OneOrMore()] = field(
         "letsencrypt (default), letsencrypt-staging, or one of acme.cas."
     )
-    email: leaves.Email | None = _key("Where the CA writes to, if it does.")
-    key: leaves.Key | None = _key("The kind of private key of all certificates. Default: ecdsa-p256.")
-    profile: leaves.Profile | None = _key("The certificate profile asked for. Default: the CA's own.")
-    webroot: leaves.Folder | None = _key("Where http-01 tokens are put. Default: webroot in the state directory.")
-    challenge: Annotated[tuple[leaves.ChallengeKind, ...] | None, OneOrMore()] = _key(
+    email: leaves.Email | None = field("Where the CA writes to, if it does.")
+    key: Annotated[tuple[leaves.Key, ...] | None, OneOrMore()] = field(
+        "The kind of private key of all certificates, or two. Default: ecdsa-p256."
+    )
+    profile: leaves.Profile | None = field("The certificate profile asked for. Default: the CA's own.")
+    webroot: leaves.Folder | None = field("Where http-01 tokens are put. Default: webroot in the state directory.")
+    challenge: Annotated[tuple[leaves.ChallengeKind, ...] | None, OneOrMore()] = field(
         'How names are proven: "http-01", "dns:NAME", or a list. Default: the only [dns] provider, else http-01.'
     )
-    cas: dict[str, AuthorityTable] = _entries("CAs by name.")
+    cas: dict[str, AuthorityTable] = entries("CAs by name.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,30 +75,85 @@ class NginxTable:
     nginx: how it is run, and what its ports are called from outside.
     """
 
-    mode: leaves.NginxMode | None = _key(
+    mode: leaves.NginxMode | None = field(
         "managed (default): Gatelodge starts, watches and stops it. external: others do, and it includes our files."
     )
-    reload: leaves.ReloadKind | None = _key(
+    reload: leaves.ReloadKind | None = field(
         'How an external one is told to reload: commands, "mailbox", or "helper". Default: nginx -t, nginx -s reload.'
     )
-    group: leaves.User | None = _key(
+    group: leaves.User | None = field(
         "The group that may read certificates and trees, for an external one without root."
     )
-    default_server: leaves.DefaultServer | None = _key(
+    default_server: leaves.DefaultServer | None = field(
         'Whether names that are no site\'s are refused by us. Default: "auto", unless an external nginx has a default server.'
     )
-    binary: leaves.Program | None = _key("The program. Default: nginx.")
-    address: leaves.Address | None = _key("Where the daemon reaches nginx. Default: 127.0.0.1.")
-    http_port: leaves.PortOrNone | None = _key("The plain port; 0 opens none. Default: 80.")
-    https_port: leaves.Port | None = _key("The TLS port. Default: 443.")
-    public_http_port: leaves.Port | None = _key("What visitors type to reach http_port. Default: the same.")
-    public_https_port: leaves.Port | None = _key("What visitors type to reach https_port. Default: the same.")
-    user: leaves.User | None = _key("Whom nginx's workers run as when it is started by root.")
-    access_log: leaves.AccessLog | None = _key(
+    binary: leaves.Program | None = field("The program. Default: nginx.")
+    address: leaves.Address | None = field("Where the daemon reaches nginx. Default: 127.0.0.1.")
+    http_port: leaves.PortOrNone | None = field("The plain port; 0 opens none. Default: 80.")
+    https_port: leaves.Port | None = field("The TLS port. Default: 443.")
+    public_http_port: leaves.Port | None = field("What visitors type to reach http_port. Default: the same.")
+    public_https_port: leaves.Port | None = field("What visitors type to reach https_port. Default: the same.")
+    user: leaves.User | None = field("Whom nginx's workers run as when it is started by root.")
+    access_log: leaves.AccessLog | None = field(
         "Where visits are logged: off (default), a path, or stdout: the daemon's own, one line a visit, apart from its events."
     )
-    drain: leaves.Timeout | None = _key("How long old connections may go on after a reload. Default: 1h.")
-    reload_interval: leaves.Spacing | None = _key("The least time between two reloads. Default: 30s.")
+    drain: leaves.Timeout | None = field("How long old connections may go on after a reload. Default: 1h.")
+    reload_interval: leaves.Spacing | None = field("The least time between two reloads. Default: 30s.")
+    trusted_proxies: Annotated[tuple[site_leaves.Network, ...] | None, OneOrMore()] = field(
+        "Networks from which a CDN or another proxy comes, which says who the visitor is."
+    )
+    real_ip_header: leaves.HeaderName | None = field("The header in which it says so. Default: X-Forwarded-For.")
+    http_snippet: Annotated[str | SnippetTable, Or(other=site_leaves.SnippetText, table=SnippetTable)] | None = field(
+        "nginx directives of your own inside http {}, of a managed nginx."
+    )
+    stream_snippet: Annotated[str | SnippetTable, Or(other=site_leaves.SnippetText, table=SnippetTable)] | None = field(
+        "nginx directives of your own inside stream {}, of a managed nginx."
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ListenTable:
+    """
+    What holds for all sites on one listener.
+    """
+
+    tls_profile: leaves.Profiles | None = field(
+        "How old a client may be: intermediate (default: TLS 1.2 and 1.3) or modern (1.3 alone)."
+    )
+    proxy_protocol: Annotated[tuple[site_leaves.Network, ...] | None, OneOrMore()] = field(
+        "Every connection begins with a PROXY header; that of these networks is believed."
+    )
+    http3: leaves.Flag | None = field("Whether HTTP/3 is spoken too, on the UDP port of this number. Default: false.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AuthTable:
+    """
+    Who asks visitors who they are: passwords of our own, or a service.
+    """
+
+    provider: auth_leaves.Provider | None = field("basic, authelia, authentik, tinyauth or oauth2-proxy.")
+    users: dict[auth_leaves.UserName, auth_leaves.PasswordHash] = entries(
+        "For basic: users, and the hashes of their passwords, as `gatelodge hash` prints them."
+    )
+    users_file: leaves.NginxFile | None = field("For basic: a file of them, as htpasswd makes it.")
+    realm: auth_leaves.Realm | None = field("For basic: what the browser shows. Default: the NAME.")
+    url: auth_leaves.ServiceUrl | None = field("For a service: where nginx asks it.")
+    sign_in: auth_leaves.PageUrl | None = field("For a service: the public URL of its login page.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectTable:
+    """
+    What the local CA calls itself.
+    """
+
+    common_name: leaves.Attribute | None = field("Its name. Default: Gatelodge and the machine.")
+    organization: leaves.Attribute | None = field("Whose it is.")
+    organizational_unit: leaves.Attribute | None = field("The part of the organization.")
+    country: leaves.Country | None = field("Two letters (ISO 3166).")
+    state: leaves.LongAttribute | None = field("State or province.")
+    locality: leaves.LongAttribute | None = field("City.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,13 +162,14 @@ class ResolverTable:
     The DNS servers that names are looked up at.
     """
 
-    servers: tuple[leaves.Server, ...] | None = _key(
+    servers: tuple[leaves.Server, ...] | None = field(
         "Addresses, with a port when it is not 53. Default: the machine's own."
     )
-    doh: tuple[leaves.DohUrl, ...] | None = _key(
+    doh: tuple[leaves.DohUrl, ...] | None = field(
         "DNS-over-HTTPS services, asked where port 53 leads nowhere. Default: four well-known ones; [] for none."
     )
-    port: leaves.Port | None = _key("Where authoritative name servers are asked. Another than 53 is for test set-ups.")
+    valid: leaves.Validity | None = field("How long nginx believes the address of an upstream's name. Default: 10s.")
+    port: leaves.Port | None = field("Where authoritative name servers are asked. Another than 53 is for test set-ups.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,11 +178,13 @@ class DdnsTable:
     Dynamic DNS: host names kept on this machine's public addresses.
     """
 
-    dns: leaves.Text | None = _key("The NAME of the [dns.NAME] that has their zone. Default: the only one.")
-    hosts: tuple[leaves.HostName, ...] | None = _key("Which host names. Default: the public ones of all sites.")
-    ipv4: leaves.Source | None = _key("Where the IPv4 address is learned. Default: true, well-known services.")
-    ipv6: leaves.Source | None = _key("Where the IPv6 address is learned. Default: false, AAAA records are left alone.")
-    every: leaves.Often | None = _key("How often the address is looked at. Default: 5m.")
+    dns: leaves.Text | None = field("The NAME of the [dns.NAME] that has their zone. Default: the only one.")
+    hosts: tuple[leaves.HostName, ...] | None = field("Which host names. Default: the public ones of all sites.")
+    ipv4: leaves.Source | None = field("Where the IPv4 address is learned. Default: true, well-known services.")
+    ipv6: leaves.Source | None = field(
+        "Where the IPv6 address is learned. Default: false, AAAA records are left alone."
+    )
+    every: leaves.Often | None = field("How often the address is looked at. Default: 5m.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +193,7 @@ class AdminTable:
     The socket by which the other commands reach the daemon.
     """
 
-    socket: leaves.Socket | None = _key("Its path. Default: /run/gatelodge/admin.sock.")
+    socket: leaves.Socket | None = field("Its path. Default: /run/gatelodge/admin.sock.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,15 +202,19 @@ class Document:
     The configuration of Gatelodge.
     """
 
-    state_directory: leaves.Folder | None = _key("Where everything is kept. Default: /var/lib/gatelodge.")
-    check_every: leaves.Interval | None = _key("The longest time between two looks at all certificates. Default: 12h.")
-    acme: AcmeTable | None = _key("The account at a CA, and what all certificates inherit.")
-    certificates: dict[str, CertificateTable] = _entries("Certificates asked for by themselves, by NAME.")
-    dns: dict[str, leaves.Raw] = _entries("DNS providers, by NAME.")
-    ddns: DdnsTable | None = _key("Dynamic DNS: host names kept on this machine's public addresses.")
-    sites: dict[str, Annotated[SiteTable, Shorthand(key="upstream")]] = _entries(
+    state_directory: leaves.Folder | None = field("Where everything is kept. Default: /var/lib/gatelodge.")
+    check_every: leaves.Interval | None = field("The longest time between two looks at all certificates. Default: 12h.")
+    acme: AcmeTable | None = field("The account at a CA, and what all certificates inherit.")
+    certificates: dict[str, CertificateTable] = entries("Certificates asked for by themselves, by NAME.")
+    dns: dict[str, leaves.Raw] = entries("DNS providers, by NAME.")
+    ddns: DdnsTable | None = field("Dynamic DNS: host names kept on this machine's public addresses.")
+    sites: dict[str, Annotated[SiteTable, Shorthand(key="upstream")]] = entries(
         "Sites, by their first host name in quotes."
     )
+    auth: dict[str, AuthTable] = entries("Who asks visitors who they are, by NAME.")
+    nets: dict[leaves.NetworkName, tuple[site_leaves.Network, ...]] = entries("Names for networks.")
+    listen: dict[leaves.ListenKey, ListenTable] = entries('What holds for a listener, by its port or "ADDRESS:PORT".')
+    ca: SubjectTable | None = field("What the local CA calls itself.")
     nginx: NginxTable = dataclasses.field(
         default_factory=NginxTable, metadata={"description": "How nginx is run, and its ports."}
     )

@@ -19,12 +19,24 @@ from gatelodge.model import HTTP_01
 _LONGEST = 1000
 
 #: `sun_path` of a unix socket holds 108 bytes with its final zero (unix(7)).
-_LONGEST_SOCKET = 107
+LONGEST_SOCKET = 107
 
 NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,198}[A-Za-z0-9])?")
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _PROFILE = re.compile(r"[\x21-\x7e]{1,64}")
+
+#: RFC 9110 §5.6.2.
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_MEDIA_TYPE = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9!#&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#&^_.+-]*(?:; ?[A-Za-z0-9_-]+=[A-Za-z0-9._-]+)*"
+)
+_LONGEST_NAME = 200
+
+#: nginx reads its configuration through a buffer of 4096 bytes, which must hold a whole argument as it is written, and we leave
+#: some for what stands beside a text in it. A `$` is written as `${gatelodge_dollar}`.
+LONGEST_WRITTEN = 3900
+_DOLLAR = len("${gatelodge_dollar}") - 1
 
 #: RFC 5322 §3.2.3 atoms and dots, less what has a meaning of its own in a `mailto:` URL (RFC 6068 §2; RFC 8555 §7.3 takes
 #: one address and no header fields).
@@ -65,8 +77,8 @@ def socket(text: str) -> str:
         Unreadable: it is relative, or longer than the system takes.
     """
     found = path(text)
-    if len(found.encode()) > _LONGEST_SOCKET:
-        raise Unreadable(f"{quoted(text)} is longer than {_LONGEST_SOCKET} bytes, the most for a socket", "shorten it")
+    if len(found.encode()) > LONGEST_SOCKET:
+        raise Unreadable(f"{quoted(text)} is longer than {LONGEST_SOCKET} bytes, the most for a socket", "shorten it")
     return found
 
 
@@ -172,6 +184,9 @@ def route(text: str) -> str:
     for pattern, problem, remedy in _NOT_ROUTES:
         if pattern.search(_plain(text)):
             raise Unreadable(f"{quoted(text)} {problem}", remedy)
+    # It may be written as it is, as a literal, and as a part of a regular expression.
+    if max(as_written(text), as_written(re.escape(text).replace("$", ""))) > LONGEST_WRITTEN:
+        raise Unreadable(f"{quoted(text)} is longer than nginx takes once its signs are escaped", "shorten it")
     return text
 
 
@@ -196,6 +211,116 @@ _NOT_ROUTES = (
         "leave it to Gatelodge, or choose another path",
     ),
 )
+
+
+def file_name(text: str) -> str:
+    """
+    Read the name of a file within a folder that nginx serves.
+
+    Raises:
+        Unreadable: it is none, or nginx would take it for a variable.
+    """
+    if "$" in _plain(text) or text.startswith("/"):
+        raise Unreadable(f"{quoted(text)} is not the name of a file", 'write one such as "index.html"')
+    return text
+
+
+def header_name(text: str) -> str:
+    """
+    Read the name of a header (RFC 9110 §5.1, §5.6.2).
+
+    Raises:
+        Unreadable: it is none.
+    """
+    if not _TOKEN.fullmatch(text) or len(text) > _LONGEST_NAME:
+        raise Unreadable(f"{quoted(text)} is not the name of a header", 'write one such as "X-Frame-Options"')
+    return text
+
+
+def real_ip_header(text: str) -> str:
+    """
+    Read the name of the header in which a proxy says who the visitor is.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    if text == "proxy_protocol":
+        raise Unreadable("a PROXY header is no header of HTTP", 'write [listen.443] proxy_protocol = ["lan"] for it')
+    return header_name(text)
+
+
+def attribute(text: str, longest: int) -> str:
+    """
+    Read a part of a CA's name, of at most so many characters (the upper bounds of RFC 5280, Appendix A.1).
+
+    Raises:
+        Unreadable: it is empty, too long, or cannot be printed.
+    """
+    if not text.strip() or not text.isprintable():
+        raise Unreadable(f"{quoted(text)} is empty or cannot be printed", "write text, or leave the key out")
+    if len(text) > longest:
+        raise Unreadable(f"{quoted(text)} is longer than {longest} characters", "shorten it")
+    return text
+
+
+def country(text: str) -> str:
+    """
+    Read the two letters of a country (ISO 3166-1, as X.520 wants them).
+
+    Raises:
+        Unreadable: it is something else.
+    """
+    if not re.fullmatch(r"[A-Za-z]{2}", text):
+        raise Unreadable(f"{quoted(text)} are not the two letters of a country", 'write them as in "DE" or "CN"')
+    return text.upper()
+
+
+def value(text: str, *, longest: int = 2000) -> str:
+    """
+    Read text that nginx sends: any, as long as it stays one line.
+
+    Raises:
+        Unreadable: it holds a control character, or is too long.
+    """
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise Unreadable("it holds a control character", "leave it out")
+    return fitting(text, longest)
+
+
+def fitting(text: str, longest: int) -> str:
+    """
+    Read text of any kind that is not too long, neither as it is nor as nginx must be told it.
+
+    Raises:
+        Unreadable: it is.
+    """
+    if len(text.encode(errors="surrogatepass")) > longest:
+        raise Unreadable(f"it is longer than {longest} bytes", "shorten it")
+    if as_written(text) > LONGEST_WRITTEN:
+        raise Unreadable(
+            f'with each $ and " in it spelled out it would be longer than {LONGEST_WRITTEN} bytes, the most for nginx',
+            "shorten it",
+        )
+    return text
+
+
+def as_written(text: str) -> int:
+    """
+    Return how many bytes a text takes in nginx's files, where a quote and a backslash are escaped, and a `$` is a variable of ours.
+    """
+    return len(text.encode(errors="surrogatepass")) + text.count('"') + text.count("\\") + _DOLLAR * text.count("$")
+
+
+def media_type(text: str) -> str:
+    """
+    Read a media type (RFC 9110 §8.3.1).
+
+    Raises:
+        Unreadable: it is none.
+    """
+    if not _MEDIA_TYPE.fullmatch(text) or len(text) > _LONGEST_NAME:
+        raise Unreadable(f"{quoted(text)} is not a media type", 'write one such as "text/plain" or "application/json"')
+    return text
 
 
 def _plain(text: str) -> str:

@@ -10,7 +10,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from gatelodge.config import quantities, texts, urls
+from gatelodge.config import quantities, texts, upstream_urls
 from gatelodge.config.mistakes import Unreadable
 from gatelodge.importing.shared_files import GUARDS, LOGIN, Shared, included
 from gatelodge.importing.toml_text import shown
@@ -272,7 +272,7 @@ def _upstream(target: str, variables: Mapping[str, str]) -> Upstream:
     if unknown := [name for name in used if name not in variables]:
         raise Doubt(f"it leads to {shown(target)}, and ${shown(unknown[0])} is not set beside it")
     try:
-        upstream = urls.upstream(_VARIABLE.sub(lambda found: variables[found[1]], target))
+        upstream = upstream_urls.upstream(_VARIABLE.sub(lambda found: variables[found[1]], target))
     except Unreadable as error:
         raise Doubt(f"it leads to {shown(target)}: {error.problem}") from None
     if used and upstream.path is not None:
