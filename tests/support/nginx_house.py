@@ -42,12 +42,13 @@ from gatelodge.model import (
 from gatelodge.nginx import binary, process
 from gatelodge.nginx.managed import Managed
 from gatelodge.nginx.render import render
+from gatelodge.stores.state import WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from gatelodge.core.tree import Capabilities, Quarantine, Rendered
-    from gatelodge.model import CertificateSpec
+    from gatelodge.model import Auth, CertificateSpec
 
 #: The nginx programs that everything is tried on.
 DEBIAN = "/usr/sbin/nginx"
@@ -74,12 +75,19 @@ class RealClock:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """
-    An HTTP answer. Header names are lower case.
+    An HTTP answer. Header names are lower case; `fields` has those that come more than once too.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    fields: tuple[tuple[str, str], ...] = ()
+
+    def all(self, name: str) -> list[str]:
+        """
+        Return every value of a header.
+        """
+        return [value for each, value in self.fields if each == name]
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -96,6 +104,7 @@ class House:
     quarantines: dict[str, Quarantine] = dataclasses.field(default_factory=dict)
     resolver: tuple[str, ...] = ()
     certificates: dict[str, CertificateSpec] = dataclasses.field(default_factory=dict)
+    auth: dict[str, Auth] = dataclasses.field(default_factory=dict)
 
     @property
     def webroot(self) -> Path:
@@ -178,6 +187,7 @@ class House:
             state_directory=str(self.state),
             webroot=str(self.webroot),
             resolver=self.resolver,
+            auth=self.auth,
         )
         nginx = NginxObserved(capabilities=capabilities or self.capabilities())
         return render(desired, Observed(held=self.held, nginx=nginx, quarantines=self.quarantines))
@@ -201,6 +211,8 @@ class House:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        source: str | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> Answer:
         """
         Send one request to nginx and return the answer.
@@ -208,9 +220,12 @@ class House:
         Args:
             host: the Host header.
             name: the name sent in the TLS handshake, by default the host; None for none.
+            source: the address of this machine that it comes from.
+            context: how TLS is spoken, by default without a certificate of one's own.
         """
         number = port or (self.settings.https_port if tls else self.settings.http_port)
-        reader, writer = await self.connect(number, (host.partition(":")[0] if name == "" else name) if tls else "")
+        sent = (host.partition(":")[0] if name == "" else name) if tls else ""
+        reader, writer = await self.connect(number, sent, source=source, context=context)
         try:
             lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(f"{k}: {v}" for k, v in (headers or {}).items())]
             if body:
@@ -223,20 +238,26 @@ class House:
                 await writer.wait_closed()
 
     async def connect(
-        self, port: int, name: str | None = "", *, alpn: tuple[str, ...] = (), at: str = "127.0.0.1"
+        self,
+        port: int,
+        name: str | None = "",
+        *,
+        alpn: tuple[str, ...] = (),
+        at: str = "127.0.0.1",
+        source: str | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """
         Connect to nginx: in plain when `name` is empty, else over TLS, sending the name, or none when it is None.
         """
+        local = (source, 0) if source else None
         if name == "":
-            return await asyncio.open_connection(at, port)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+            return await asyncio.open_connection(at, port, local_addr=local)
+        context = context or trusting()
         if alpn:
             context.set_alpn_protocols(list(alpn))
         # asyncio wants a name and sends it; an empty one stands for none.
-        return await asyncio.open_connection(at, port, ssl=context, server_hostname=name or "")
+        return await asyncio.open_connection(at, port, ssl=context, server_hostname=name or "", local_addr=local)
 
     async def fingerprint(self, name: str | None, *, port: int | None = None, at: str = "127.0.0.1") -> str:
         """
@@ -252,6 +273,16 @@ class House:
         return x509.load_der_x509_certificate(shown).fingerprint(hashes.SHA256()).hex()
 
 
+def trusting() -> ssl.SSLContext:
+    """
+    Return how a visitor speaks TLS who takes any certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def parse(text: bytes) -> Answer:
     """
     Take an HTTP answer apart; nothing at all has the status 0.
@@ -260,8 +291,8 @@ def parse(text: bytes) -> Answer:
         return Answer(status=0, headers={}, body=b"")
     head, _, body = text.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Answer(status=int(first.split(" ")[1]), headers=headers, body=body)
+    fields = tuple((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
+    return Answer(status=int(first.split(" ")[1]), headers=dict(fields), body=body, fields=fields)
 
 
 def url(text: str) -> Upstream:
@@ -282,13 +313,13 @@ def state_directory(group: str | None) -> Iterator[Path]:
     state = Path(tempfile.mkdtemp(prefix="gatelodge-test-"))
     try:
         state.chmod(0o711)
-        for folder, mode in (("nginx", 0o700), ("certificates", 0o700), ("log", 0o750), ("tmp", 0o750)):
+        for folder, mode in (("nginx", 0o700), ("certificates", 0o700), *((each, 0o750) for each in WORKERS)):
             (state / folder).mkdir(mode)
         for folder in ("webroot", "webroot/.well-known", "webroot/.well-known/acme-challenge", "public"):
             (state / folder).mkdir()
             (state / folder).chmod(0o755)
         if group:
-            for folder in ("log", "tmp"):
+            for folder in WORKERS:
                 os.chown(state / folder, -1, grp.getgrnam(group).gr_gid)
         yield state
     finally:
