@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gatelodge.core.desired import desired
 from gatelodge.issuers.adopted import Adoptions
+from gatelodge.issuers.files import BroughtFiles
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
 from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByHelper, LocalIssuer
@@ -68,6 +69,7 @@ class Gates:
         self._webs: dict[str | None, Web] = {}
         self._kept: dict[str, tuple[object, Any]] = {}
         self._adoption = Adoptions()
+        self._brought = BroughtFiles(clock=clock)
 
     async def __aenter__(self) -> Self:
         return self
@@ -103,6 +105,7 @@ class Gates:
             providers=providers,
             addresses=self._addresses(wanted, providers),
             adoption=self._adoption,
+            brought=self._brought,
         )
 
     def _nginx(self, wanted: Desired) -> Nginx:

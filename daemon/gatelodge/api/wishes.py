@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatelodge.core.actions import NGINX, certificate_key, key
 from gatelodge.core.renewal import due_at
-from gatelodge.model import INTERNAL_HOST, AcmeIssuer, covers
+from gatelodge.model import INTERNAL_HOST, AcmeIssuer, FileIssuer, covers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,13 +63,21 @@ class Wishes:
         desired = before.gate.desired
         name = find(wanted, desired) or wanted
         held = before.observed.held.get(name)
-        if held is not None and not held.placeholder and not force and held.satisfies(desired.certificates[name]):
+        spec = desired.certificates[name]
+        if held is not None and held.brought and not force and isinstance(spec.issuer, FileIssuer):
+            if certificate_key(name) not in before.observed.attempts:
+                return Answer(
+                    ok=False,
+                    message=f"{name} is yours to renew: put a newer one into {spec.issuer.certificate} and {spec.issuer.key}, and it "
+                    "is taken; --force takes what lies there again",
+                )
+        elif held is not None and not held.placeholder and not force and held.satisfies(spec):
             due = due_at(not_before=held.not_before, not_after=held.not_after, stored_at=held.stored_at)
             if due > self._clock.now() and certificate_key(name) not in before.observed.attempts:
                 return Answer(
                     ok=False, message=f"{name} is not due before {due:%Y-%m-%d %H:%M} UTC; --force renews it now"
                 )
-        if (why := _impossible(before, desired.certificates[name])) is not None:
+        if (why := _impossible(before, spec)) is not None:
             return Answer(ok=False, message=f"{name} cannot be renewed now: {why}")
         # One that is on its way already is the one that is wanted: another would only cost the CA's rate limits.
         if certificate_key(name) not in before.observed.jobs:
@@ -78,11 +86,7 @@ class Wishes:
         new = after.observed.held.get(name)
         if new is None or (held is not None and new.version == held.version):
             attempt = after.observed.attempts.get(certificate_key(name))
-            why = (
-                str(attempt.problem)
-                if attempt
-                else _impossible(after, desired.certificates[name]) or "it was cut short"
-            )
+            why = str(attempt.problem) if attempt else _impossible(after, spec) or "it was cut short"
             return Answer(ok=False, message=f"{name} was not renewed: {why}")
         self._reconciler.ask(reload=True)
         after = await self._reconciler.passed(self._answered)
@@ -188,6 +192,8 @@ def _unknown(wanted: str, known: Iterable[str]) -> str:
 
 def _impossible(look: Look, spec: CertificateSpec) -> str | None:
     observed = look.observed
+    if isinstance(spec.issuer, FileIssuer):
+        return None
     if observed.doubt is not None:
         return observed.doubt.reason
     if not isinstance(spec.issuer, AcmeIssuer):

@@ -29,6 +29,8 @@ class Reason(enum.StrEnum):
     DUE = "it is due for renewal"
     REQUESTED = "somebody asked for it"
     UNFINISHED = "an order for it was begun and not finished"
+    REPLACED = "its files hold another"
+    FAILED = "it failed before"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,17 @@ class Adopt:
     spec: CertificateSpec
     directory: str
     fingerprint: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """
+    Hold the certificate that the user brings in files. `mark` is that of what was seen in them.
+    """
+
+    spec: CertificateSpec
+    mark: str
+    reason: Reason
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +162,7 @@ class KeepAddresses:
 Action: TypeAlias = (
     MakePlaceholder
     | Adopt
+    | Take
     | Obtain
     | Abandon
     | Cancel
@@ -170,13 +184,16 @@ NGINX_START = f"{NGINX}/start"
 #: The one job that keeps addresses.
 ADDRESSES = "addresses"
 
+#: What the digest of a job begins with that takes a certificate from files.
+TAKING = "files:"
+
 #: The digest of a job that abandons an order: it differs from every spec's.
 ABANDONING = "abandon"
 
 
 def certificate_key(name: str) -> str:
     """
-    Return the key of jobs that talk to an issuer about a certificate NAME.
+    Return the key of jobs that get a certificate NAME from where it comes from.
     """
     return f"certificate:{name}"
 
@@ -190,7 +207,7 @@ def key(action: Action) -> str:
             return f"placeholder:{spec.name}"
         case Adopt(spec=spec):
             return f"adopt:{spec.name}"
-        case Obtain(spec=spec):
+        case Obtain(spec=spec) | Take(spec=spec):
             return certificate_key(spec.name)
         case Abandon(certificate=name):
             return certificate_key(name)
@@ -219,6 +236,8 @@ def digest(action: Action) -> str:
             return spec.digest
         case Adopt(fingerprint=fingerprint):
             return fingerprint
+        case Take(spec=spec, mark=mark):
+            return f"{TAKING}{spec.digest}:{mark}"
         case RollBack(tree=tree) | StartNginx(tree=tree):
             return tree
         case ApplyTree(rendered=rendered):
@@ -257,6 +276,8 @@ def describe(action: Action) -> str:
             return f"make a placeholder for {spec.name}"
         case Adopt(spec=spec, directory=directory):
             return f"adopt the certificate in {directory} for {spec.name}"
+        case Take(spec=spec, reason=reason):
+            return f"take the certificate for {spec.name} ({', '.join(spec.names)}) from its files: {reason}"
         case Obtain(spec=spec, reason=reason):
             return f"get a certificate for {spec.name} ({', '.join(spec.names)}) from {spec.issuer}: {reason}"
         case Abandon(certificate=name):

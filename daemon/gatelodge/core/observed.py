@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.model import ADOPTED, SELF_SIGNED
+from gatelodge.model import ADOPTED, FILES, SELF_SIGNED
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,8 +25,8 @@ class Held:
     """
     The newest intact version of a certificate: what was asked for and what came.
 
-    `directory` is the absolute path that holds its files; `fingerprint` the leaf's SHA-256, `serial` its number, both
-    lower-case hex.
+    `directory` is the absolute path that holds its files; `fingerprint` the leaf's SHA-256, `chain` that of the whole chain as it is
+    stored, `serial` the leaf's number, all lower-case hex.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Held:
     not_after: dt.datetime
     stored_at: dt.datetime
     directory: str
+    chain: str = ""
 
     @property
     def placeholder(self) -> bool:
@@ -55,6 +56,13 @@ class Held:
         True for a certificate that another tool got.
         """
         return self.issuer == ADOPTED
+
+    @property
+    def brought(self) -> bool:
+        """
+        True for a certificate that the user brought in files of his: nobody renews it but him.
+        """
+        return self.issuer == FILES
 
     def satisfies(self, spec: CertificateSpec) -> bool:
         """
@@ -76,6 +84,18 @@ class Offer:
 
     fingerprint: str
     not_after: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class InFiles:
+    """
+    What lies in the files in which the user brings a certificate. `mark` changes with what they hold; `chain` is the chain's digest
+    as in `Held`, None when the files are of no use: taking it says why. While they are `changing`, it is what lay there before.
+    """
+
+    mark: str
+    chain: str | None
+    changing: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +199,8 @@ class Observed:
     newest version is not intact, `closed` those of them that cannot be replaced before a person did something. `leftovers` are the
     names of TXT records of ours that nobody uses any more, by the NAME and kind of their provider, `leftovers_due` is when there may be
     more; `addresses_looked_at` is when dynamic DNS
-    last looked, None when it did not yet. `offers` are certificates of other tools that may be adopted, by the NAME of the spec.
+    last looked, None when it did not yet. `offers` are certificates of other tools that may be adopted, `brought` what lies in the
+    user's files, both by the NAME of the spec.
     """
 
     held: Mapping[str, Held] = dataclasses.field(default_factory=dict)
@@ -195,5 +216,6 @@ class Observed:
     leftovers_due: dt.datetime | None = None
     addresses_looked_at: dt.datetime | None = None
     offers: Mapping[str, Offer] = dataclasses.field(default_factory=dict)
+    brought: Mapping[str, InFiles] = dataclasses.field(default_factory=dict)
     requests: Requests = dataclasses.field(default_factory=Requests)
     doubt: Doubt | None = None

@@ -12,10 +12,11 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from gatelodge.core import backoff
+from gatelodge.core import backoff, brought
 from gatelodge.core.actions import (
     ABANDONING,
     NGINX,
+    TAKING,
     Abandon,
     Action,
     Adopt,
@@ -30,13 +31,14 @@ from gatelodge.core.actions import (
     RollBack,
     StartNginx,
     SweepRecords,
+    Take,
     certificate_key,
     digest,
     key,
     tries,
 )
 from gatelodge.core.renewal import AHEAD, KEEP_UNUSED, due_at
-from gatelodge.model import AcmeIssuer, SelfSigned
+from gatelodge.model import AcmeIssuer, FileIssuer, SelfSigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,8 +106,10 @@ class _Planner:
 
     def actions(self) -> Iterator[Action]:
         yield from self._superseded()
+        begun = set(self.observed.jobs)
         for action in (*self._certificates(), *self._leftovers(), *self._dns(), *self._nginx(), *self._tidy()):
-            if key(action) not in self.observed.jobs and not self._held_back(action):
+            if key(action) not in begun and not self._held_back(action):
+                begun.add(key(action))
                 yield action
 
     def _reached(self, moment: dt.datetime) -> bool:
@@ -129,7 +133,7 @@ class _Planner:
         Tell whether the same thing failed and its time to be tried again has not come.
         """
         requests = self.observed.requests
-        if (isinstance(action, Obtain) and action.reason is Reason.REQUESTED) or (
+        if (isinstance(action, Obtain | Take) and action.reason is Reason.REQUESTED) or (
             key(action) == NGINX and requests.reload
         ):
             return False
@@ -145,31 +149,29 @@ class _Planner:
             held = self.observed.held.get(spec.name)
             if spec.name in self.observed.closed:
                 continue  # its files are not ours to replace; an order would be thrown away
-            adopt = self._adoption(spec, held)
-            if adopt is not None and not self._held_back(adopt):
-                yield adopt
+            ready = self._brought(spec) or brought.adopt(spec, self.observed, self.now)
+            if ready is not None and not self._held_back(ready):
+                yield ready
                 continue
-            if held is None:
+            if held is None and spec.beside is None:
                 mend = Obtain(spec=spec, reason=Reason.DAMAGED)
                 yield mend if self._lost_while_serving(mend) and self._possible(spec) else MakePlaceholder(spec=spec)
                 continue
-            if isinstance(spec.issuer, SelfSigned):
+            if isinstance(spec.issuer, SelfSigned | FileIssuer):
                 continue
             reason = self._reason(spec, held)
             if reason is not None and self._possible(spec, asked=reason is Reason.REQUESTED):
                 yield Obtain(spec=spec, reason=reason)
 
-    def _adoption(self, spec: CertificateSpec, held: Held | None) -> Adopt | None:
+    def _brought(self, spec: CertificateSpec) -> Take | None:
         """
-        Return how another tool's certificate is held: in place of nothing, of a placeholder, or of an older one of its.
+        Return how a certificate is taken from the user's files, and look again soon at those that are being changed.
         """
-        offer = self.observed.offers.get(spec.name)
-        if offer is None or spec.adopt is None or offer.not_after <= self.now or spec.name in self.observed.damaged:
+        if not isinstance(spec.issuer, FileIssuer):
             return None
-        older = held is not None and held.adopted and held.not_after < offer.not_after
-        if held is None or held.placeholder or older:
-            return Adopt(spec=spec, directory=spec.adopt, fingerprint=offer.fingerprint)
-        return None
+        if spec.name in self.observed.brought and self.observed.brought[spec.name].changing:
+            self._reached(self.now + brought.STILL)
+        return brought.take(spec, self.observed)
 
     def _lost_while_serving(self, mend: Obtain) -> bool:
         """
@@ -177,14 +179,16 @@ class _Planner:
         so one try is made to get a new one first.
         """
         name = mend.spec.name
+        if isinstance(mend.spec.issuer, FileIssuer):
+            return False
         return name in self.observed.damaged and self._serving() and tries(mend) not in self.observed.attempts
 
-    def _reason(self, spec: CertificateSpec, held: Held) -> Reason | None:
+    def _reason(self, spec: CertificateSpec, held: Held | None) -> Reason | None:
         if spec.name in self.observed.requests.renew:
             return Reason.REQUESTED
         if spec.name in self.observed.damaged:
             return Reason.DAMAGED
-        if held.placeholder:
+        if held is None or held.placeholder:
             return Reason.MISSING
         if held.adopted:
             return Reason.ADOPTED
@@ -192,7 +196,8 @@ class _Planner:
             return Reason.CHANGED
         if self._due(held):
             return Reason.DUE
-        return Reason.UNFINISHED if spec.name in self.observed.in_flight else None
+        unfinished = isinstance(spec.issuer, AcmeIssuer) and spec.name in self.observed.in_flight
+        return Reason.UNFINISHED if unfinished else None
 
     def _due(self, held: Held) -> bool:
         if held.not_before > self.now + AHEAD:
@@ -233,13 +238,15 @@ class _Planner:
         for job in self.observed.jobs.values():
             if job.key.startswith(prefix) and job.digest != ABANDONING:
                 wanted = self.desired.certificates.get(job.key.removeprefix(prefix))
-                if wanted is None or job.digest != wanted.digest:
+                taking = wanted is not None and isinstance(wanted.issuer, FileIssuer) and job.digest.startswith(TAKING)
+                if wanted is None or not (taking or job.digest == wanted.digest):
                     yield Cancel(job=job.key)
 
     def _leftovers(self) -> Iterator[Action]:
         wanted = self.desired.certificates
         for name, begun in self.observed.in_flight.items():
-            if name not in wanted:
+            # Another ACME CA gives it up itself, before it orders.
+            if name not in wanted or not isinstance(wanted[name].issuer, AcmeIssuer):
                 yield Abandon(certificate=name, issuer=begun.issuer)
         for name in self._forgettable():
             if certificate_key(name) not in self.observed.jobs and not self._named(name):
@@ -292,7 +299,8 @@ class _Planner:
             yield RollBack(tree=current.digest)
             return
         apply = ApplyTree(rendered=rendered, why=self._why())
-        ready = self.desired.certificates.keys() <= self.observed.held.keys() | self.observed.closed
+        needed = {name for name, spec in self.desired.certificates.items() if spec.beside is None}
+        ready = needed <= self.observed.held.keys() | self.observed.closed
         if nginx.running is None and not nginx.ours:
             # Others start it. What is asked for is tried all the same: one that listens nowhere yet does not answer either.
             if current is not None and current.digest == rendered.digest:

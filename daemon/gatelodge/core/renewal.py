@@ -28,6 +28,9 @@ KEEP_UNUSED = dt.timedelta(days=30)
 #: The share of its life that a certificate has left when people are told that it is expiring: renewal should have happened.
 ALARMS = (1 / 4, 1 / 8, 1 / 16)
 
+#: A certificate that the user brings may live for years, and he needs weeks: nothing is told as if it lived longer than this.
+LONGEST_BROUGHT = dt.timedelta(days=120)
+
 
 def renew_at(*, not_before: dt.datetime, not_after: dt.datetime) -> dt.datetime:
     """
@@ -47,11 +50,16 @@ def due_at(*, not_before: dt.datetime, not_after: dt.datetime, stored_at: dt.dat
     return max(renew_at(not_before=not_before, not_after=not_after), floor)
 
 
-def alarm(*, not_before: dt.datetime, not_after: dt.datetime, now: dt.datetime) -> int:
+def alarm(*, not_before: dt.datetime, not_after: dt.datetime, now: dt.datetime, brought: bool = False) -> int:
     """
     Return how many of the alarm levels a certificate has passed: 0 while all is well, `len(ALARMS) + 1` once it has expired.
+
+    Args:
+        brought: a person renews it.
     """
     if now >= not_after:
         return len(ALARMS) + 1
     life = not_after - not_before
+    if brought:
+        life = min(life, LONGEST_BROUGHT)
     return sum(not_after - now <= life * share for share in ALARMS)

@@ -10,15 +10,13 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
 
 from gatelodge.core.observed import Offer
 from gatelodge.durable import in_thread
 from gatelodge.errors import IssuanceError, Problem
-from gatelodge.model import Adopted, KeyKind, Name, Secret, covers
+from gatelodge.issuers import pem
+from gatelodge.model import Adopted, covers
 from gatelodge.ports import Issued
 
 if TYPE_CHECKING:
@@ -27,12 +25,6 @@ if TYPE_CHECKING:
     from gatelodge.model import CertificateSpec
 
 CHAIN, KEY = "fullchain.pem", "privkey.pem"
-
-_MOST_BYTES = 1024 * 1024
-
-#: Kinds by curve and by size of an RSA key, where ours has a word for them.
-_KINDS = {"secp256r1": KeyKind.ECDSA_P256, "secp384r1": KeyKind.ECDSA_P384}
-_SIZES = {2048: KeyKind.RSA_2048, 3072: KeyKind.RSA_3072, 4096: KeyKind.RSA_4096}
 
 
 class Adoptions:
@@ -60,7 +52,7 @@ class Adoptions:
             mark = (seen.st_mtime_ns, seen.st_size, seen.st_ino)
             known = self._known.get(directory)
             if known is None or known[0] != mark:
-                leaf = x509.load_pem_x509_certificates(_read(chain))[0]
+                leaf = pem.certificates(pem.read(chain))[0]
                 offer = Offer(fingerprint=leaf.fingerprint(hashes.SHA256()).hex(), not_after=leaf.not_valid_after_utc)
                 known = self._known[directory] = (mark, offer)
         except (OSError, ValueError):
@@ -76,53 +68,31 @@ class Adoptions:
 
 def _take(spec: CertificateSpec, folder: Path) -> tuple[CertificateSpec, Issued]:
     try:
-        chain, key = _read(folder / CHAIN), _read(folder / KEY)
-        leaf = x509.load_pem_x509_certificates(chain)[0]
+        chain, key = pem.read(folder / CHAIN), pem.read(folder / KEY)
+        leaf = pem.certificates(chain)[0]
     except OSError as error:
         why = f"{error.filename} cannot be read: {error.strerror}"
         raise _unfit(spec, why, "let the daemon's user read it, or take `adopt` out") from error
     except ValueError as error:
         raise _unfit(spec, f"{folder / CHAIN} holds no certificate", "name the folder of one") from error
-    private_key, kind = _private_key(spec, key, folder)
-    names = _names(leaf)
+    private_key = _private_key(spec, key, folder)
+    names = pem.names(leaf)
     if not any(covers(mine, name) for mine in names for name in spec.names):
         raise _unfit(
             spec, f"the certificate in {folder} is for {', '.join(names) or 'no name'}", "name the folder of another"
         )
-    stand_in = dataclasses.replace(spec, names=names, issuer=Adopted(), key=kind or spec.key, profile=None)
-    return stand_in, Issued(chain=chain.decode(), private_key=private_key)
+    kind = pem.kind(private_key) or spec.key
+    stand_in = dataclasses.replace(spec, names=names, issuer=Adopted(), key=kind, profile=None)
+    return stand_in, Issued(chain=chain.decode(), private_key=pem.written(private_key))
 
 
-def _private_key(spec: CertificateSpec, pem: bytes, folder: Path) -> tuple[Secret, KeyKind | None]:
+def _private_key(spec: CertificateSpec, text: bytes, folder: Path) -> pem.PrivateKey:
     try:
-        key = serialization.load_pem_private_key(pem, None)
-    except TypeError:
+        return pem.private_key(text)
+    except pem.Encrypted:
         raise _unfit(spec, f"{folder / KEY} is encrypted", "decrypt it (openssl pkey), or take `adopt` out") from None
-    except (ValueError, UnsupportedAlgorithm):
+    except ValueError:
         raise _unfit(spec, f"{folder / KEY} holds no private key", "name the folder of a certificate") from None
-    kind = None
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        kind = _KINDS.get(key.curve.name)
-    elif isinstance(key, rsa.RSAPrivateKey):
-        kind = _SIZES.get(key.key_size)
-    written = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return Secret(written.decode()), kind
-
-
-def _names(leaf: x509.Certificate) -> tuple[Name, ...]:
-    try:
-        san = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return ()
-    addresses = [str(address) for address in san.get_values_for_type(x509.IPAddress)]
-    return tuple(Name(name.lower()) for name in (*san.get_values_for_type(x509.DNSName), *addresses))
-
-
-def _read(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        return opened.read(_MOST_BYTES)
 
 
 def _unfit(spec: CertificateSpec, why: str, remedy: str) -> IssuanceError:

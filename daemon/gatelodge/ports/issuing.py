@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from gatelodge.core.observed import Offer
+    from gatelodge.core.observed import InFiles, Offer
     from gatelodge.errors import Problem
-    from gatelodge.model import CertificateSpec, KeyKind, Name, Secret
+    from gatelodge.model import CertificateSpec, FileIssuer, KeyKind, Name, Secret
     from gatelodge.ports.stores import Issued
 
 
@@ -35,6 +35,28 @@ class Adoption(Protocol):
 
         Raises:
             IssuanceError: `adopt`: it cannot be used; the text says why.
+        """
+        ...
+
+
+class Brought(Protocol):
+    """
+    Certificates that the user brings, in files that he keeps.
+    """
+
+    async def look(self, wanted: Mapping[str, FileIssuer]) -> Mapping[str, InFiles]:
+        """
+        Return what lies in files, by the NAMEs they are given under. Files that are just being changed count as they were before.
+        Cheap when nothing has changed.
+        """
+        ...
+
+    async def take(self, spec: CertificateSpec) -> tuple[CertificateSpec, Issued]:
+        """
+        Return the certificate in a spec's files, and as what it is stored: for the names and with the kind of key that it has.
+
+        Raises:
+            IssuanceError: `files`: it cannot be used for the names of the spec; the text says why, and what to do.
         """
         ...
 

@@ -25,6 +25,7 @@ from gatelodge.core.actions import (
     RollBack,
     StartNginx,
     SweepRecords,
+    Take,
     describe,
     digest,
     key,
@@ -115,6 +116,8 @@ class Actor:
                 await self._store.put(stand_in, self._placeholder(spec.names))
             case Adopt():
                 await self._adopt(action, gate)
+            case Take():
+                await self._take(action, gate)
             case Obtain():
                 await self._obtain(action, observed.held.get(action.spec.name), gate)
             case Abandon(certificate=name, issuer=issuer):
@@ -156,6 +159,20 @@ class Actor:
             certificate=held.name,
             names=list(held.names),
             directory=action.directory,
+            not_after=held.not_after.isoformat(),
+            serial=held.serial,
+        )
+
+    async def _take(self, action: Take, gate: Gate) -> None:
+        if gate.brought is None:
+            raise AssertionError("what was seen can be taken")
+        stand_in, issued = await gate.brought.take(action.spec)
+        held = await self._store.put(stand_in, issued)
+        self._events.emit(
+            "certificate.taken",
+            certificate=held.name,
+            names=list(held.names),
+            reason=action.reason,
             not_after=held.not_after.isoformat(),
             serial=held.serial,
         )
@@ -234,7 +251,7 @@ class Actor:
     async def _failed(self, action: Action, problem: Problem) -> None:
         attempt = await self._journal.failed(tries(action), digest(action), problem)
         match action:
-            case Obtain(spec=spec) | MakePlaceholder(spec=spec) | Adopt(spec=spec):
+            case Obtain(spec=spec) | MakePlaceholder(spec=spec) | Adopt(spec=spec) | Take(spec=spec):
                 event, fields = "certificate.failed", {"certificate": spec.name, "names": list(spec.names)}
             case Abandon(certificate=name) | DeleteCertificate(certificate=name):
                 event, fields = "certificate.failed", {"certificate": name}

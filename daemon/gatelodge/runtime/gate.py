@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Observed
     from gatelodge.core.tree import Rendered
-    from gatelodge.ports import Adoption, DnsProvider, Issuer, Nginx
+    from gatelodge.ports import Adoption, Brought, DnsProvider, Issuer, Nginx
     from gatelodge.runtime.addresses import Addresses
 
 
@@ -25,7 +25,7 @@ class Gate:
     """
     `issuers` are by the text of their reference (`acme:letsencrypt`, `local`); `render` is pure; `dates` ask the CAs in use for
     their time, in order. `providers` are the DNS providers by the NAME of their `[dns.NAME]`; `addresses` keeps dynamic DNS;
-    `adoption` reads certificates of other tools.
+    `adoption` reads certificates of other tools, `brought` those in files of the user's.
     """
 
     desired: Desired
@@ -36,3 +36,4 @@ class Gate:
     providers: Mapping[str, DnsProvider] = dataclasses.field(default_factory=dict)
     addresses: Addresses | None = None
     adoption: Adoption | None = None
+    brought: Brought | None = None

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from gatelodge.core.actions import NGINX, NGINX_START, certificate_key, key
 from gatelodge.core.backoff import NGINX_ENDED
 from gatelodge.core.renewal import alarm
+from gatelodge.model import FileIssuer
 
 if TYPE_CHECKING:
     from gatelodge.core.observed import Observed
+    from gatelodge.model import CertificateSpec
     from gatelodge.ports import Clock, Events
     from gatelodge.runtime.reconcile import Look
 
@@ -123,9 +125,10 @@ class Herald:
             return
         now = self._clock.now()
         for name, held in observed.held.items():
-            if held.placeholder or name not in look.gate.desired.certificates:
+            spec = look.gate.desired.certificates.get(name)
+            if held.placeholder or spec is None:
                 continue
-            level = alarm(not_before=held.not_before, not_after=held.not_after, now=now)
+            level = alarm(not_before=held.not_before, not_after=held.not_after, now=now, brought=held.brought)
             if level <= self._alarms.get((name, held.version), 0):
                 continue
             self._alarms[name, held.version] = level
@@ -138,5 +141,16 @@ class Herald:
                 names=list(held.names),
                 not_after=held.not_after.isoformat(),
                 days_left=round(left.total_seconds() / 86400, 1),
-                error__detail=str(attempt.problem) if attempt else None,
+                error__detail=str(attempt.problem) if attempt else _whose(spec),
             )
+
+
+def _whose(spec: CertificateSpec) -> str | None:
+    """
+    Say who renews a certificate that nobody else does.
+    """
+    if not isinstance(spec.issuer, FileIssuer):
+        return None
+    return (
+        f"nobody renews it but you: put the new one into {spec.issuer.certificate}, and its key into {spec.issuer.key}"
+    )

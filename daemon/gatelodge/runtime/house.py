@@ -22,7 +22,7 @@ from gatelodge.core.desired import STDOUT
 from gatelodge.errors import ConfigError, GatelodgeError, describe_mistake
 from gatelodge.runtime.visits import brought_out
 from gatelodge.runtime.waiting import first
-from gatelodge.runtime.watch import watch
+from gatelodge.runtime.watch import watch, watch_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -78,6 +78,7 @@ class House:
                 async with admin, asyncio.TaskGroup() as group:
                     watchers = [
                         group.create_task(watch(self.config_file, clock=self.clock, changed=reload)),
+                        group.create_task(watch_all(self._brought, clock=self.clock, changed=self.reconciler.wake)),
                         group.create_task(note_stop()),
                         group.create_task(supervisor.attend(self.reconciler)),
                     ]
@@ -186,6 +187,13 @@ class House:
         """
         await self.reconciler.gate.nginx.stop(grace=grace)
         await self.journal.succeeded(NGINX_START)
+
+    def _brought(self) -> Iterator[str]:
+        """
+        Yield the files in which the user brings certificates.
+        """
+        for files in self.reconciler.gate.desired.brought.values():
+            yield from (files.certificate, files.key)
 
     def _visits(self) -> AbstractContextManager[None]:
         """

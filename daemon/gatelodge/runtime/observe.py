@@ -11,8 +11,9 @@ from gatelodge.core.observed import Observed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Doubt, Job, Requests
-    from gatelodge.ports import Adoption, Nginx, Store
+    from gatelodge.ports import Adoption, Brought, Nginx, Store
     from gatelodge.runtime.addresses import Addresses
     from gatelodge.runtime.journal import Journal
     from gatelodge.solvers.ledger import Ledger
@@ -26,16 +27,14 @@ async def observe(
     ledger: Ledger,
     addresses: Addresses | None,
     adoption: Adoption | None,
-    adopted: Mapping[str, str],
+    brought: Brought | None,
+    desired: Desired,
     jobs: Mapping[str, Job],
     requests: Requests,
     doubt: Doubt | None,
 ) -> Observed:
     """
     Return what is.
-
-    Args:
-        adopted: the folders of other tools' certificates, by the NAME of the certificate that they stand in for.
 
     Raises:
         StateError: the state directory cannot be read.
@@ -44,7 +43,7 @@ async def observe(
     found = await nginx.observe()
     wanted = {
         name: directory
-        for name, directory in adopted.items()
+        for name, directory in desired.adopted.items()
         if (held := index.held.get(name)) is None or held.placeholder or held.adopted
     }
     return Observed(
@@ -61,6 +60,7 @@ async def observe(
         leftovers_due=ledger.due,
         addresses_looked_at=addresses.facts.looked_at if addresses else None,
         offers=await adoption.offers(wanted) if adoption else {},
+        brought=await brought.look(desired.brought) if brought else {},
         requests=requests,
         doubt=doubt,
     )

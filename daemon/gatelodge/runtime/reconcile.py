@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.core.actions import NGINX, Action, DeleteCertificate, Obtain, key
+from gatelodge.core.actions import NGINX, Action, DeleteCertificate, Obtain, Take, key
 from gatelodge.core.observed import Requests
 from gatelodge.core.plan import Plan, plan
 from gatelodge.errors import StateError
@@ -172,7 +172,8 @@ class Reconciler:
             ledger=self._ledger,
             addresses=gate.addresses,
             adoption=gate.adoption,
-            adopted=gate.desired.adopted,
+            brought=gate.brought,
+            desired=gate.desired,
             # Taken before the store is read: a job that ends meanwhile still counts as running, so none is begun twice.
             jobs=self._jobs.running if self._jobs else {},
             requests=self.requests,
@@ -273,7 +274,7 @@ class Reconciler:
         Take from what people asked for what is now being done.
         """
         asked = self.requests
-        if isinstance(action, Obtain):
+        if isinstance(action, Obtain | Take):
             self.requests = dataclasses.replace(asked, renew=asked.renew - {action.spec.name})
         elif key(action) == NGINX:
             self.requests = dataclasses.replace(asked, reload=False)

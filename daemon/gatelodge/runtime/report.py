@@ -139,7 +139,7 @@ def _certificate(name: str, desired: Desired, observed: Observed, now: dt.dateti
         "not_before": real.not_before.isoformat() if real else None,
         "not_after": real.not_after.isoformat() if real else None,
         "renew_at": due_at(not_before=real.not_before, not_after=real.not_after, stored_at=real.stored_at).isoformat()
-        if real and spec
+        if real and spec and not real.brought
         else None,
         "serial": real.serial if real else None,
         "version": real.version if real else None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatelodge.core.actions import certificate_key
-from gatelodge.core.renewal import due_at
+from gatelodge.core.renewal import alarm, due_at
 from gatelodge.model import INTERNAL_HOST
 
 if TYPE_CHECKING:
@@ -57,6 +57,18 @@ def _certificates(look: Look, now: dt.datetime) -> Iterator[str]:
         attempt, name = min(failed, key=lambda each: each[0].retry_at)
         others = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
         yield f"{name} failed: {_failure(attempt, now)}{others}"
+    yield from _ending(look, now)
+
+
+def _ending(look: Look, now: dt.datetime) -> Iterator[str]:
+    """
+    Name the certificate of the user's own that ends first, once it is time to bring another.
+    """
+    held = [each for name, each in look.observed.held.items() if name in look.gate.desired.brought and each.brought]
+    first = min(held, key=lambda each: each.not_after, default=None)
+    if first and alarm(not_before=first.not_before, not_after=first.not_after, now=now, brought=True):
+        ended = first.not_after <= now
+        yield f"{first.name}, which you bring, {'has ended' if ended else f'ends {_in(first.not_after - now)}'}"
 
 
 def _sites(look: Look) -> Iterator[str]:
@@ -79,7 +91,7 @@ def _next(look: Look, now: dt.datetime) -> Iterator[str]:
     due = [
         (due_at(not_before=held.not_before, not_after=held.not_after, stored_at=held.stored_at), name)
         for name, held in look.observed.held.items()
-        if name in look.gate.desired.certificates and not held.placeholder and name != INTERNAL_HOST
+        if name in look.gate.desired.certificates and not (held.placeholder or held.brought) and name != INTERNAL_HOST
     ]
     if due:
         at, name = min(due)

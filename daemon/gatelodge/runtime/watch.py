@@ -1,22 +1,28 @@
 """
-Notices that the configuration file changed, once it has stood still.
+Notices that the configuration file changed, once it has stood still; and that other files did, at once.
 
 An editor or a copy may leave half a file for a moment; a file is read when its size and mtime have not moved for two seconds.
-Polled, because inotify does not cross network file systems and container mounts reliably.
+Who reads the others sees to that himself. Polled, because inotify does not cross network file systems and container mounts reliably.
 """
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+from gatelodge.durable import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from gatelodge.ports import Clock
 
 _POLL_SECONDS = 1.0
 _STILL_SECONDS = 2.0
+
+#: How a file looks: inode, size, mtime, ctime; None when it cannot be seen.
+_Look: TypeAlias = tuple[int, int, int, int] | None
 
 
 async def watch(path: str, *, clock: Clock, changed: Callable[[], None]) -> None:
@@ -39,9 +45,28 @@ async def watch(path: str, *, clock: Clock, changed: Callable[[], None]) -> None
             changed()
 
 
-def _look(path: str) -> tuple[int, int, int] | None:
+async def watch_all(paths: Callable[[], Iterable[str]], *, clock: Clock, changed: Callable[[], None]) -> None:
+    """
+    Call `changed` whenever one of some files looks different. Which ones they are is asked each time. Never returns.
+    """
+    known: Mapping[str, _Look] = {}
+    while True:
+        wanted = tuple(paths())
+        # They may lie on a disk that is far away.
+        seen = await in_thread(functools.partial(_look_at, wanted)) if wanted else {}
+        if any(known.get(path, look) != look for path, look in seen.items()):
+            changed()
+        known = seen
+        await clock.sleep(_POLL_SECONDS)
+
+
+def _look_at(paths: Iterable[str]) -> Mapping[str, _Look]:
+    return {path: _look(path) for path in paths}
+
+
+def _look(path: str) -> _Look:
     try:
         found = Path(path).stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,7 @@ class Contents:
             fingerprint=_fingerprint(self.leaf),
             not_before=self.leaf.not_valid_before_utc,
             not_after=self.leaf.not_valid_after_utc,
+            chain=_digest(self.files()[FULL_CHAIN]),
         )
 
     def files(self) -> dict[str, bytes]:
@@ -179,6 +181,7 @@ def understand(files: Mapping[str, bytes], *, name: str, version: int, directory
             fingerprint=_fingerprint(leaf),
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,
+            chain=_digest(files[FULL_CHAIN]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Damaged(META, f"it lacks what it must say, or says it wrongly ({error})") from error
@@ -251,6 +254,10 @@ def _serial(leaf: x509.Certificate) -> str:
 
 def _fingerprint(leaf: x509.Certificate) -> str:
     return leaf.fingerprint(hashes.SHA256()).hex()
+
+
+def _digest(chain: bytes) -> str:
+    return hashlib.sha256(chain).hexdigest()
 
 
 def _names(leaf: x509.Certificate) -> frozenset[str]:
