@@ -15,7 +15,7 @@ from gatelodge.issuers.adopted import Adoptions
 from gatelodge.issuers.files import BroughtFiles
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
-from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByHelper, LocalIssuer
+from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByHelper, Listener, LocalIssuer
 from gatelodge.nginx.commands import Commands
 from gatelodge.nginx.external import External
 from gatelodge.nginx.helper import Helper
@@ -143,14 +143,16 @@ class Gates:
     def _solvers(self, wanted: Desired, providers: Mapping[str, DnsProvider]) -> Mapping[str, Solver]:
         from gatelodge.solvers.dns01 import Dns01  # noqa: PLC0415 - only where an ACME CA is used
         from gatelodge.solvers.http01 import Webroot  # noqa: PLC0415 - as above
+        from gatelodge.solvers.proxied import Proxied  # noqa: PLC0415 - as above
 
         origin = f"http://{wanted.nginx.address}:{wanted.nginx.http_port}"
+        proxied = wanted.nginx.terms(Listener(port=wanted.nginx.http_port)).proxy_protocol is not None
         webroot: Solver = self._same(
             HTTP_01,
-            (wanted.webroot, origin),
+            (wanted.webroot, origin, proxied),
             lambda: Webroot(
                 directory=wanted.webroot,
-                http=self._web(None),
+                http=Proxied() if proxied else self._web(None),
                 origin=origin,
                 clock=self._clock,
                 own=wanted.webroot.startswith(f"{wanted.state_directory}/"),

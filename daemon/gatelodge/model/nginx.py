@@ -152,3 +152,11 @@ class NginxSettings:
     resolver_valid: dt.timedelta = dt.timedelta(seconds=10)
     http_snippet: str = ""
     stream_snippet: str = ""
+
+    def terms(self, listener: Listener) -> ListenSettings:
+        """
+        Return what holds on a listener: what is said of it, or of the whole port that it is a part of.
+        """
+        said = dict(self.listen)
+        around = (settings for place, settings in self.listen if place.includes(listener))
+        return said.get(listener) or next(around, ListenSettings())
