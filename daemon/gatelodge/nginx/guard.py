@@ -37,6 +37,10 @@ _CERTIFICATE = (
     ("X-Client-Fingerprint", "$ssl_client_fingerprint"),
 )
 
+#: What nginx itself does not escape in a header, and the realm that it takes for an order.
+_QUOTED = str.maketrans({"\\": r"\\", '"': r"\""})
+_NOBODY_ASKED = "off"
+
 #: How long a service that is asked who somebody is may take. A login that hangs is a site that hangs.
 _ASKING_SECONDS = "10s"
 
@@ -64,8 +68,8 @@ class Doorkeepers:
         auth = self._auth(guard)
         if isinstance(auth, BasicAuth):
             lines += [
-                line("auth_basic", Expanding(auth.realm)),
-                line("auth_basic_user_file", passwords(auth, guard.auth or "", self.ground)),
+                line("auth_basic", Expanding(_realm(auth))),
+                line("auth_basic_user_file", Expanding(passwords(auth, guard.auth or "", self.ground))),
             ]
         elif isinstance(auth, ForwardAuth):
             lines += self._asking(guard.auth or "", auth)
@@ -160,6 +164,13 @@ class Doorkeepers:
         name = f"gatelodge_connections_{self.site.file_name}"
         self.zones[name] = line("limit_conn_zone", Expression("$binary_remote_addr"), f"zone={name}:{_ZONE_SIZE}")
         return name
+
+
+def _realm(auth: BasicAuth) -> str:
+    """
+    Return a realm as nginx is to put it between the quotes of its header (RFC 9110 §5.6.4). "off" would be its word for asking nobody.
+    """
+    return auth.realm.translate(_QUOTED) if auth.realm != _NOBODY_ASKED else f"{_NOBODY_ASKED} "
 
 
 def passwords(auth: BasicAuth, name: str, ground: Ground) -> str:

@@ -1,5 +1,5 @@
 """
-Reads back what a text of ours names: the versions of certificates and the listeners.
+Reads back what a text of ours names: the versions of certificates, the listeners and our password files.
 
 A site that is kept back stays at an older text, which may name what nobody asks for any more. It reads only what
 `nginx.quote` wrote.
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOST_REMEMBERED = 32768
 
 _REFERENCE = re.compile(r'^ +ssl_certificate "?(?:.*/)?([^/\n]+)/versions/(\d+)/fullchain\.pem"?;$', re.MULTILINE)
+_PASSWORDS = re.compile(r'^ +auth_basic_user_file "?(?:.*/)?auth/([^/\n]+\.[0-9a-f]{16})"?;$', re.MULTILINE)
 _LISTEN = re.compile(r'^ +listen "?(?:\[([0-9a-f:.]+)\]:|([0-9.]+):)?(\d+)"?((?: \w+)*);$', re.MULTILINE)
 
 
@@ -35,6 +36,7 @@ class Named:
     references: frozenset[VersionRef]
     plain: frozenset[Listener]
     tls: frozenset[Listener]
+    passwords: frozenset[str]
 
     @property
     def asked(self) -> frozenset[Listener]:
@@ -60,6 +62,7 @@ def read(text: str) -> Named:
         references=frozenset((name, int(version)) for name, version in _REFERENCE.findall(text)),
         plain=frozenset(listener for listener, tls in opened if not tls),
         tls=frozenset(listener for listener, tls in opened if tls),
+        passwords=frozenset(_PASSWORDS.findall(text)),
     )
 
 

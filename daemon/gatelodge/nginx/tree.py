@@ -18,6 +18,7 @@ import datetime as dt
 import json
 import os
 import shutil
+import stat
 from typing import TYPE_CHECKING
 
 from gatelodge import durable
@@ -25,6 +26,7 @@ from gatelodge.core.tree import GENERATION, Generation, Served
 from gatelodge.errors import StateError
 from gatelodge.model import Listener, Name
 from gatelodge.nginx.guard import FOLDER, PASSWORD_FILE
+from gatelodge.nginx.reading import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 #: 1 knew neither certificates beside others nor PROXY headers.
 FORMAT = 2
+
+#: Ours to write, and nginx's workers' to read.
+_FOR_WORKERS = 0o640
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +122,15 @@ class Trees:
 
     def _write_passwords(self, rendered: Rendered) -> None:
         """
-        Write the password files that are not there. Each is called after what it holds, so that none ever changes.
+        Write the password files that are not there, or not for nginx's workers of today. Each is called after what it holds, so that
+        none ever changes.
         """
         folder = self._folder.parent / FOLDER
         for name, text in rendered.passwords.items():
-            if not (folder / name).exists():
-                group = folder.stat().st_gid
+            group = folder.stat().st_gid
+            if not _is_for(folder / name, group):
                 content = text.reveal().encode()
-                durable.replace(folder / name, content, beside=folder / f".{name}", mode=0o640, group=group)
+                durable.replace(folder / name, content, beside=folder / f".{name}", mode=_FOR_WORKERS, group=group)
         if rendered.passwords:
             durable.sync_folder(folder)
 
@@ -283,6 +289,17 @@ class Trees:
             return []
 
 
+def _is_for(file: Path, group: int) -> bool:
+    """
+    Tell whether a file is there for a group to read, and for nobody else.
+    """
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return False
+    return found.st_gid == group and stat.S_IMODE(found.st_mode) == _FOR_WORKERS
+
+
 def _document(number: int, rendered: Rendered, now: dt.datetime) -> dict[str, object]:
     return {
         "format": FORMAT,
@@ -294,7 +311,10 @@ def _document(number: int, rendered: Rendered, now: dt.datetime) -> dict[str, ob
         "served": [_visit(each) for each in rendered.served],
         "proof": rendered.proof,
         "proof_proxied": rendered.proof_proxied,
-        "passwords": sorted(rendered.passwords),
+        # A site that is kept back may name one that nobody asks for any more.
+        "passwords": sorted(
+            {*rendered.passwords, *(name for text in rendered.sites.values() for name in read(text).passwords)}
+        ),
     }
 
 
