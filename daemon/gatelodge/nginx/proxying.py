@@ -13,7 +13,7 @@ from gatelodge.model import Match, Upstream, Websocket, is_ip
 from gatelodge.nginx.manners import PROXY_HEADERS, UPGRADE_HEADERS
 from gatelodge.nginx.quote import Argument, Directive, Expanding, Expression, Verbatim, line
 from gatelodge.nginx.units import seconds
-from gatelodge.nginx.upstreams import url_path
+from gatelodge.nginx.upstreams import escape_path, url_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -169,7 +169,7 @@ def _rewritten_redirects(route: Route, upstream: Upstream) -> list[Directive]:
     host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
     own = f"{upstream.scheme}://{host}{port}{url_path(upstream) or '/'}"
     replaced = upstream.path is not None and route.match is Match.PREFIX
-    return [line("proxy_redirect", own, Expanding(route.path if replaced else "/"))]
+    return [line("proxy_redirect", own, escape_path(route.path) if replaced else "/")]
 
 
 #: Mends the `Location` of an upstream that speaks of the visitor's host by plain http.

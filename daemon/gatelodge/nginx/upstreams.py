@@ -147,6 +147,13 @@ def _replaced(route: Route, upstream: Upstream) -> list[Directive]:
     return [line("rewrite", Verbatim(regex), Expression(f"{spell_dollar(target)}$1"), "break")]
 
 
+def escape_path(path: str) -> str:
+    """
+    Write the path of a route as it stands in a URL.
+    """
+    return percent_encode(path, safe=_PATH_CHARACTERS.replace("%", ""))
+
+
 def url_path(upstream: Upstream) -> str:
     """
     Return an upstream's path as it stands in `proxy_pass`; nothing when it has none.
