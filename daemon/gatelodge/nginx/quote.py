@@ -22,7 +22,7 @@ VARIABLES = frozenset(
     {
         *("host", "http_host", "http_upgrade", "remote_addr", "request_uri", "scheme", "1"),
         *("args", "binary_remote_addr", "content_length", "content_type", "document_uri", "fastcgi_path_info"),
-        *("fastcgi_script_name", "https", "query_string", "remote_port", "request_method", "server_addr"),
+        *("fastcgi_script_name", "https", "is_args", "query_string", "remote_port", "request_method", "server_addr"),
         *(
             "server_protocol",
             "ssl_client_fingerprint",

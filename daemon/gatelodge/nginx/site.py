@@ -14,7 +14,7 @@ from gatelodge.model import Listener, Match, is_ip, is_pattern
 from gatelodge.nginx import pages
 from gatelodge.nginx.ground import Ground, listens, speaks_http3, token_location
 from gatelodge.nginx.guard import Doorkeepers
-from gatelodge.nginx.location import hsts, location, needs_unreachable
+from gatelodge.nginx.location import hsts, locations, needs_unreachable
 from gatelodge.nginx.quote import Directive, Expression, Raw, Verbatim, block, line, write
 from gatelodge.nginx.upstreams import Upstreams
 
@@ -116,7 +116,9 @@ def _inside(
     Return a site's locations, and what else stands beside them.
     """
     written: list[Part] = [
-        location(site, route, upstreams=upstreams, keepers=keepers, ground=ground, told=told) for route in site.routes
+        each
+        for route in site.routes
+        for each in locations(site, route, upstreams=upstreams, keepers=keepers, ground=ground, told=told)
     ]
     if not any(route.path == "/" and route.match is Match.PREFIX for route in site.routes):
         # nginx would look for files of its own here.

@@ -50,6 +50,7 @@ _SHARE = rf"(?:\nweight=[0-9]{{1,6}})?(?:\nmax_fails=[0-9]{{1,6}})?(?:\nfail_tim
 _HASHED = r"\$(?:request_uri|remote_addr|(?:cookie|http)_[a-z0-9_]+)"
 _IDENTITY = r"\$gatelodge_(?:as_[a-z0-9_]+|cookie|login)"
 _SIGN_IN = rf"@gatelodge_sign_in_{NAME}"
+_ANSWER = r"@gatelodge_answer_[0-9a-f]{8}"
 _PLACES = rf"@gatelodge_(?:unreachable|closed)|{_SIGN_IN}"
 _URL_PATH = r"(?:/[A-Za-z0-9/%:@!&'()*+,;=._~-]*)?"
 
@@ -59,6 +60,7 @@ _ESCAPED = rf"/(?:[^{_SPECIAL}\n]|\\[{_SPECIAL}])*"
 
 _TOKENS = r"/\.well-known/acme-challenge/"
 _GENERATION = r"/\.well-known/gatelodge/generation"
+_REST = "|".join(map(re.escape, ("(?<gatelodge_rest>/.*)", r"[/\\]+(?<gatelodge_rest>.*)")))
 _DIGITS = re.escape("~:(?<gatelodge_digits>[0-9]{1,5})$")
 _WEBSOCKET = re.escape("~*^websocket$")
 _CIPHER = r"ECDHE-[A-Z0-9-]{1,60}"
@@ -146,10 +148,13 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("location", "server", rf"=\n{_GENERATION}", "location"),
     ("if", "location", r"\(\$gatelodge_elsewhere\)", "if"),
     ("return", "if", r"444", ""),
-    ("location", "server", rf"(?:=\n)?/{_ANY}|{_PLACES}", "location"),
+    ("location", "server", rf"(?:=\n)?/{_ANY}|{_PLACES}|{_ANSWER}", "location"),
     ("if", "location", r"\(\$gatelodge_closed_[0-9a-f]{8}\)", "if"),
-    ("if", "location", rf"\(\n\$request_uri\n~\n\^(?:{_ESCAPED})?\(\?<gatelodge_rest>\[/\?\]\.\*\)\$\n\)", "if"),
+    ("if", "location", rf"\(\n\$request_uri\n~\n\^(?:[A-Za-z0-9/_~-]|\[\^/\?\]\+)*(?:{_REST})\$\n\)", "if"),
     ("return", "location if", rf"[2-5][0-9]{{2}}(?:\n{_EXPRESSION})?", ""),
+    # The empty name is that of no file, so that all there is goes to the answer.
+    ("try_files", "location", rf"\n{_ANSWER}", ""),
+    ("types", "location", r"", "types"),
     ("internal", "location", r"", ""),
     # Who may come in, and what he is shown.
     ("allow", "location", _NETWORK, ""),
@@ -198,7 +203,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
 #: What a block must hold, one of these at least: where nothing else answers, nginx hands out files of the `root` that it inherits.
 NEEDED: Mapping[str, frozenset[str]] = {
     "server": frozenset({"location /"}),
-    "location": frozenset({"return", "proxy_pass", "grpc_pass"}),
+    "location": frozenset({"return", "try_files", "proxy_pass", "grpc_pass"}),
     "tokens": frozenset({"root"}),
 }
 
