@@ -8,34 +8,39 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+Pairs: TypeAlias = "Sequence[tuple[str, str]]"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(slots=True, kw_only=True)
 class Seen:
     """
-    A request as the upstream got it. Header names are lower case.
+    A request as the upstream got it. Header names are lower case. It is noted before its body has come.
     """
 
     method: str
     target: str
     headers: dict[str, str]
+    body: bytes = b""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Upstream:
     """
-    A running upstream: its port, the requests it saw, and how many connections were made to it. `location` makes it redirect.
+    A running upstream: its port, the requests it saw, and how many connections were made to it. `location` makes it redirect; `answer`
+    makes it say something of its own: a status, headers and a body.
     """
 
     port: int = 0
     seen: list[Seen] = dataclasses.field(default_factory=list)
     connections: int = 0
     location: str = ""
+    answer: Callable[[Seen], Awaitable[tuple[int, Pairs, bytes]]] | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """
@@ -49,13 +54,18 @@ class Upstream:
                 headers = {
                     name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
                 }
-                self.seen.append(Seen(method=method, target=target, headers=headers))
-                await reader.readexactly(int(headers.get("content-length", 0)))
+                seen = Seen(method=method, target=target, headers=headers)
+                self.seen.append(seen)
+                seen.body = await reader.readexactly(int(headers.get("content-length", 0)))
                 if headers.get("upgrade") == "websocket":
                     writer.write(b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n")
                     while data := await reader.read(4096):
                         writer.write(data)
                     return
+                if self.answer is not None:
+                    writer.write(_written(*await self.answer(seen)))
+                    await writer.drain()
+                    continue
                 body = json.dumps({"method": method, "target": target, "headers": headers}).encode()
                 status = f"302 Found\r\nLocation: {self.location}" if self.location else "200 OK"
                 writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
@@ -66,6 +76,11 @@ class Upstream:
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+
+
+def _written(status: int, fields: Pairs, body: bytes) -> bytes:
+    lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in fields), f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
