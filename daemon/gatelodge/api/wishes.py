@@ -139,8 +139,8 @@ class Wishes:
         if not after.served or current is None:
             return Answer(ok=False, message=_nginx_trouble(after))
         message, fields = f"nginx serves generation {current.number}", {"generation": current.number}
-        if kept_back := after.observed.quarantines:
-            told = "; ".join(f"{site}: {found.error}" for site, found in kept_back.items())
+        if kept_back := after.kept_back:
+            told = "; ".join(f"{site}: {why}" for site, why in kept_back.items())
             return Answer(ok=False, message=f"{message}, but refuses {told}", fields=fields)
         return Answer(ok=True, message=message, fields=fields)
 

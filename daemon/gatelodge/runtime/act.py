@@ -213,6 +213,8 @@ class Actor:
             # It was tried as it is, and nginx takes it again.
             await self._journal.release(site)
             self._events.emit("site.released", site=site)
+        for site, why in rendered.unwritten.items():
+            self._events.emit("site.quarantined", level="error", site=site, error__detail=why, serving="503")
         if observed.nginx.running is None and observed.nginx.ours:
             await self._journal.nginx_started(rendered.digest)
         self._events.emit(
@@ -236,13 +238,15 @@ class Actor:
             kept = None if again else await gate.nginx.site_text(site)
             if kept == rendered.sites[site]:
                 kept = None
-            found = await self._journal.quarantine(site, digest=rendered.fresh[site], error=error.output, kept=kept)
+            found = await self._journal.quarantine(
+                site, digest=rendered.fresh[site], error=error.reason(site), kept=kept
+            )
             kept_back = True
             self._events.emit(
                 "site.quarantined",
                 level="error",
                 site=site,
-                error__detail=error.output,
+                error__detail=error.reason(site),
                 serving="its last good configuration" if kept else "503",
                 retry_at=found.retry_at.isoformat(),
             )

@@ -22,7 +22,7 @@ from gatelodge.runtime.observe import observe
 from gatelodge.runtime.waiting import first
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gatelodge.core.observed import Observed
     from gatelodge.core.tree import Rendered
@@ -66,6 +66,14 @@ class Look:
         True when nothing runs and nothing is to be done now.
         """
         return not self.plan.actions and not self.observed.jobs
+
+    @property
+    def kept_back(self) -> Mapping[str, str]:
+        """
+        The sites that are not served as they are asked for, by file name, and why: nginx refused them, or cannot do what they want.
+        """
+        refused = {site: quarantine.error for site, quarantine in self.observed.quarantines.items()}
+        return {**(self.rendered.unwritten if self.rendered else {}), **refused}
 
     @property
     def served(self) -> bool:

@@ -89,10 +89,11 @@ def _nginx(look: Look) -> dict[str, Any]:
 def _site(site: Site, look: Look) -> dict[str, Any]:
     observed = look.observed
     quarantine = observed.quarantines.get(site.file_name)
+    kept_back = look.kept_back.get(site.file_name)
     held = observed.held.get(site.certificates[0]) if site.certificates else None
     if observed.nginx.running is None:
         state = "down"
-    elif quarantine is not None:
+    elif kept_back is not None:
         state = "quarantined"
     elif site.plain:
         state = "plain"
@@ -107,7 +108,7 @@ def _site(site: Site, look: Look) -> dict[str, Any]:
         "certificate": site.certificates[0] if site.certificates else None,
         "upstreams": {route.path: str(route.action) for route in site.routes},
         "state": state,
-        "error": quarantine.error if quarantine else None,
+        "error": kept_back,
         "retry_at": quarantine.retry_at.isoformat() if quarantine else None,
     }
 

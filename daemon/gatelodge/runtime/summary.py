@@ -72,7 +72,7 @@ def _ending(look: Look, now: dt.datetime) -> Iterator[str]:
 
 
 def _sites(look: Look) -> Iterator[str]:
-    quarantined = sorted(site.name for site in look.gate.desired.sites if site.file_name in look.observed.quarantines)
+    quarantined = sorted(site.name for site in look.gate.desired.sites if site.file_name in look.kept_back)
     if quarantined:
         yield f"nginx refused {', '.join(quarantined)}"
 
