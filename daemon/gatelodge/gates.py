@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gatelodge.core.desired import desired
 from gatelodge.issuers.adopted import Adoptions
-from gatelodge.issuers.files import BroughtFiles
+from gatelodge.issuers.files import BroughtFiles, Unfit, check_names, find_troubles, load
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
-from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByHelper, Listener, LocalIssuer
+from gatelodge.issuers.subject import find_other_name
+from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByHelper, Listener, LocalIssuer, Mistake
 from gatelodge.nginx.commands import Commands
 from gatelodge.nginx.external import External
 from gatelodge.nginx.helper import Helper
@@ -28,12 +29,12 @@ from gatelodge.runtime.system import SystemClock, Web
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from gatelodge.config.shape import Config
     from gatelodge.core.desired import Desired
     from gatelodge.issuers.acme.issuer import Acme
-    from gatelodge.model import CertificateAuthority, DnsSettings, NginxSettings
+    from gatelodge.model import CaSubject, CertificateAuthority, DnsSettings, NginxSettings
     from gatelodge.nginx.reloading import Reloading
     from gatelodge.ports import (
         AddressProvider,
@@ -51,6 +52,42 @@ if TYPE_CHECKING:
 
 
 _Part = TypeVar("_Part")
+
+
+def kept_root(subject: CaSubject, folder: str) -> tuple[str, str] | None:
+    """
+    Say that the root of the local CA keeps a name which is not what the configuration says, and what to do; None when it does not.
+    """
+    name = find_other_name(subject, Path(folder) / "root.pem")
+    if name is None:
+        return None
+    return (
+        f"it changes nothing: the root was made before, and devices trust it as {name}",
+        f"write that, or move {folder} away: a new root is made then, which every device must import",
+    )
+
+
+def find_mistakes_in_files(config: Config) -> Iterator[Mistake]:
+    """
+    Yield what is wrong with certificates that the user brings, and with what he calls a CA that has its name already.
+
+    Nothing of this keeps a daemon from running: what was served before goes on.
+    """
+    now = SystemClock().now()
+    for site in config.sites.values():
+        if site.files is not None:
+            path = f"{site.key}.tls"
+            try:
+                pair = load(site.files)
+                check_names(site.files, pair, site.names)
+            except Unfit as unfit:
+                yield Mistake(path=path, problem=unfit.problem, remedy=unfit.remedy, warning=unfit.closed)
+            else:
+                for trouble in find_troubles(site.files, pair, now):
+                    yield Mistake(path=path, problem=trouble.problem, remedy=trouble.remedy, warning=True)
+    if (kept := kept_root(config.ca_subject, f"{config.state_directory}/ca/root")) is not None:
+        problem, remedy = kept
+        yield Mistake(path="ca", problem=problem, remedy=remedy, warning=True)
 
 
 class Gates:
@@ -86,7 +123,9 @@ class Gates:
             ConfigError: a file that it names cannot be used.
         """
         wanted = desired(config)
-        local = Local(directory=f"{config.state_directory}/ca", clock=self._clock, keys=self._keys)
+        ca = f"{config.state_directory}/ca"
+        local = Local(directory=ca, clock=self._clock, keys=self._keys, subject=wanted.ca_subject)
+        self._tell_kept_root(wanted, f"{ca}/root")
         issuers: dict[str, Issuer] = {str(LocalIssuer()): local}
         dates: list[Callable[[], Awaitable[dt.datetime]]] = []
         providers = {name: self._provider(settings, wanted) for name, settings in wanted.dns.items()}
@@ -107,6 +146,14 @@ class Gates:
             adoption=self._adoption,
             brought=self._brought,
         )
+
+    def _tell_kept_root(self, wanted: Desired, folder: str) -> None:
+        """
+        Tell, once for each, that what the configuration calls the local CA is not what it is called already.
+        """
+        if (kept := kept_root(wanted.ca_subject, folder)) is not None:
+            told = f"[ca]: {'; '.join(kept)}"
+            self._same("kept root", told, lambda: self._events.emit("ca.kept", level="warning", error__detail=told))
 
     def _nginx(self, wanted: Desired) -> Nginx:
         settings = wanted.nginx

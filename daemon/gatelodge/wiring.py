@@ -142,7 +142,9 @@ async def local_root(config: Config, *, der: bool) -> bytes:
     Raises:
         StateError: it is damaged, or cannot be made.
     """
-    local = Local(directory=f"{config.state_directory}/ca", clock=SystemClock(), keys=NewKeys())
+    local = Local(
+        directory=f"{config.state_directory}/ca", clock=SystemClock(), keys=NewKeys(), subject=config.ca_subject
+    )
     held = contextlib.nullcontext() if await local.exists() else claim(config, verb="ca export")
     with held:
         return await local.root_der() if der else (await local.root_pem()).encode()

@@ -14,7 +14,7 @@ from tests.support.certificates import QuickKeys, private_key
 from tests.support.clock import FakeClock
 
 from gatelodge.issuers.local import Local
-from gatelodge.model import CertificateSpec, KeyKind, LocalIssuer, Name
+from gatelodge.model import CaSubject, CertificateSpec, KeyKind, LocalIssuer, Name
 from gatelodge.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -40,15 +40,21 @@ async def _local(folder: Path, clock: FakeClock, keys: Keys) -> AsyncIterator[Is
     yield Local(directory=str(folder / "ca"), clock=clock, keys=keys)
 
 
+@contextlib.asynccontextmanager
+async def _named(folder: Path, clock: FakeClock, keys: Keys) -> AsyncIterator[Issuer]:
+    subject = CaSubject(common_name="Ours", organization="House", country="DE")
+    yield Local(directory=str(folder / "ca"), clock=clock, keys=keys, subject=subject)
+
+
+_NAS = CertificateSpec(
+    name="nas.home.arpa",
+    names=(Name("nas.home.arpa"), Name("*.nas.home.arpa"), Name("192.168.1.7")),
+    issuer=LocalIssuer(),
+)
+
 CASES = {
-    "local": Case(
-        spec=CertificateSpec(
-            name="nas.home.arpa",
-            names=(Name("nas.home.arpa"), Name("*.nas.home.arpa"), Name("192.168.1.7")),
-            issuer=LocalIssuer(),
-        ),
-        running=_local,
-    ),
+    "local": Case(spec=_NAS, running=_local),
+    "local, of a name": Case(spec=_NAS, running=_named),
 }
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import datetime as dt
 import ipaddress
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -27,7 +28,8 @@ from gatelodge.errors import IssuanceError, StateError
 from gatelodge.issuers import local
 from gatelodge.issuers.local import Local
 from gatelodge.issuers.selfsigned import general_name
-from gatelodge.model import CertificateSpec, LocalIssuer, Name, is_ip
+from gatelodge.issuers.subject import find_other_name
+from gatelodge.model import CaSubject, CertificateSpec, LocalIssuer, Name, is_ip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,11 +44,13 @@ def wanted(*names: str) -> CertificateSpec:
     return CertificateSpec(name="lan", names=tuple(map(Name, names)), issuer=LocalIssuer())
 
 
-def authority(folder: Path, clock: FakeClock | None = None) -> Local:
+def authority(folder: Path, clock: FakeClock | None = None, subject: CaSubject | None = None) -> Local:
     """
     The CA, as after a start.
     """
-    return Local(directory=str(folder / "ca"), clock=clock or FakeClock(), keys=QuickKeys())
+    return Local(
+        directory=str(folder / "ca"), clock=clock or FakeClock(), keys=QuickKeys(), subject=subject or CaSubject()
+    )
 
 
 async def issue(ca: Local, *names: str) -> Issued:
@@ -389,3 +393,63 @@ async def test_other_specs(tmp_path: Path) -> None:
     async with authority(tmp_path).issue(spec, progress=lambda _: None) as issued:
         leaf, _ = certificates(issued)
     assert leaf.not_valid_after_utc == START + dt.timedelta(days=90)
+
+
+HOUSE = CaSubject(
+    common_name="家用 CA", organization="condata", organizational_unit="info technology", country="CN", state="Shanghai",
+    locality="Shanghai",
+)  # fmt: skip
+
+
+async def test_people_say_what_the_root_is_called(tmp_path: Path) -> None:
+    """
+    And all that it signs belongs to the same house; visitors believe it as ever.
+    """
+    ca = authority(tmp_path, subject=HOUSE)
+    leaf, intermediate = certificates(await issue(ca, "nas.home.arpa"))
+    root = x509.load_pem_x509_certificate((await ca.root_pem()).encode())
+    house = "OU=info technology,O=condata,L=Shanghai,ST=Shanghai,C=CN"
+    assert root.subject.rfc4514_string() == f"CN=家用 CA,{house}"
+    assert root.issuer == intermediate.issuer == root.subject
+    assert intermediate.subject.rfc4514_string() == f"CN=Gatelodge local intermediate,{house}"
+    assert leaf.subject.rfc4514_string() == f"CN=Gatelodge local certificate,{house}"
+    assert believed(await ca.root_pem(), leaf, intermediate, "nas.home.arpa")
+    assert openssl_believes(tmp_path, await ca.root_pem(), leaf, intermediate, "nas.home.arpa")
+    assert not believed(await ca.root_pem(), leaf, intermediate, "bank.example.com")
+
+
+async def test_what_is_left_out_is_left_out(tmp_path: Path) -> None:
+    """
+    But for the common name, by which a person knows a root in a list.
+    """
+    root = x509.load_pem_x509_certificate(
+        (await authority(tmp_path, subject=CaSubject(organization="condata")).root_pem()).encode()
+    )
+    assert re.fullmatch(r"CN=Gatelodge local CA [0-9a-f]{8},O=condata", root.subject.rfc4514_string())
+
+
+async def test_names_may_be_as_long_as_check_lets_them_be(tmp_path: Path) -> None:
+    """
+    The standard counts characters.
+    """
+    ca = authority(tmp_path, subject=CaSubject(common_name="门" * 21, organization="门" * 64, locality="门" * 128))
+    leaf, intermediate = certificates(await issue(ca, "nas.home.arpa"))
+    assert openssl_believes(tmp_path, await ca.root_pem(), leaf, intermediate, "nas.home.arpa")
+
+
+async def test_a_root_keeps_its_name(tmp_path: Path) -> None:
+    """
+    Devices trust it by its key under that name: what is said later changes nothing, of what it signs neither, and is found.
+    """
+    first = await authority(tmp_path, subject=HOUSE).root_pem()
+    other = dataclasses.replace(HOUSE, organization="another")
+    leaf, _ = certificates(await issue(authority(tmp_path, subject=other), "nas.home.arpa"))
+    assert "O=condata" in leaf.subject.rfc4514_string()
+    assert await authority(tmp_path, subject=other).root_pem() == first
+    file = tmp_path / "ca" / "root" / "root.pem"
+    assert "O=condata" in str(find_other_name(other, file))
+    assert find_other_name(HOUSE, file) is None
+    assert find_other_name(CaSubject(), file) is None
+    assert find_other_name(HOUSE, tmp_path / "nowhere") is None
+    file.write_text("rubbish")
+    assert find_other_name(other, file) is None

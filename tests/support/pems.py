@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from gatelodge.issuers.selfsigned import general_name
 from gatelodge.model import Name
@@ -96,13 +96,14 @@ def buy(
     key: Key | None = None,
     begins: dt.datetime = dt.datetime(2025, 12, 1, tzinfo=dt.UTC),
     ends: dt.datetime = dt.datetime(2026, 12, 1, tzinfo=dt.UTC),
+    issuer_at: str | None = None,
 ) -> Bought:
     """
-    A certificate for these names.
+    A certificate for these names. `issuer_at` is where it says that its signer's lies.
     """
     mine = key or ec.generate_private_key(ec.SECP256R1())
     above, signer = authority()
-    leaf = _signed("A site", mine, names, "A CA", signer, ca=False, begins=begins, ends=ends)
+    leaf = _signed("A site", mine, names, "A CA", signer, ca=False, begins=begins, ends=ends, issuer_at=issuer_at)
     return Bought(leaf=leaf, above=(above,), key=mine)
 
 
@@ -116,6 +117,7 @@ def _signed(
     ca: bool,
     begins: dt.datetime = dt.datetime(2020, 1, 1, tzinfo=dt.UTC),
     ends: dt.datetime = dt.datetime(2040, 1, 1, tzinfo=dt.UTC),
+    issuer_at: str | None = None,
 ) -> x509.Certificate:
     builder = (
         x509.CertificateBuilder()
@@ -130,6 +132,10 @@ def _signed(
     if names:
         sans = x509.SubjectAlternativeName([general_name(Name(name)) for name in names])
         builder = builder.add_extension(sans, critical=False)
+    if issuer_at:
+        place = x509.UniformResourceIdentifier(issuer_at)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
     return builder.sign(signer, hashes.SHA256())
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
 import difflib
 import json
@@ -21,8 +22,10 @@ from gatelodge.cli.options import config_file, config_option, door, json_option,
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from gatelodge.config.shape import Config
+    from gatelodge.model import Mistake
     from gatelodge.runtime.reconcile import Look
 
 
@@ -37,7 +40,8 @@ def check(*, as_json: bool) -> None:
 
     file = config_file()
     try:
-        mistakes = load(file).warnings
+        config = load(file)
+        mistakes = (*config.warnings, *_mistakes_in_files(config, file))
     except ConfigError as error:
         mistakes = error.mistakes
     wrong = [mistake for mistake in mistakes if not mistake.warning]
@@ -56,6 +60,23 @@ def check(*, as_json: bool) -> None:
         if not wrong:
             click.echo(f"{file}: good")
     sys.exit(2 if wrong else 0)
+
+
+def _mistakes_in_files(config: Config, file: Path) -> Iterator[Mistake]:
+    """
+    Yield what is wrong in the files that a configuration names, each with the line that names it.
+    """
+    from gatelodge.config.keys import written
+    from gatelodge.config.lines import lines_of
+    from gatelodge.model import CaSubject
+
+    if config.ca_subject == CaSubject() and not any(site.files for site in config.sites.values()):
+        return
+    from gatelodge.gates import find_mistakes_in_files  # heavy
+
+    lines = {written(path): line for path, line in lines_of(file.read_text(encoding="utf-8-sig")).items()}
+    for mistake in find_mistakes_in_files(config):
+        yield dataclasses.replace(mistake, line=lines.get(mistake.path))
 
 
 @click.command()

@@ -200,6 +200,7 @@ ListenKey: TypeAlias = Annotated[
 ]
 Profiles: TypeAlias = Annotated[TlsProfile, choice(TlsProfile, **_TOO_OLD)]
 Validity: TypeAlias = Annotated[dt.timedelta, duration(most=dt.timedelta(days=1))]
+CommonName: TypeAlias = Annotated[str, text(texts.common_name, "text")]
 Attribute: TypeAlias = Annotated[str, text(lambda given: texts.attribute(given, 64), "text")]
 LongAttribute: TypeAlias = Annotated[str, text(lambda given: texts.attribute(given, 128), "text")]
 Country: TypeAlias = Annotated[str, text(texts.country, "a country's two letters", pattern="^[A-Za-z]{2}$")]

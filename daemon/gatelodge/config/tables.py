@@ -148,7 +148,7 @@ class SubjectTable:
     What the local CA calls itself.
     """
 
-    common_name: leaves.Attribute | None = field("Its name. Default: Gatelodge and the machine.")
+    common_name: leaves.CommonName | None = field("Its name. Default: Gatelodge local CA, and a part of its key.")
     organization: leaves.Attribute | None = field("Whose it is.")
     organizational_unit: leaves.Attribute | None = field("The part of the organization.")
     country: leaves.Country | None = field("Two letters (ISO 3166).")

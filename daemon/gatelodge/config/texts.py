@@ -263,6 +263,18 @@ def attribute(text: str, longest: int) -> str:
     return text
 
 
+def common_name(text: str) -> str:
+    """
+    Read the name of a CA. Of this one the library counts the bytes that it is written in.
+
+    Raises:
+        Unreadable: as `attribute`, or it is longer than 64 bytes in UTF-8.
+    """
+    if len(attribute(text, 64).encode()) > 64:  # noqa: PLR2004 - ub-common-name, RFC 5280 Appendix A.1
+        raise Unreadable(f"{quoted(text)} takes more than 64 bytes", "shorten it: a Chinese character takes three")
+    return text
+
+
 def country(text: str) -> str:
     """
     Read the two letters of a country (ISO 3166-1, as X.520 wants them).

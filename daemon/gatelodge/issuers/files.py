@@ -16,10 +16,13 @@ import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from gatelodge.core.observed import InFiles
+from gatelodge.core.renewal import alarm
 from gatelodge.durable import in_thread
 from gatelodge.errors import IssuanceError, Problem
 from gatelodge.issuers import pem
@@ -27,9 +30,8 @@ from gatelodge.model import FileIssuer, covers
 from gatelodge.ports import Issued
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cryptography import x509
+    import datetime as dt
+    from collections.abc import Iterator, Mapping
 
     from gatelodge.model import CertificateSpec, Name
     from gatelodge.ports import Clock
@@ -46,13 +48,14 @@ _Look: TypeAlias = tuple[object, ...]
 
 class Unfit(Exception):
     """
-    Why files are of no use, and what to do about it.
+    Why files are of no use, and what to do about it. `closed` is set when that is so for this user alone.
     """
 
-    def __init__(self, problem: str, remedy: str) -> None:
+    def __init__(self, problem: str, remedy: str, *, closed: bool = False) -> None:
         super().__init__(problem, remedy)
         self.problem = problem
         self.remedy = remedy
+        self.closed = closed
 
     def __str__(self) -> str:
         return f"{self.problem}; {self.remedy}"
@@ -192,6 +195,40 @@ def check_names(files: FileIssuer, pair: Pair, wanted: tuple[Name, ...]) -> None
         )
 
 
+def find_troubles(files: FileIssuer, pair: Pair, now: dt.datetime) -> Iterator[Unfit]:
+    """
+    Yield what visitors will not like of a certificate that can be served.
+    """
+    leaf = pair.chain[0]
+    begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if alarm(not_before=begins, not_after=ends, now=now, brought=True):
+        word = "ended" if ends <= now else "ends"
+        yield Unfit(
+            f"the certificate in {files.certificate} {word} on {ends:%Y-%m-%d}", "bring the one that follows it"
+        )
+    if begins > now:
+        yield Unfit(
+            f"the certificate in {files.certificate} begins on {begins:%Y-%m-%d}", "bring the one that precedes it"
+        )
+    if len(pair.chain) == 1 and (signer := _signer(leaf)) is not None:
+        yield Unfit(
+            f"{files.certificate} holds the certificate alone, and some visitors will not find who signed it",
+            f"append what lies at {signer}, as PEM",
+        )
+
+
+def _signer(leaf: x509.Certificate) -> str | None:
+    """
+    Return where the certificate of a public CA says that its signer's lies (RFC 5280 §4.2.2.1).
+    """
+    try:
+        access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, ValueError):
+        return None
+    places = (each.access_location for each in access if each.access_method == AuthorityInformationAccessOID.CA_ISSUERS)
+    return next((str(place.value) for place in places if isinstance(place, x509.UniformResourceIdentifier)), None)
+
+
 def _chain(file: str, content: bytes) -> list[x509.Certificate]:
     try:
         return pem.certificates(content)
@@ -262,9 +299,12 @@ def _read(file: str) -> bytes:
             raise Unfit(
                 f"{file} cannot be read: {user}, as whom this runs, may not enter {closed}",
                 f"chgrp {group} {closed} && chmod g+x {closed}",
+                closed=True,
             ) from error
         raise Unfit(
-            f"{file} cannot be read by {user}, as whom this runs", f"chgrp {group} {file} && chmod g+r {file}"
+            f"{file} cannot be read by {user}, as whom this runs",
+            f"chgrp {group} {file} && chmod g+r {file}",
+            closed=True,
         ) from error
 
 

@@ -24,12 +24,13 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gatelodge import durable
 from gatelodge.errors import IssuanceError, Problem, StateError
 from gatelodge.issuers.selfsigned import general_name
-from gatelodge.model import KeyKind, is_ip
+from gatelodge.issuers.subject import name_below, root_name
+from gatelodge.model import CaSubject, KeyKind, is_ip
 from gatelodge.ports import Issued
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ _LEAST_LIFE = dt.timedelta(days=1)
 _ANEW = "restore the folder from a backup; or move it away: a new root is made then, which every device must import"
 
 
+_NAMELESS = CaSubject()
+
 _Private: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -69,7 +72,12 @@ class Local:
     Implements `ports.Issuer`, with its root in a folder, `STATE/ca`. Issuing keeps no record: begun anew, it costs nothing.
     """
 
-    def __init__(self, *, directory: str, clock: Clock, keys: Keys) -> None:
+    def __init__(self, *, directory: str, clock: Clock, keys: Keys, subject: CaSubject = _NAMELESS) -> None:
+        """
+        Args:
+            subject: what a root is called that is made; one that is there keeps its name.
+        """
+        self._subject = subject
         self._directory = Path(directory).absolute()
         self._clock = clock
         self._keys = keys
@@ -140,7 +148,7 @@ class Local:
             if found:
                 return found
             secret = await self._keys.new(KeyKind.ECDSA_P256)
-            made = _make_root(_private(secret), self._clock.now())
+            made = _make_root(_private(secret), self._clock.now(), self._subject)
             files = {"root.pem": _pem(made.certificate).encode(), "privkey.pem": secret.reveal().encode()}
             await durable.in_thread(functools.partial(_store_root, self._folder, files))
             return made
@@ -186,10 +194,9 @@ def _store_root(folder: Path, files: dict[str, bytes]) -> None:
         durable.move_folder(staged, folder)
 
 
-def _make_root(key: _Private, now: dt.datetime) -> _Authority:
+def _make_root(key: _Private, now: dt.datetime, subject: CaSubject) -> _Authority:
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    # Two gates of one house are two roots in a device's list: the key tells them apart.
-    name = _name(f"Gatelodge local CA {identifier.digest.hex()[:8]}")
+    name = root_name(subject, identifier)
     certificate = (
         _builder(name, name, key, min(now, _FIRST_RELEASE) - TOLERANCE, max(now, _FIRST_RELEASE) + ROOT_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
@@ -203,8 +210,9 @@ def _make_root(key: _Private, now: dt.datetime) -> _Authority:
 def _sign_intermediate(
     root: _Authority, key: _Private, names: Sequence[Name], begin: dt.datetime, until: dt.datetime
 ) -> _Authority:
+    above = root.certificate.subject
     certificate = (
-        _builder(_name("Gatelodge local intermediate"), root.certificate.subject, key, begin, until)
+        _builder(name_below(above, "Gatelodge local intermediate"), above, key, begin, until)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -219,9 +227,10 @@ def _sign_intermediate(
 def _sign_leaf(
     intermediate: _Authority, key: _Private, names: Sequence[Name], begin: dt.datetime, until: dt.datetime
 ) -> x509.Certificate:
+    above = intermediate.certificate.subject
     return (
         # No host name as subject: visitors read the SAN, and old ones would hold an address there against the constraints.
-        _builder(_name("Gatelodge local certificate"), intermediate.certificate.subject, key, begin, until)
+        _builder(name_below(above, "Gatelodge local certificate"), above, key, begin, until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(enciphers_keys=isinstance(key, rsa.RSAPrivateKey)), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -279,10 +288,6 @@ def _usage(*, signs_certificates: bool = False, enciphers_keys: bool = False) ->
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def _private(secret: Secret) -> _Private:
