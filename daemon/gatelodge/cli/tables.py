@@ -20,6 +20,9 @@ _COLOURS = {
 
 _URGENCY = ("down", "expired", "missing", "quarantined", "placeholder", "valid", "serving", "plain", "unused")
 
+#: So many routes of a site are shown in a table, and one more rather than "1 more".
+_ROUTES_SHOWN = 2
+
 _DAY = 86400
 _HIDDEN_FIELDS = ("id", "time", "level", "event")
 
@@ -66,11 +69,11 @@ def status(document: dict[str, Any]) -> str:
             (
                 site["urls"][0],
                 _coloured(site["state"]),
-                ", ".join(f"{path} → {to}" for path, to in site["upstreams"].items()),
+                _leading(site["upstreams"]),
             )
             for site in sites
         ]
-        lines += [*_table(("SITE", "STATE", "UPSTREAMS"), rows), ""]
+        lines += [*_table(("SITE", "STATE", "LEADS TO"), rows), ""]
     certificates = sorted(document["certificates"], key=lambda entry: _URGENCY.index(entry["state"]))
     if certificates:
         rows4 = [
@@ -116,6 +119,15 @@ def ddns(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _leading(routes: dict[str, str]) -> str:
+    """
+    Say where a site leads: its first routes, and how many more there are.
+    """
+    told = [f"{path} → {to}" for path, to in routes.items()]
+    more = len(told) - _ROUTES_SHOWN
+    return ", ".join(told if more <= 1 else [*told[:_ROUTES_SHOWN], f"{more} more"])
+
+
 def event(entry: dict[str, Any]) -> str:
     """
     Return an event as one line.
@@ -150,7 +162,8 @@ def _troubles(document: dict[str, Any]) -> list[str]:
     if failure := document["nginx"]["failure"]:
         lines.append(f"! nginx: {printable(failure['error.detail'])} (next try {relative(failure['retry_at'], now)})")
     lines += [
-        f"! {site['site']}: {printable(site['error'])} (next try {relative(site['retry_at'], now)})"
+        f"! {site['site']}: {printable(site['error'])}"
+        + (f" (next try {relative(site['retry_at'], now)})" if site["retry_at"] else "")
         for site in document["sites"]
         if site["error"]
     ]
