@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.config import names, providers
+from gatelodge.config import names, providers, streams
 from gatelodge.config.shape import Tls
 from gatelodge.model import DNS_PREFIX, HTTP_01, is_ip, is_wildcard
 
@@ -69,6 +69,7 @@ def find(draft: Draft, catalog: Catalog, found: Mistakes) -> None:
             (*draft.certificate_paths[name], "challenge"): each.challenges for name, each in config.certificates.items()
         },
         **{(*draft.site_paths[name], "challenge"): each.challenges for name, each in config.sites.items()},
+        **{("streams", name, "challenge"): each.challenges for name, each in config.streams.items()},
     }
     providers.challenges(given, config.dns, found)
     asked = tuple(_asked(draft, catalog, found))
@@ -107,6 +108,17 @@ def _asked(draft: Draft, catalog: Catalog, found: Mistakes) -> Iterator[_Asked]:
                 names=site.names,
                 authority=authority,
                 challenges=_challenges(draft, path, site.challenges, found),
+            )
+    for name, stream in config.streams.items():
+        path = ("streams", name)
+        known = not found.unread((*path, "tls"), (*path, "hosts"), (*path, "certificate"))
+        if known and stream.tls is Tls.ACME and streams.has_own_certificate(stream, draft):
+            yield _Asked(
+                path=path,
+                title=stream.hosts[0],
+                names=stream.hosts,
+                authority=config.authorities.get(default),
+                challenges=_challenges(draft, path, stream.challenges, found),
             )
 
 

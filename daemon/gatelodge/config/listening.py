@@ -20,12 +20,14 @@ def find(draft: Draft, found: Mistakes) -> None:
     """
     Look at every entry of `[listen]`.
     """
-    if found.unread(("sites",), ("nginx", "http_port"), ("nginx", "https_port")):
+    if found.unread(("sites",), ("streams",), ("nginx", "http_port"), ("nginx", "https_port")):
         return
     plain = draft.config.nginx.http_port
     opened = {Listener(port=plain): False} if plain else {}
     for site in draft.config.sites.values():
         opened |= dict.fromkeys(site.listeners, site.tls is not Tls.OFF)
+    streams = {listener: section for section in draft.config.streams.values() for listener in section.stream.listeners}
+    opened |= {listener: section.tls is not Tls.OFF for listener, section in streams.items() if not listener.udp}
     for listener, table in draft.listen.items():
         path: Path = ("listen", str(listener))
         if listener not in opened:
@@ -33,6 +35,8 @@ def find(draft: Draft, found: Mistakes) -> None:
             found.add(path, f"nothing listens on {listener}", f"write {', '.join(near)}" if near else "leave it out")
         elif not opened[listener]:
             _plain(path, table, found)
+        elif listener in streams and table.http3:
+            found.add((*path, "http3"), f"the stream {streams[listener].stream.name} speaks no HTTP", "leave it out")
 
 
 def _plain(path: Path, table: ListenTable, found: Mistakes) -> None:

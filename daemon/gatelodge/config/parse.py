@@ -22,6 +22,7 @@ from gatelodge.config import (
     presets,
     providers,
     site,
+    streams,
 )
 from gatelodge.config.catalog import BUILT_IN
 from gatelodge.config.draft import Draft
@@ -63,7 +64,7 @@ def parse(
     """
     found = Mistakes(lines)
     draft = _draft(structure(presets.applied(mapping, catalog, found), found), catalog, found)
-    for each in (conflicts, listening, loops, helpers):
+    for each in (conflicts, streams, listening, loops, helpers):
         each.find(draft, found)
     issuance.find(draft, catalog, found)
     auth.unused(draft.config, found)
@@ -98,18 +99,20 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
         else:
             sites[name], tables[name], site_paths[name] = section, table, ("sites", key)
             files += site_files
+    read_streams, stream_files = streams.read(document.streams, networks, found)
     dns = providers.dns(document.dns, catalog, found)
     config = Config(
         acme=certificates.acme(document.acme, known, catalog, found) if document.acme else None,
         authorities=known,
         certificates=specs,
         sites=sites,
+        streams=read_streams,
         nginx=settings,
         dns=dns,
         ddns=providers.ddns(document.ddns, dns, catalog, found),
         auth=auths,
         ca_subject=_subject(document),
-        snippet_files=files,
+        snippet_files=(*files, *stream_files),
         exposed=(*providers.exposed(dns), *auth.exposed(auths)),
         **_settings(document),
     )

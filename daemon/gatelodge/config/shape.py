@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatelodge.config.keys import Path
+    from gatelodge.config.streams import StreamSection
     from gatelodge.model import (
         Auth,
         CertificateAuthority,
@@ -122,7 +123,7 @@ class SnippetFile:
     """
     A snippet that stands in a file: it is read when the parts of a gate are made, not here.
 
-    It belongs to a site, to the route with that position of it, or with neither to what the last key of `path` names.
+    It belongs to a site, to the route with that position of it, to a stream, or with none of these to what the last key of `path` names.
     """
 
     path: Path
@@ -130,6 +131,7 @@ class SnippetFile:
     line: int | None = None
     site: Name | None = None
     route: int | None = None
+    stream: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,7 @@ class Config:
     authorities: Mapping[str, CertificateAuthority] = dataclasses.field(default_factory=dict)
     certificates: Mapping[str, CertificateSection] = dataclasses.field(default_factory=dict)
     sites: Mapping[str, SiteSection] = dataclasses.field(default_factory=dict)
+    streams: Mapping[str, StreamSection] = dataclasses.field(default_factory=dict)
     nginx: NginxSettings = dataclasses.field(default_factory=NginxSettings)
     resolver: tuple[str, ...] = ()
     doh: tuple[str, ...] | None = None
@@ -164,14 +167,15 @@ class Config:
     @property
     def dynamic_hosts(self) -> tuple[Name, ...]:
         """
-        The hosts that `[ddns]` keeps: those given, else those of all sites that the world's DNS can hold an address for.
+        The hosts that `[ddns]` keeps: those given, else those of all sites and streams that the world's DNS can hold an address for.
         """
         given = self.ddns.hosts if self.ddns else ()
+        entries: list[SiteSection | StreamSection] = [*self.sites.values(), *self.streams.values()]
         hosts = (
             host
-            for site in self.sites.values()
-            if site.tls is not Tls.LOCAL
-            for host in site.names
+            for each in entries
+            if each.tls is not Tls.LOCAL
+            for host in each.names
             if not is_ip(host) and not names.is_private(host)
         )
         return given or tuple(dict.fromkeys(hosts))

@@ -270,6 +270,10 @@ def _content(snippet: SnippetFile, content: Callable[[str], str]) -> tuple[str, 
 
 
 def _put(config: Config, snippet: SnippetFile, text: str) -> Config:
+    if snippet.stream is not None:
+        section = config.streams[snippet.stream]
+        section = dataclasses.replace(section, stream=dataclasses.replace(section.stream, snippet=text))
+        return dataclasses.replace(config, streams={**config.streams, snippet.stream: section})
     if snippet.site is None:
         slot: dict[str, Any] = {str(snippet.path[-1]): text}
         settings = dataclasses.replace(config.nginx, **slot)

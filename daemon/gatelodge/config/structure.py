@@ -21,6 +21,7 @@ from gatelodge.config.keys import kind, quoted, shown
 from gatelodge.config.leaf import Leaf, OneOrMore, Or, Shorthand
 from gatelodge.config.mistakes import Unreadable
 from gatelodge.config.site_tables import SiteTable
+from gatelodge.config.stream_tables import StreamServerTable
 from gatelodge.config.suggest import nearest
 from gatelodge.config.tables import AuthorityTable, CertificateTable, Document
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from gatelodge.config.mistakes import Mistakes
 
 #: Tables whose key is a name with dots, which TOML takes apart when it stands without quotes.
-_NAMED: tuple[type, ...] = (SiteTable, CertificateTable, AuthorityTable)
+_NAMED: tuple[type, ...] = (SiteTable, CertificateTable, AuthorityTable, StreamServerTable)
 
 #: Keys that end in another table when they stand below its header.
 _TOP = frozenset(field.name for field in dataclasses.fields(Document))

@@ -13,6 +13,7 @@ from gatelodge.config import auth_leaves, leaves, site_leaves
 from gatelodge.config.fields import entries, field
 from gatelodge.config.leaf import OneOrMore, Or, Shorthand
 from gatelodge.config.site_tables import SiteTable, SnippetTable
+from gatelodge.config.stream_tables import StreamTable
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +212,7 @@ class Document:
     sites: dict[str, Annotated[SiteTable, Shorthand(key="upstream")]] = entries(
         "Sites, by their first host name in quotes."
     )
+    streams: dict[str, StreamTable] = entries("Services that speak no HTTP, by NAME: TCP or UDP on ports of their own.")
     auth: dict[str, AuthTable] = entries("Who asks visitors who they are, by NAME.")
     nets: dict[leaves.NetworkName, tuple[site_leaves.Network, ...]] = entries("Names for networks.")
     listen: dict[leaves.ListenKey, ListenTable] = entries('What holds for a listener, by its port or "ADDRESS:PORT".')

@@ -34,6 +34,8 @@ _LONGEST = 1000
 
 _HTTP = ("http", "https")
 
+_HOST_AND_PORT = 'write "HOST:PORT", such as "192.168.1.5:1883"'
+
 
 def endpoint(text: str) -> str:
     """
@@ -147,6 +149,24 @@ def host_and_port(authority: str, text: str) -> tuple[str, int | None]:
         )
     port = names.port(int(found["port"])) if found["port"] else None
     return _service(found["host"], text), port
+
+
+def authority(text: str) -> tuple[str, int]:
+    """
+    Read a host with its port, of a service that has no URL.
+
+    Raises:
+        Unreadable: it is not that.
+    """
+    if "://" in text:
+        raise Unreadable(f"{_blind(text)} is a URL", f"{_HOST_AND_PORT}, without a scheme")
+    try:
+        host, port = host_and_port(text, text)
+    except Unreadable as error:
+        raise Unreadable(error.problem, f"{_HOST_AND_PORT}, IPv6 in brackets") from None
+    if port is None:
+        raise Unreadable(f"{quoted(text)} has no port", _HOST_AND_PORT)
+    return host, port
 
 
 def _service(host: str, text: str) -> str:

@@ -29,10 +29,20 @@ from gatelodge.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from gatelodge.config.shape import Config, SiteSection
-    from gatelodge.model import Auth, CertificateAuthority, DdnsSettings, DnsSettings, IssuerRef, Name, NginxSettings
+    from gatelodge.config.streams import StreamSection
+    from gatelodge.model import (
+        Auth,
+        CertificateAuthority,
+        DdnsSettings,
+        DnsSettings,
+        IssuerRef,
+        Name,
+        NginxSettings,
+        Stream,
+    )
 
 
 #: The word for the daemon's own stdout, and the file in `log/` through which visits come there.
@@ -56,6 +66,7 @@ class Desired:
     nginx: NginxSettings
     state_directory: str
     webroot: str
+    streams: tuple[Stream, ...] = ()
     authorities: Mapping[str, CertificateAuthority] = dataclasses.field(default_factory=dict)
     resolver: tuple[str, ...] = ()
     doh: tuple[str, ...] | None = None
@@ -102,7 +113,7 @@ def desired(config: Config) -> Desired:
 
     A site is served by the certificate it names, else by the most specific explicit spec that covers all its hosts, else by one
     of its own. Sites with IP hosts that share a listener share one certificate, since visitors of an IP send no name to choose
-    by (RFC 6066 §3).
+    by (RFC 6066 §3). A stream that shows a certificate is served likewise, but that another's own will do for it too.
     """
     pairs = {name: _explicit(name, config) for name in config.certificates}
     explicit = tuple(pair[0] for pair in pairs.values())
@@ -129,6 +140,7 @@ def desired(config: Config) -> Desired:
             )
             for section in sections
         ]
+    streams = tuple(_stream(section, pairs, explicit, config) for section in config.streams.values())
     specs = {spec.name: spec for pair in pairs.values() for spec in pair}
     specs[INTERNAL_HOST] = CertificateSpec(name=INTERNAL_HOST, names=(INTERNAL_HOST,), issuer=SelfSigned())
     order = {host: position for position, host in enumerate(config.sites)}
@@ -138,6 +150,7 @@ def desired(config: Config) -> Desired:
         nginx=config.nginx,
         state_directory=config.state_directory,
         webroot=(config.acme.webroot if config.acme else None) or f"{config.state_directory}/webroot",
+        streams=streams,
         authorities=config.authorities,
         resolver=config.resolver,
         doh=config.doh,
@@ -148,6 +161,54 @@ def desired(config: Config) -> Desired:
         ca_subject=config.ca_subject,
         check_every=config.check_every,
     )
+
+
+def _stream(
+    section: StreamSection,
+    pairs: dict[str, tuple[CertificateSpec, ...]],
+    explicit: tuple[CertificateSpec, ...],
+    config: Config,
+) -> Stream:
+    """
+    Return a stream with the certificates that it shows, adding to the specs when it shows its own.
+    """
+    if section.tls is Tls.OFF:
+        return section.stream
+    chosen = _named((section,)) or _covering((section,), explicit) or _lent(section, pairs, explicit)
+    if chosen is None:
+        own = _own((section,), config)
+        chosen = own[0].name
+        pairs[chosen] = own
+    return dataclasses.replace(
+        section.stream,
+        hosts=section.hosts or pairs[chosen][0].names,
+        certificates=tuple(spec.name for spec in pairs[chosen]),
+    )
+
+
+def _lent(
+    section: StreamSection, pairs: Mapping[str, tuple[CertificateSpec, ...]], explicit: tuple[CertificateSpec, ...]
+) -> str | None:
+    """
+    Return the NAME of a certificate that a site or another stream has by itself, and that is as a stream wants its own.
+    """
+    return _closest(
+        section.hosts,
+        (
+            pair[0]
+            for pair in pairs.values()
+            if pair[0] not in explicit
+            and _is_made_for(section, pair[0].issuer)
+            and (section.keys is None or {*section.keys} == {spec.key for spec in pair})
+            and section.challenges in {None, pair[0].challenges}
+        ),
+    )
+
+
+def _is_made_for(section: StreamSection, issuer: IssuerRef) -> bool:
+    if section.files is not None:
+        return issuer == section.files
+    return isinstance(issuer, LocalIssuer if section.tls is Tls.LOCAL else AcmeIssuer)
 
 
 def _explicit(name: str, config: Config) -> tuple[CertificateSpec, ...]:
@@ -164,7 +225,7 @@ def _explicit(name: str, config: Config) -> tuple[CertificateSpec, ...]:
     return _for_each(section.keys or _usual_keys(config), spec)
 
 
-def _own(sections: tuple[SiteSection, ...], config: Config) -> tuple[CertificateSpec, ...]:
+def _own(sections: tuple[SiteSection | StreamSection, ...], config: Config) -> tuple[CertificateSpec, ...]:
     first = sections[0]
     spec = CertificateSpec(
         name=file_name(first.hosts[0]),
@@ -216,15 +277,21 @@ def _profile(config: Config, ca: str | None) -> str | None:
     return (config.acme.profile if config.acme else None) or (authority.profile if authority else None)
 
 
-def _named(sections: tuple[SiteSection, ...]) -> str | None:
+def _named(sections: tuple[SiteSection | StreamSection, ...]) -> str | None:
     return next((section.certificate for section in sections if section.certificate), None)
 
 
-def _covering(sections: tuple[SiteSection, ...], explicit: tuple[CertificateSpec, ...]) -> str | None:
+def _covering(sections: tuple[SiteSection | StreamSection, ...], explicit: tuple[CertificateSpec, ...]) -> str | None:
     if sections[0].tls is not Tls.ACME:
         return None
-    hosts = [host for section in sections for host in section.names]
-    fit = [spec for spec in explicit if all(any(covers(name, host) for name in spec.names) for host in hosts)]
+    return _closest(tuple(host for section in sections for host in section.names), explicit)
+
+
+def _closest(hosts: tuple[Name, ...], among: Iterable[CertificateSpec]) -> str | None:
+    """
+    Return the NAME of the spec that covers all hosts, and of several of the most specific one.
+    """
+    fit = [spec for spec in among if all(any(covers(name, host) for name in spec.names) for host in hosts)]
     best = min(fit, key=lambda spec: _generality(spec.names, hosts[0]), default=None)
     return best.name if best else None
 
