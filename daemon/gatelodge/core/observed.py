@@ -13,7 +13,7 @@ from gatelodge.model import ADOPTED, FILES, SELF_SIGNED
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from gatelodge.core.tree import Capabilities, Generation, Quarantine
     from gatelodge.errors import Problem
@@ -74,6 +74,20 @@ class Held:
             and self.key == spec.key
             and self.profile == spec.profile
         )
+
+
+def shown(held: Iterable[Held]) -> tuple[Held, ...]:
+    """
+    Choose the certificates that nginx can show for one name: a real one of each kind of key, else a placeholder.
+
+    Of two of one kind the later one would be shown alone, in place of the first.
+    """
+    all_of_them = tuple(held)
+    chosen: dict[bool, Held] = {}
+    for each in all_of_them:
+        if not each.placeholder:
+            chosen.setdefault(each.key.is_rsa, each)
+    return tuple(chosen.values()) or all_of_them[:1]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

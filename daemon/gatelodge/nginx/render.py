@@ -11,6 +11,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
+from gatelodge.core.observed import shown
 from gatelodge.core.tree import Rendered, Served
 from gatelodge.model import INTERNAL_HOST, BasicAuth, Listener, Secret, TlsProfile, is_ip, is_wildcard
 from gatelodge.nginx.entry import entry
@@ -131,7 +132,7 @@ def _passwords(desired: Desired) -> dict[str, Secret]:
 
 
 def _place(site: Site, observed: Observed, ground: Ground, auths: Mapping[str, Auth]) -> _Placed:
-    held = _shown([observed.held[name] for name in site.certificates if name in observed.held])
+    held = shown(observed.held[name] for name in site.certificates if name in observed.held)
     files = _files(held)
     named = dict.fromkeys(route.guard.auth for route in site.routes if route.guard.auth)
     text, unwritten = _serve(site, files, ground, tuple((name, auths[name]) for name in named if name in auths))
@@ -160,13 +161,6 @@ def _serve(
     except ValueError as error:
         why = "".join(each if each.isprintable() else "?" for each in str(error))
         return f"# Not served as asked: {why}\n{refusing(site, files, ground, closed=frozenset())}", why
-
-
-def _shown(held: list[Held]) -> tuple[Held, ...]:
-    """
-    Leave out what only stands in for another kind of key, while there is a certificate of one.
-    """
-    return tuple(each for each in held if not each.placeholder) or tuple(held[:1])
 
 
 def _files(held: tuple[Held, ...]) -> tuple[Files, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gatelodge.core.observed import shown
 from gatelodge.model import INTERNAL_HOST
 from gatelodge.nginx.ground import token_location
 from gatelodge.nginx.manners import tls_parameters
@@ -28,20 +29,31 @@ CHALLENGE = "acme-challenge.conf"
 
 def snippets(desired: Desired, observed: Observed, ground: Ground) -> Mapping[str, str]:
     """
-    Write the files, by their path in the tree: `tls/NAME.conf` for each certificate that is held, and `acme-challenge.conf`.
+    Write the files, by their path in the tree: `tls/NAME.conf` for each certificate that is held, with the one beside it, and
+    `acme-challenge.conf`.
     """
-    held = {name: observed.held[name] for name in desired.certificates if name in observed.held}
+    beside = {spec.beside: name for name, spec in desired.certificates.items() if spec.beside}
+    pairs = {name: (name, beside[name]) if name in beside else (name,) for name in desired.certificates}
+    held = {
+        name: shown(observed.held[each] for each in pair if each in observed.held)
+        for name, pair in pairs.items()
+        if name in observed.held
+    }
     return {
         CHALLENGE: HEADER + write([token_location(ground)]),
         **{
             f"tls/{name}.conf": HEADER
             + write(
                 [
-                    *Files(directory=each.directory, placeholder=each.placeholder).directives(),
+                    *(
+                        directive
+                        for each in certificates
+                        for directive in Files(directory=each.directory, placeholder=each.placeholder).directives()
+                    ),
                     *tls_parameters(ground.openssl),
                 ]
             )
-            for name, each in held.items()
+            for name, certificates in held.items()
             if name != INTERNAL_HOST
         },
     }
