@@ -161,10 +161,11 @@ class Ground:
 
     def places(self, listeners: Iterable[Listener]) -> list[Place]:
         """
-        Put those listeners together on whose terms one server block can stand.
+        Put those listeners together on whose terms one server block can stand: the given ones, and those that would take visitors
+        away from them, whose terms may be others.
         """
         groups: dict[Terms, tuple[Listener, ...]] = {}
-        for listener in listeners:
+        for listener in self.reaching(tuple(listeners)):
             terms = self.terms(listener)
             groups[terms] = (*groups.get(terms, ()), listener)
         return [Place(listeners=each, terms=terms) for terms, each in groups.items()]

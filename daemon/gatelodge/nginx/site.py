@@ -70,10 +70,10 @@ def serving(site: Site, files: tuple[Files, ...], ground: Ground, auths: tuple[t
             servers.append(_server(site.hosts, place, ground, _inside(site, upstreams, keepers, ground)))
             servers += _elsewhere(site, place, ground)
     elif ground.http:
-        [place] = ground.places([ground.http])
         redirect = _redirect(site, ground, placeholder=placeholder or not files)
-        servers.append(_server(site.hosts, place, ground, [redirect]))
-        servers += _elsewhere(site, place, ground, placeholder=placeholder or not files)
+        for place in ground.places([ground.http]):
+            servers.append(_server(site.hosts, place, ground, [redirect]))
+            servers += _elsewhere(site, place, ground, placeholder=placeholder or not files)
     for place in ground.places(site.listeners) if files else ():
         told = (*hsts(site, placeholder=placeholder), *_alternative(place, ground))
         inside = [*_certificates_of_visitors(site), *_inside(site, upstreams, keepers, ground, told=told)]
@@ -137,7 +137,7 @@ def _server(
     Write a server block, with TLS when there are certificates for it.
     """
     head = [
-        *listens(ground.reaching(place.listeners), ground, tls=bool(files)),
+        *listens(place.listeners, ground, tls=bool(files)),
         line("server_name", *map(server_name, hosts)),
     ]
     head += ground.opening(place.terms, tls=bool(files))
