@@ -6,15 +6,12 @@ A location inherits nothing that matters: what a site says for all its routes is
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Files, Guard, Hsts, Match, Pool, Redirect, Respond
-from gatelodge.nginx import pages
+from gatelodge.nginx import answers, files, pages
 from gatelodge.nginx.proxying import PROTOCOLS, manners
-from gatelodge.nginx.quote import Directive, Expanding, Expression, Raw, Verbatim, block, line, spell_dollar
-from gatelodge.nginx.upstreams import escape_path
+from gatelodge.nginx.quote import Directive, Expanding, Expression, Raw, Verbatim, block, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,9 +38,6 @@ SECURITY = (
     ("Referrer-Policy", "$gatelodge_referrer", "strict-origin-when-cross-origin"),
 )
 
-#: Files whose name begins with a dot are the machine's business: .git, .env, .htpasswd. RFC 8615 has an exception.
-_HIDDEN_FILES = r"/\.(?!well-known/)"
-
 
 def locations(
     site: Site,
@@ -68,9 +62,9 @@ def locations(
         raise ValueError(f"the route {route.path!r} does not begin with a slash")
     closed = pages.closing(site.maintenance, site)[1] if site.maintenance else []
     inside: list[Part] = [*closed, *keepers.keeping(route.guard)]
-    inside += [line("gzip", "on")] if route.transport.gzip and ground.has("http_gzip_module") else []
     shown = (*route.headers.response, *told)
-    said = [*_said(route, keepers, told), *pages.in_place_of(route, proxied=isinstance(route.action, Pool))]
+    said = [line("gzip", "on")] if route.transport.gzip and ground.has("http_gzip_module") else []
+    said += [*_said(route, keepers, told), *pages.in_place_of(route, proxied=isinstance(route.action, Pool))]
     inside += [*said, *keepers.turning_away(route.guard)]
     beside: list[Directive] = []
     match route.action:
@@ -81,19 +75,21 @@ def locations(
             inside += _snippet(route)
             inside += upstreams.passing(route, route.action)
         case Files():
-            inside += [*_files(route, route.action), *_snippet(route)]
-            beside = _slashed(site, route)
+            handed, beside = files.handing_out(site, route, route.action)
+            inside += [*handed, *_snippet(route)]
+            beside += answers.slashed(site, route)
         case Redirect() | Respond():
-            answer = [*_snippet(route), *_answer(route, route.action)]
+            answer = [*_snippet(route), *answers.answer(route, route.action)]
             # A client that is to send its body elsewhere is told so, however large it is.
             inside.append(line("client_max_body_size", str(route.transport.body_size)))
             if route.guard == Guard():
                 inside += answer
             else:
-                place = _answering(route)
+                # `return` comes before nginx asks who may come in, `try_files` after it.
+                place = answers.place("answer", route)
                 inside.append(line("try_files", "", place))
                 beside.append(block("location", place, inside=[*said, *answer]))
-            beside += _slashed(site, route) if isinstance(route.action, Redirect) else []
+            beside += answers.slashed(site, route) if isinstance(route.action, Redirect) else []
     return [block("location", *_MODIFIERS[route.match], path, inside=inside, remark=route.key), *beside]
 
 
@@ -130,93 +126,3 @@ def _said(route: Route, keepers: Doorkeepers, told: Sequence[tuple[str, str]]) -
 
 def _snippet(route: Route) -> list[Part]:
     return [Raw(route.snippet, f"{route.key}.snippet")] if route.snippet else []
-
-
-def _slashed(site: Site, route: Route) -> list[Directive]:
-    """
-    Lead who leaves out the last slash of a route to it, unless a route is there for him. Where nginx passes requests on, it does so
-    itself.
-    """
-    bare = route.path.removesuffix("/")
-    if route.match is not Match.PREFIX or bare in {"", route.path}:
-        return []
-    if any(each.path == bare and each.match is not Match.REGEX for each in site.routes):
-        return []
-    target = Expression(f"{escape_path(route.path)}$is_args$args")
-    return [block("location", "=", Verbatim(bare), inside=[line("return", "301", target)])]
-
-
-def _files(route: Route, files: Files) -> list[Directive]:
-    """
-    Hand out files. The folder stands for a prefix; below an exact path or a regular expression the whole path is looked for in it.
-    """
-    whole = route.path == "/" or route.match is not Match.PREFIX
-    folder = Expanding(files.root if whole or not route.path.endswith("/") else f"{files.root}/")
-    fallback = Expression(f"{spell_dollar(files.fallback)}$is_args$args" if files.fallback else "=404")
-    hidden = block("location", "~", Verbatim(_HIDDEN_FILES), inside=[line("return", "404")])
-    return [
-        line("root" if whole else "alias", folder),
-        line("index", *(Expanding(name) for name in files.index)),
-        *([line("autoindex", "on"), line("autoindex_exact_size", "off")] if files.listing else []),
-        line("charset", "utf-8"),
-        line("try_files", *_tried(route, files), fallback),
-        # nginx allows no location inside of an exact one, whose path is the user's own choice.
-        *([hidden] if route.match is not Match.EXACT else []),
-    ]
-
-
-def _tried(route: Route, files: Files) -> list[Argument]:
-    """
-    Return which files are looked for. From an exact path nginx would look for the index of a folder at another route, so each is
-    named here.
-    """
-    if route.match is not Match.EXACT:
-        return [Expression("$uri"), Expression("$uri/")]
-    slashed = route.path.endswith("/")
-    indexes = [Expression(f"${{uri}}{'' if slashed else '/'}{spell_dollar(name)}") for name in files.index]
-    return [
-        *([] if slashed else [Expression("$uri")]),
-        *indexes,
-        *([Expression("$uri/")] if files.listing else []),
-    ]
-
-
-def _answering(route: Route) -> str:
-    """
-    Return the place of an answer that is only given to who may come. nginx's `return` comes before it asks that, `try_files` after.
-    """
-    identity = hashlib.sha256(f"{route.match} {route.path}".encode()).hexdigest()[:8]
-    return f"@gatelodge_answer_{identity}"
-
-
-def _answer(route: Route, action: Redirect | Respond) -> list[Directive]:
-    if isinstance(action, Redirect):
-        return _redirect(route, action)
-    body = [Expanding(action.body)] if action.body else []
-    # Else the end of the path would tell the type.
-    return [block("types", inside=[]), line("default_type", action.type), line("return", str(action.status), *body)]
-
-
-def _redirect(route: Route, redirect: Redirect) -> list[Directive]:
-    """
-    Send visitors elsewhere. What is appended is as it was asked for, escapes and all; nginx's own path is decoded.
-    """
-    code, url = str(redirect.code), spell_dollar(redirect.url)
-    if not redirect.keep_path:
-        return [line("return", code, Expression(url))]
-    bare = line("return", code, Expression(f"{url}$is_args$args"))
-    target = url.rstrip("/")
-    if route.match is Match.EXACT:
-        return [bare]
-    if target and (route.path == "/" or route.match is Match.REGEX):
-        return [line("return", code, Expression(f"{target}$request_uri"))]
-    prefix = _UNSURE.sub("[^/?]+", route.path.rstrip("/")) if route.match is not Match.REGEX else ""
-    # To a browser two slashes begin the name of a host, and a backslash is one (https://url.spec.whatwg.org/#relative-state).
-    rest = "(?<gatelodge_rest>/.*)" if target else r"[/\\]+(?<gatelodge_rest>.*)"
-    condition = ("(", Expression("$request_uri"), "~", Verbatim(f"^{prefix}{rest}$"), ")")
-    answer = line("return", code, Expression(f"{target or '/'}$gatelodge_rest"))
-    return [block("if", *condition, inside=[answer]), bare]
-
-
-#: What may be escaped in a URL, or means something in a regular expression.
-_UNSURE = re.compile(r"[^A-Za-z0-9/_~-]+")
