@@ -36,6 +36,9 @@ _UNREACHABLE_PLACE = "@gatelodge_unreachable"
 _CLOSED_PLACE = "@gatelodge_closed"
 _FOLDER = "/.gatelodge/pages/"
 
+#: What a page of our own is, whatever was asked for: else the end of the path would tell.
+_HTML = (block("types", inside=[]), line("default_type", "text/html"))
+
 
 def in_place_of(route: Route, *, proxied: bool) -> list[Directive]:
     """
@@ -51,7 +54,7 @@ def unreachable() -> Directive:
     """
     Return the location that says that a service does not answer.
     """
-    inside = [line("default_type", "text/html"), line("return", "502", Expression("$gatelodge_unreachable"))]
+    inside = [*_HTML, line("return", "502", Expression("$gatelodge_unreachable"))]
     return block("location", _UNREACHABLE_PLACE, inside=inside)
 
 
@@ -90,7 +93,7 @@ def closing(maintenance: Maintenance, site: Site) -> tuple[list[Directive], list
         shown = [line("internal"), line("default_type", "text/html"), later, line("alias", Expanding(maintenance.page))]
         server = [block("location", "=", page, inside=shown)]
     else:
-        shown = [line("default_type", "text/html"), later, line("return", "503", Expanding(CLOSED))]
+        shown = [*_HTML, later, line("return", "503", Expanding(CLOSED))]
         server = [block("location", page, inside=shown)]
     return before, inside, server
 
