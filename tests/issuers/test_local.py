@@ -191,7 +191,7 @@ async def test_intermediate_is_good_for_its_names_only(
     ca = authority(tmp_path)
     root = await ca._root()
     key = ec.generate_private_key(ec.SECP256R1())
-    until = START + dt.timedelta(days=90)
+    until = START + dt.timedelta(days=89)
     intermediate = local._sign_intermediate(root, key, [Name(each) for each in permitted], START, until).certificate
     leaf = rogue(intermediate, key, name)
     pem = await ca.root_pem()
@@ -338,7 +338,7 @@ async def test_nobody_outlives_his_signer(tmp_path: Path, years: float) -> None:
     root = x509.load_pem_x509_certificate((await authority(tmp_path).root_pem()).encode())
     clock = FakeClock(START + dt.timedelta(days=365 * years))
     leaf, intermediate = certificates(await issue(authority(tmp_path, clock), "nas.home.arpa"))
-    assert leaf.not_valid_after_utc == min(clock.now() + dt.timedelta(days=90), root.not_valid_after_utc)
+    assert leaf.not_valid_after_utc == min(clock.now() + dt.timedelta(days=89), root.not_valid_after_utc)
     assert leaf.not_valid_after_utc <= intermediate.not_valid_after_utc <= root.not_valid_after_utc
     assert root.not_valid_before_utc <= intermediate.not_valid_before_utc <= leaf.not_valid_before_utc
     assert leaf.not_valid_before_utc < clock.now() - dt.timedelta(hours=1), "visitors' clocks may be behind"
@@ -392,7 +392,7 @@ async def test_other_specs(tmp_path: Path) -> None:
     spec = dataclasses.replace(wanted("nas.home.arpa"), profile="shortlived")
     async with authority(tmp_path).issue(spec, progress=lambda _: None) as issued:
         leaf, _ = certificates(issued)
-    assert leaf.not_valid_after_utc == START + dt.timedelta(days=90)
+    assert leaf.not_valid_after_utc == START + dt.timedelta(days=89)
 
 
 HOUSE = CaSubject(

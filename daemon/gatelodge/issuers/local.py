@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from gatelodge.model import CertificateSpec, Name, Secret
     from gatelodge.ports import Clock, Keys
 
-#: Let's Encrypt's lifetime, so that a LAN certificate is renewed as often as any other.
+#: Let's Encrypt's lifetime, so that a LAN certificate is renewed as often as any other; Mozilla's guidelines allow a modern
+#: listener no more. The day of `TOLERANCE` is one of these.
 LEAF_LIFE = dt.timedelta(days=90)
 
 ROOT_LIFE = dt.timedelta(days=20 * 365)
@@ -91,7 +92,7 @@ class Local:
         progress("reading the local CA's root")
         root = await self._root()
         now = max(self._clock.now(), root.certificate.not_valid_before_utc + TOLERANCE)  # a clock before that is wrong
-        until = min(now + LEAF_LIFE, root.certificate.not_valid_after_utc)
+        until = min(now - TOLERANCE + LEAF_LIFE, root.certificate.not_valid_after_utc)
         if until - now < _LEAST_LIFE:
             end = root.certificate.not_valid_after_utc.date()
             raise IssuanceError(
