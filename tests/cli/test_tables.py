@@ -98,6 +98,15 @@ def test_a_good_gate_is_three_things() -> None:
     assert "!" not in text
 
 
+def test_who_renews_a_certificate_of_the_users_own_is_said() -> None:
+    """
+    Not where there is a placeholder yet.
+    """
+    brought = certificate("valid", ca="files", renew_at=None)
+    assert "by you" in tables.status(report(certificates=[brought]))
+    assert "by you" not in tables.status(report(certificates=[{**brought, "not_after": None}]))
+
+
 def test_every_state_has_its_row_and_the_worst_comes_first() -> None:
     """
     Whatever a report can hold can be shown, in the order in which a person should look.

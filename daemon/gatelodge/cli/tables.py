@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gatelodge.model import FILES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -82,7 +84,7 @@ def status(document: dict[str, Any]) -> str:
                 _coloured(entry["state"]),
                 entry["ca"] or "",
                 f"{moment(entry['not_after'])} ({relative(entry['not_after'], now)})" if entry["not_after"] else "",
-                relative(entry["renew_at"], now),
+                "by you" if entry["ca"] == FILES and entry["not_after"] else relative(entry["renew_at"], now),
             )
             for entry in certificates
         ]
