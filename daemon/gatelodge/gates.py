@@ -25,6 +25,7 @@ from gatelodge.nginx.managed import Managed
 from gatelodge.nginx.render import Renderer
 from gatelodge.nginx.tree import Trees
 from gatelodge.runtime.gate import Gate
+from gatelodge.runtime.snippets import filled
 from gatelodge.runtime.system import SystemClock, Web
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Gates:
         Raises:
             ConfigError: a file that it names cannot be used.
         """
-        wanted = desired(config)
+        wanted = desired(filled(config))
         ca = f"{config.state_directory}/ca"
         local = Local(directory=ca, clock=self._clock, keys=self._keys, subject=wanted.ca_subject)
         self._tell_kept_root(wanted, f"{ca}/root")

@@ -1,12 +1,18 @@
 """
-What this build offers to a configuration: the built-in CAs, and the DNS providers with their keys.
+What this build offers to a configuration: the built-in CAs, the DNS providers with their keys, and the presets of apps.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
+from gatelodge import presets
 from gatelodge.config.catalog import BUILT_IN
 from gatelodge.dns.providers import PROVIDERS
 
-CATALOG = dataclasses.replace(BUILT_IN, providers={name: provider.kind for name, provider in PROVIDERS.items()})
+CATALOG = dataclasses.replace(
+    BUILT_IN,
+    providers={name: provider.kind for name, provider in PROVIDERS.items()},
+    presets={name: preset.site for name, preset in presets.load().items()},
+    upstreams={name: preset.upstream for name, preset in presets.load().items()},
+)

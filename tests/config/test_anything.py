@@ -4,6 +4,7 @@ Whatever stands in a file, reading it ends in a `Config` or in a `ConfigError` t
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from gatelodge.config.parse import parse
 from gatelodge.config.read import read
 from gatelodge.config.schema import schema
+from gatelodge.config.site_tables import RouteTable, SiteTable
 from gatelodge.errors import ConfigError
+from gatelodge.offers import CATALOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,8 +81,24 @@ _VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS | st.text(max_size=5), inner, max_size=4),
     max_leaves=12,
 )
-_SITE = st.dictionaries(
-    st.sampled_from(["upstream", "tls", "hosts", "listen", "certificate", "routes", "key"]), _VALUES, max_size=5
+_ONE_SITES = sorted(field.name for field in dataclasses.fields(SiteTable))
+_SITE = st.dictionaries(st.sampled_from(_ONE_SITES), _VALUES | _TEXTS, max_size=6)
+_ROUTE = st.dictionaries(
+    st.sampled_from(sorted(field.name for field in dataclasses.fields(RouteTable))), _VALUES | _TEXTS, max_size=5
+)
+_WHOLE_SITE = st.fixed_dictionaries(
+    {"upstream": st.sampled_from(["http://x", "https://192.0.2.1/y/", "fastcgi://z", "grpc://unix:/run/s"]) | _VALUES},
+    optional={
+        "tls": st.sampled_from(["local", "off", {"certificate": "/c", "key": "/k"}]) | _VALUES,
+        "routes": st.dictionaries(
+            st.sampled_from(["/", "/a", "/a/", "^/b", "("]) | _WORDS, _ROUTE | _TEXTS, max_size=3
+        ),
+        "allow": st.lists(st.sampled_from(["lan", "all", "office", "10.0.0.1/8"]), max_size=2),
+        "auth": st.sampled_from(["p", "off", "q"]),
+        "snippet": st.text(alphabet="a;{}\"'\\#\n $", max_size=8) | st.just({"file": "/s"}),
+        "preset": st.sampled_from(["nextcloud", "pihole", "synapse", "x"]),
+        "hosts": st.lists(st.sampled_from(["b.lan", "~^b", "~(", "*.lan"]), max_size=2),
+    },
 )
 
 
@@ -110,8 +129,16 @@ def test_any_mapping_ends_in_a_config_or_its_mistakes(mapping: dict[str, object]
 
 @given(
     st.fixed_dictionaries(
-        {"sites": st.dictionaries(_WORDS, _TEXTS | _SITE | _VALUES, max_size=4)},
+        {"sites": st.dictionaries(_WORDS, _TEXTS | _SITE | _WHOLE_SITE | _VALUES, max_size=4)},
         optional={
+            "auth": st.dictionaries(
+                st.sampled_from(["p", "q", "off"]),
+                st.fixed_dictionaries(
+                    {"provider": st.sampled_from(["basic", "authelia", "x"])}, optional={"url": _TEXTS}
+                ),
+            ),
+            "nets": st.dictionaries(st.sampled_from(["office", "lan"]), st.lists(_TEXTS, max_size=2) | _VALUES),
+            "listen": st.dictionaries(st.sampled_from(["443", "80", "x"]), _VALUES, max_size=2),
             "acme": st.fixed_dictionaries(
                 {}, optional={"agree_tos": st.just(True) | _VALUES, "ca": _TEXTS | _VALUES, "cas": _VALUES}
             ),
@@ -119,7 +146,8 @@ def test_any_mapping_ends_in_a_config_or_its_mistakes(mapping: dict[str, object]
                 _WORDS, st.fixed_dictionaries({}, optional={"names": st.lists(_TEXTS), "ca": _VALUES})
             ),
             "nginx": st.dictionaries(
-                st.sampled_from(["http_port", "https_port", "public_http_port"]), st.integers(0, 443) | _SCALARS
+                st.sampled_from(["http_port", "https_port", "public_http_port", "mode", "reload", "http_snippet"]),
+                st.integers(0, 443) | st.sampled_from(["external", "helper"]) | _SCALARS,
             ),
         },
     )
@@ -128,7 +156,7 @@ def test_any_sites_end_in_a_config_or_their_mistakes(mapping: dict[str, object])
     """
     Documents that look like ours, with wrong values in right places.
     """
-    _ends_well(lambda: parse(mapping))
+    _ends_well(lambda: parse(mapping, CATALOG))
 
 
 @given(st.text())

@@ -111,7 +111,32 @@ async def test_a_changed_file_is_told_once_it_stands_still(tmp_path: Path) -> No
         await clock.advance(3)
         assert told == [True, True]
 
-    await first(watch(str(file), clock=clock, changed=lambda: told.append(True)), play())
+    await first(watch(lambda: [str(file)], clock=clock, changed=lambda: told.append(True)), play())
+
+
+async def test_of_several_files_each_is_told_and_a_new_one_is_not(tmp_path: Path) -> None:
+    """
+    Which are watched is asked each time; one that is watched from now on has not changed by that.
+    """
+    one, other, clock, told = tmp_path / "gatelodge.toml", tmp_path / "snippet.conf", FakeClock(), []
+    watched = [str(one)]
+    one.write_text("a = 1\n")
+    other.write_text("a;\n")
+
+    async def play() -> None:
+        await clock.advance(5)
+        watched.append(str(other))
+        await clock.advance(5)
+        assert told == []
+        other.write_text("a; b;\n")
+        await clock.advance(3)
+        assert told == [True]
+        other.unlink()
+        one.write_text("a = 22\n")
+        await clock.advance(3)
+        assert told == [True, True]
+
+    await first(watch(lambda: watched, clock=clock, changed=lambda: told.append(True)), play())
 
 
 async def test_a_way_that_never_began_is_no_loose_end() -> None:

@@ -20,6 +20,8 @@ from gatelodge.cli.demo import demo
 from gatelodge.cli.init import init
 from gatelodge.cli.mailbox import mailbox
 from gatelodge.cli.options import config_option
+from gatelodge.cli.passwords import hash_
+from gatelodge.cli.presets import presets
 from gatelodge.errors import ConfigError, GatelodgeError
 
 
@@ -47,7 +49,7 @@ def cli() -> None:
 
 for verb in (
     run.run, run.once, look.check, look.plan, look.status, look.events, ddns,
-    ask.renew, ask.forget, ask.reload, ask.ca, look.schema, mailbox, init, demo,
+    ask.renew, ask.forget, ask.reload, ask.ca, presets, hash_, look.schema, mailbox, init, demo,
 ):  # fmt: skip
     cli.add_command(verb)
 

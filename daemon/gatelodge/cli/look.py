@@ -37,10 +37,12 @@ def check(*, as_json: bool) -> None:
     Print every mistake of the configuration: file, line, key, remedy.
     """
     from gatelodge.errors import ConfigError, describe_mistake
+    from gatelodge.runtime.snippets import filled
 
     file = config_file()
     try:
         config = load(file)
+        filled(config)
         mistakes = (*config.warnings, *_mistakes_in_files(config, file))
     except ConfigError as error:
         mistakes = error.mistakes

@@ -51,7 +51,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     one thing of several keys, so that one of them replaces every other.
     """
     acts = any(key in above for key in ACTIONS)
-    whole = {key: value for key, value in below.items() if not (acts and key in ACTIONS)}
+    whole = {key: value for key, value in below.items() if not (acts and key in ACTIONS and key not in above)}
     for key, value in above.items():
         under = whole.get(key)
         if key == "routes" and isinstance(under, Mapping) and isinstance(value, Mapping):

@@ -100,6 +100,7 @@ class SiteSection:
     hsts: Hsts = Hsts.OFF
     client_certificates: ClientCertificates | None = None
     maintenance: Maintenance | None = None
+    preset: str | None = None
     snippet: str = ""
     key: str = ""
 

@@ -73,6 +73,7 @@ def read(
         hsts=_hsts(path, table, tls, found),
         client_certificates=_client_certificates(path, table, tls, found),
         maintenance=_maintenance(path, table, known),
+        preset=table.preset,
         snippet=snippet,
         key=written(path),
         **keys((*path, "key"), table.key, found),

@@ -77,7 +77,7 @@ class House:
             try:
                 async with admin, asyncio.TaskGroup() as group:
                     watchers = [
-                        group.create_task(watch(self.config_file, clock=self.clock, changed=reload)),
+                        group.create_task(watch(self._written, clock=self.clock, changed=reload)),
                         group.create_task(watch_all(self._brought, clock=self.clock, changed=self.reconciler.wake)),
                         group.create_task(note_stop()),
                         group.create_task(supervisor.attend(self.reconciler)),
@@ -187,6 +187,13 @@ class House:
         """
         await self.reconciler.gate.nginx.stop(grace=grace)
         await self.journal.succeeded(NGINX_START)
+
+    def _written(self) -> Iterator[str]:
+        """
+        Yield the files of which the configuration is made: its own, and those of its snippets.
+        """
+        yield self.config_file
+        yield from dict.fromkeys(each.file for each in self.config.snippet_files)
 
     def _brought(self) -> Iterator[str]:
         """

@@ -1,5 +1,5 @@
 """
-Notices that the configuration file changed, once it has stood still; and that other files did, at once.
+Notices that the files of the configuration changed, once they have stood still; and that other files did, at once.
 
 An editor or a copy may leave half a file for a moment; a file is read when its size and mtime have not moved for two seconds.
 Who reads the others sees to that himself. Polled, because inotify does not cross network file systems and container mounts reliably.
@@ -25,23 +25,27 @@ _STILL_SECONDS = 2.0
 _Look: TypeAlias = tuple[int, int, int, int] | None
 
 
-async def watch(path: str, *, clock: Clock, changed: Callable[[], None]) -> None:
+async def watch(paths: Callable[[], Iterable[str]], *, clock: Clock, changed: Callable[[], None]) -> None:
     """
-    Call `changed` whenever a file has changed and stood still. Never returns.
+    Call `changed` whenever some files have changed and stood still. Which ones they are is asked each time. Never returns.
     """
-    known = _look(path)
+    known = _look_at(paths())
     while True:
         await clock.sleep(_POLL_SECONDS)
-        seen = _look(path)
-        if seen == known:
+        seen = _look_at(paths())
+        if _alike(known, seen):
+            known = seen
             continue
         while True:
             await clock.sleep(_STILL_SECONDS)
-            if (again := _look(path)) == seen:
+            again = _look_at(paths())
+            if again == seen:
                 break
             seen = again
-        known = seen
-        if seen is not None:
+        # A file that is gone for a moment is being written anew; until then the old one goes on.
+        there = {path: look for path, look in seen.items() if look is not None}
+        told, known = not _alike(known, there), seen
+        if told:
             changed()
 
 
@@ -54,10 +58,17 @@ async def watch_all(paths: Callable[[], Iterable[str]], *, clock: Clock, changed
         wanted = tuple(paths())
         # They may lie on a disk that is far away.
         seen = await in_thread(functools.partial(_look_at, wanted)) if wanted else {}
-        if any(known.get(path, look) != look for path, look in seen.items()):
+        if not _alike(known, seen):
             changed()
         known = seen
         await clock.sleep(_POLL_SECONDS)
+
+
+def _alike(known: Mapping[str, _Look], seen: Mapping[str, _Look]) -> bool:
+    """
+    Tell whether every file looks as it did before. One that was not watched before changed nothing.
+    """
+    return all(known.get(path, look) == look for path, look in seen.items())
 
 
 def _look_at(paths: Iterable[str]) -> Mapping[str, _Look]:
