@@ -194,16 +194,6 @@ def test_a_ca_on_this_machine_may_do_without_tls(url: str) -> None:
     assert order(ORDER | {"finalize": url}).finalize == url
 
 
-def test_a_link_is_read_as_a_url() -> None:
-    """
-    Headers point to places as fields do: relative to the answer's, and no less checked.
-    """
-    assert messages.link(URL, "/order/1") == "https://ca.test/order/1"
-    for bad in ("http://ca.test/order/1", "https://ca.test/\x1b", "//[", "\udcff"):
-        with pytest.raises(IssuanceError):
-            messages.link(URL, bad)
-
-
 @pytest.mark.parametrize("value", ["\x1b[2Ja.example", "a.example\x00", "ä.example", "a" * 254])
 def test_a_name_that_is_none_is_refused(value: str) -> None:
     """
@@ -229,3 +219,71 @@ def test_lists_are_bounded() -> None:
     ):
         with pytest.raises(IssuanceError, match="which is more than"):
             ask()
+
+
+DIRECTORY: dict[str, Any] = {
+    "newNonce": "https://ca.test/nonce",
+    "newAccount": "https://ca.test/account",
+    "newOrder": "https://ca.test/order",
+}
+
+
+def directory(**more: object) -> messages.Directory:
+    """
+    Read a directory.
+    """
+    return messages.directory(response(DIRECTORY | more), url=URL)
+
+
+def test_a_directory_says_what_the_server_can() -> None:
+    """
+    Its services, and what it says of itself.
+    """
+    found = directory(
+        revokeCert="https://ca.test/revoke",
+        keyChange="https://ca.test/key",
+        renewalInfo="https://ca.test/ari",
+        meta={
+            "termsOfService": "https://ca.test/terms",
+            "website": "https://ca.test",
+            "caaIdentities": ["ca.test", "ca.example"],
+            "externalAccountRequired": True,
+            "profiles": {"classic": "As always", "bare": None},
+        },
+    )
+    assert (found.revoke_cert, found.key_change) == ("https://ca.test/revoke", "https://ca.test/key")
+    assert found.renewal_info == "https://ca.test/ari"
+    assert found.meta == messages.Meta(
+        terms_of_service="https://ca.test/terms",
+        website="https://ca.test",
+        caa_identities=("ca.test", "ca.example"),
+        external_account_required=True,
+        profiles={"classic": "As always", "bare": ""},
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"revokeCert": 7, "keyChange": "/key", "renewalInfo": "http://ca.test/ari", "meta": None},
+        {"renewalInfo": "", "meta": {"caaIdentities": "ca.test", "externalAccountRequired": "yes", "profiles": ["classic"]}},
+        {"meta": {"termsOfService": 5, "website": {}, "caaIdentities": [7], "externalAccountRequired": 1, "profiles": {"": "x"}}},
+    ],
+)  # fmt: skip
+def test_a_directory_without_what_can_be_done_without_is_read(more: dict[str, object]) -> None:
+    """
+    What is missing, or cannot be asked, is not there; certificates can still be had.
+    """
+    found = directory(**more)
+    assert found == messages.directory(response(DIRECTORY), url=URL)
+    assert (found.revoke_cert, found.key_change, found.renewal_info, found.meta) == (None, None, None, messages.Meta())
+
+
+def test_an_account_says_how_it_stands() -> None:
+    """
+    Whether it is valid, and whom the CA writes to; what is missing is none.
+    """
+    found = messages.account(response({"status": "valid", "contact": ["mailto:me@example.com", 7]}), url=URL)
+    assert (found.status, found.contact) == ("valid", ("mailto:me@example.com",))
+    assert messages.account(response({}), url=URL) == messages.Account(url=URL)

@@ -14,7 +14,7 @@ from josepy.jwk import JWKEC
 from tests.support.fake_acme import DIRECTORY, Board, FakeAcme
 from tests.support.quick_clock import QuickClock
 
-from gatelodge.acme import client as acme
+from gatelodge.acme import accounts as acme
 from gatelodge.acme.client import Client
 from gatelodge.acme.signer import Signer
 from gatelodge.acme.transport import Transport

@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.b64 import b64decode, b64encode
+from josepy.jwk import JWK, JWKOct
 
 from gatelodge.errors import HttpDisconnected, HttpUnreachable, Problem
 from gatelodge.ports import HttpResponse
@@ -106,6 +107,7 @@ class FakeOrder:
     authorizations: list[int]
     expires: dt.datetime
     profile: str | None = None
+    replaces: str | None = None
     status: str | None = None
     polls: int = 0
     csr: x509.CertificateSigningRequest | None = None
@@ -118,6 +120,9 @@ class FakeAcme:
     `lose_before`, `lose_after`: how many requests of an operation end without an answer, unseen or acted on.
     `scripted`: answers given in place of its own, by operation. `bad_nonces`: how many good nonces are refused.
     `gate`: awaited before (`"before"`) and after (`"after"`) each request is acted on.
+    `services`: what its directory names beyond orders; `customers`: keys of external accounts by kid, one of which is wanted when
+    there are any; `roots`: names of the roots its chains lead to, the first its own choice; `window`: the renewal info it gives,
+    None for the middle of a certificate's life; `objection`: what it says to an order that replaces something.
     """
 
     def __init__(self, clock: Clock, *boards: Board, lists_orders: bool = True) -> None:
@@ -140,6 +145,15 @@ class FakeAcme:
         self.reuse = False
         self.lie: str | None = None
         self.status_names: dict[str, str] = {}
+        self.services = {"revokeCert": "revoke", "keyChange": "key-change", "renewalInfo": "renewal-info"}
+        self.profiles: dict[str, object] = {"classic": "As always", "shortlived": "Six days"}
+        self.customers: dict[str, bytes] = {}
+        self.roots: tuple[str, ...] = ()
+        self.window: dict[str, str] | None = None
+        self.objection: HttpResponse | None = None
+        self.deactivated: set[str] = set()
+        self.revoked: dict[int, tuple[int | None, str]] = {}
+        self.signed: dict[int, x509.Certificate] = {}
         self.nonces: set[str] = set()
         self.accounts: dict[str, Any] = {}
         self.orders: dict[int, FakeOrder] = {}
@@ -197,12 +211,16 @@ class FakeAcme:
     def _answer(self, method: str, url: str, operation: str, rest: str, body: bytes | None) -> HttpResponse:
         if operation == "directory":
             names = {"newNonce": "nonce", "newAccount": "new-account", "newOrder": "new-order", "flying": "saucer"}
-            document = {name: f"{BASE}/{path}" for name, path in names.items()} | {"meta": {"a": 1}}
+            meta = {"a": 1, "profiles": self.profiles, "externalAccountRequired": bool(self.customers)}
+            document = {name: f"{BASE}/{path}" for name, path in (names | self.services).items()} | {"meta": meta}
             return dataclasses.replace(
                 found := self.answer(document), headers={"date": found.headers["date"], "content-type": ("x",)}
             )
         if operation == "nonce":
             return self.answer(b"")
+        if operation == "renewal-info":
+            assert (method, body) == ("GET", None)
+            return self._renewal_info(rest)
         assert method == "POST"
         assert body is not None
         try:
@@ -224,9 +242,15 @@ class FakeAcme:
         if operation == "new-account":
             assert jws.verify(header.jwk)
             return self._new_account(header.jwk, payload)
+        if operation == "revoke" and header.kid is None:
+            assert jws.verify(header.jwk)
+            return self._revoke(header.jwk, rest, payload)
         if header.kid not in self.accounts:
             raise Refusal(400, "accountDoesNotExist", "who are you?")
-        assert jws.verify(self.accounts[header.kid])
+        if header.kid in self.deactivated:
+            raise Refusal(403, "unauthorized", 'Account is not valid, has status "deactivated"')
+        if not jws.verify(self.accounts[header.kid]):
+            raise Refusal(400, "malformed", "JWS verification error")
         handle: Callable[[str, str, Any], HttpResponse] = getattr(self, f"_{operation.replace('-', '_')}")
         return handle(header.kid, rest, payload)
 
@@ -234,6 +258,10 @@ class FakeAcme:
         known = [kid for kid, key in self.accounts.items() if key == jwk]
         if not known and payload.get("onlyReturnExisting"):
             raise Refusal(400, "accountDoesNotExist", "none has this key")
+        if known and known[0] in self.deactivated:
+            raise Refusal(403, "unauthorized", "an account that was deactivated has this key")
+        if not known:
+            self._check_binding(jwk, payload)
         kid = known[0] if known else f"{BASE}/account/{next(self._ids)}"
         self.accounts[kid] = jwk
         return self.answer(self._account_document(kid), 200 if known else 201, location=kid)
@@ -242,8 +270,60 @@ class FakeAcme:
         listed = {"orders": f"{BASE}/orders/{kid.rsplit('/', 1)[1]}"} if self.lists_orders else {}
         return {"status": "valid", "mood": "fine", **listed}
 
-    def _account(self, kid: str, _: str, __: Any) -> HttpResponse:
+    def _check_binding(self, jwk: Any, payload: Any) -> None:
+        binding = payload.get("externalAccountBinding")
+        if not self.customers:
+            return
+        if binding is None:
+            raise Refusal(403, "externalAccountRequired", "who pays?")
+        jws = JWS.from_json(binding)
+        header = jws.signature.combined
+        key = self.customers.get(header.kid)
+        assert (header.url, header.nonce, header.alg.name) == (f"{BASE}/new-account", None, "HS256")
+        assert json.loads(jws.payload) == jwk.to_json()
+        if key is None or not jws.verify(JWKOct(key=key)):
+            raise Refusal(403, "unauthorized", "no customer of ours")
+
+    def _account(self, kid: str, _: str, payload: Any) -> HttpResponse:
+        if payload == {"status": "deactivated"}:
+            self.deactivated.add(kid)
+            return self.answer(self._account_document(kid) | {"status": "deactivated"})
+        contact = {"contact": payload["contact"]} if payload else {}
+        return self.answer(self._account_document(kid) | contact)
+
+    def _key_change(self, kid: str, _: str, payload: Any) -> HttpResponse:
+        inner = JWS.from_json(payload)
+        header = inner.signature.combined
+        assert (header.url, header.nonce, header.kid) == (f"{BASE}/key-change", None, None)
+        assert inner.verify(header.jwk)
+        assert json.loads(inner.payload) == {"account": kid, "oldKey": self.accounts[kid].to_json()}
+        self.accounts[kid] = header.jwk
         return self.answer(self._account_document(kid))
+
+    def _revoke(self, by: Any, _: str, payload: Any) -> HttpResponse:
+        certificate = x509.load_der_x509_certificate(b64decode(payload["certificate"]))
+        number = next(number for number, found in self.signed.items() if found == certificate)
+        of_account = self.orders[number].kid == by
+        own = JWK.load(
+            certificate.public_key().public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+        )
+        if not of_account and by != own:
+            raise Refusal(403, "unauthorized", "not yours")
+        if number in self.revoked:
+            raise Refusal(400, "alreadyRevoked", "it is")
+        self.revoked[number] = payload.get("reason"), "account" if of_account else "certificate"
+        return self.answer(b"")
+
+    def _renewal_info(self, rest: str) -> HttpResponse:
+        serials = {b64encode(_integer(found.serial_number)).decode(): found for found in self.signed.values()}
+        found = serials.get(rest.partition(".")[2])
+        if found is None:
+            return self.problem(404, "malformed", "never heard of it")
+        middle = found.not_valid_before_utc + (found.not_valid_after_utc - found.not_valid_before_utc) / 2
+        window = {"start": middle.isoformat(), "end": (middle + dt.timedelta(days=2)).isoformat()}
+        return self.answer({"suggestedWindow": self.window or window}, retry_after="21600")
 
     def _orders(self, kid: str, rest: str, _: Any) -> HttpResponse:
         number, _, page = rest.partition("?page=")
@@ -259,12 +339,15 @@ class FakeAcme:
 
     def _new_order(self, kid: str, _: str, payload: Any) -> HttpResponse:
         names = tuple(identifier["value"] for identifier in payload["identifiers"])
+        if payload.get("replaces") and self.objection is not None:
+            return self.objection
         order = FakeOrder(
             kid=kid,
             names=names,
             authorizations=[self._authorization_for(kid, name) for name in names],
             expires=self.clock.now() + dt.timedelta(days=7),
             profile=payload.get("profile"),
+            replaces=payload.get("replaces"),
         )
         number = next(self._ids)
         self.orders[number] = order
@@ -321,6 +404,7 @@ class FakeAcme:
             "finalize": f"{BASE}/finalize/{number}",
             "expires": order.expires.isoformat(),
             "novelty": [1, {"a": None}],
+            **({"replaces": order.replaces} if order.replaces else {}),
             **certificate,
         }
 
@@ -389,6 +473,7 @@ class FakeAcme:
         return self.answer(self._order_document(int(rest)))
 
     def _certificate(self, _: str, rest: str, __: Any) -> HttpResponse:
+        rest, _, which = rest.partition("/")
         order = self.orders[int(rest)]
         assert order.csr is not None
         if self.lie == "garbage":
@@ -415,8 +500,32 @@ class FakeAcme:
             .not_valid_before(begin)
             .not_valid_after(end)
             .add_extension(x509.SubjectAlternativeName(sans), critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
+        certificate = self.signed.setdefault(int(rest), certificate)
         before = b"h\xe9llo\n" if self.lie == "prologue" else b"hello\n"
         pem = certificate.public_bytes(serialization.Encoding.PEM)
-        return self.answer(before + pem * (500 if self.lie == "long" else 1))
+        if not self.roots:
+            return self.answer(before + pem * (500 if self.lie == "long" else 1))
+        others = [f'<{BASE}/certificate/{rest}/{each}>;rel="alternate"' for each in range(1, len(self.roots))]
+        found = self.answer(before + pem + self._intermediate(self.roots[int(which or 0)]))
+        return dataclasses.replace(found, headers={**found.headers, "link": (f'<{DIRECTORY}>;rel="index"', *others)})
+
+    def _intermediate(self, root: str) -> bytes:
+        now = self.clock.now()
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Fake")]))
+            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, root)]))
+            .public_key(self._key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1000))
+            .sign(self._key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _integer(number: int) -> bytes:
+    return number.to_bytes(number.bit_length() // 8 + 1, "big")

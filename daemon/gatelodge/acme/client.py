@@ -1,28 +1,28 @@
 """
-What an account can ask of an ACME server (RFC 8555 §7), one method for each request.
+What can be asked of an ACME server about orders and certificates (RFC 8555 §7.4-§7.6, RFC 9773), one method for each request.
 
-It keeps no state and decides nothing: `steps` says what to do next, `transport` carries. Everything here raises as
-`Transport.post` does.
+It keeps no state: `steps` says what to do next, `transport` carries. Everything here raises as `Transport.post` does.
 """
 
 from __future__ import annotations
 
 import collections
-import re
 from typing import TYPE_CHECKING
 
 from josepy.b64 import b64encode
 
-from gatelodge.acme import messages, problems
+from gatelodge.acme import accounts, chains, fields, messages, problems, renewal_info
+from gatelodge.errors import IssuanceError, Problem, TransientError
 from gatelodge.together import together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from gatelodge.acme.messages import Account, Authorization, Challenge, Order
+    from gatelodge.acme.chains import Chain
+    from gatelodge.acme.messages import Authorization, Challenge, Order
     from gatelodge.acme.signer import Signer
     from gatelodge.acme.transport import Transport
-    from gatelodge.model import JsonObject, Name
+    from gatelodge.model import JsonObject, Name, RenewalInfo, RevocationReason
     from gatelodge.ports import HttpResponse
 
 _CHAIN = "application/pem-certificate-chain"
@@ -33,31 +33,48 @@ _MOST_PAGES = 50
 #: Of so many pages, the orders that are kept: the last ones.
 _MOST_LISTED = 1000
 
-_NEXT = re.compile(r"<([^>]*)>[^,]*;\s*rel=\"?next\"?")
+#: Of a certificate's chains, those that are looked at.
+_MOST_CHAINS = 10
 
 
-async def register(transport: Transport, signer: Signer, *, email: str | None) -> Account:
+async def revoke(
+    transport: Transport, signer: Signer, certificate: bytes, *, reason: RevocationReason | None = None
+) -> None:
     """
-    Make an account for a key, agreeing to the terms of service; return the one there is when the key has one (§7.3).
-    """
-    contact = {"contact": [f"mailto:{email}"]} if email else {}
-    return await _account(transport, signer, {"termsOfServiceAgreed": True, **contact})
+    Have a certificate revoked (§7.6). Nothing happens when it was before.
 
-
-async def find(transport: Transport, signer: Signer) -> Account:
-    """
-    Return a key's account and make none (§7.3.1).
+    Args:
+        signer: of the account that got it, or of its own key.
+        certificate: as DER.
 
     Raises:
-        IssuanceError: `accountDoesNotExist`: there is none.
+        IssuanceError: also `unsupported`: the server names no place to ask.
     """
-    return await _account(transport, signer, {"onlyReturnExisting": True})
+    url = (await transport.directory()).revoke_cert
+    if url is None:
+        raise IssuanceError(Problem(type="unsupported", detail="this CA does not say how to revoke a certificate"))
+    payload: dict[str, object] = {"certificate": b64encode(certificate).decode()}
+    if reason is not None:
+        payload["reason"] = reason.code
+    try:
+        await transport.post(url, payload, signer=signer)
+    except IssuanceError as error:
+        if error.problem.type != "alreadyRevoked":
+            raise
 
 
-async def _account(transport: Transport, signer: Signer, payload: JsonObject) -> Account:
-    url = (await transport.directory()).new_account
-    response = await transport.post(url, payload, signer=signer)
-    return messages.account(response, url=_location(response, url))
+async def ask_renewal(transport: Transport, certificate: str) -> RenewalInfo | None:
+    """
+    Ask when a certificate should be replaced (RFC 9773 §4.1); None when the server does not tell such things.
+
+    Args:
+        certificate: its identifier.
+    """
+    base = (await transport.directory()).renewal_info
+    if base is None:
+        return None
+    url = f"{base.rstrip('/')}/{certificate}"
+    return renewal_info.read(await transport.get(url), url=url, certificate=certificate, now=transport.now())
 
 
 class Client:
@@ -82,19 +99,35 @@ class Client:
         """
         return self._signer.key_authorization(token)
 
-    async def new_order(self, names: Sequence[Name], *, profile: str | None) -> Order:
+    async def new_order(self, names: Sequence[Name], *, profile: str | None, replaces: str | None = None) -> Order:
         """
         Order a certificate (§7.4). Never sent twice: when the answer is lost, there may be an order that nobody knows.
 
         Args:
             profile: one of the server's (draft-ietf-acme-profiles).
+            replaces: the identifier of the certificate whose place it takes (RFC 9773 §5). A server that objects to it is asked
+                once more, without; the order says whether it was accepted.
+
+        Raises:
+            IssuanceError: also `invalidProfile`, before the server is asked: it does not offer that profile.
         """
+        directory = await self._transport.directory()
         payload: dict[str, object] = {"identifiers": messages.identifiers(names)}
         if profile is not None:
+            if profile not in directory.meta.profiles:
+                raise _not_offered(profile, directory.meta.profiles)
             payload["profile"] = profile
-        url = (await self._transport.directory()).new_order
+        if replaces is not None and directory.renewal_info is not None:
+            try:
+                return await self._order_anew(directory.new_order, {**payload, "replaces": replaces})
+            except IssuanceError as error:
+                if not problems.objects_to_replaces(error.problem):
+                    raise
+        return await self._order_anew(directory.new_order, payload)
+
+    async def _order_anew(self, url: str, payload: JsonObject) -> Order:
         response = await self._transport.post(url, payload, signer=self._signer, repeatable=False)
-        return messages.order(response, url=_location(response, url), now=self._transport.now())
+        return messages.order(response, url=accounts.location(response, url), now=self._transport.now())
 
     async def order(self, url: str) -> Order:
         """
@@ -146,12 +179,32 @@ class Client:
         response = await self._post(order.finalize, {"csr": b64encode(csr).decode()})
         return messages.order(response, url=order.url, now=self._transport.now())
 
-    async def certificate(self, url: str) -> str:
+    async def certificate(self, url: str, *, preferred: str | None = None) -> Chain:
         """
-        Fetch a certificate with its chain, as the server wrote it (§7.4.2). Bytes that no PEM has come as U+FFFD.
+        Fetch a certificate with its chain (§7.4.2). Bytes that no PEM has come as U+FFFD.
+
+        Args:
+            preferred: the root that the chain should lead to. Where the server's own choice leads elsewhere, its others are
+                looked at, one after the other; where none fits, or they cannot be had, its own choice it is.
         """
         response = await self._transport.post(url, None, signer=self._signer, accept=_CHAIN)
-        return response.body.decode("ascii", "replace")
+        first = _chain(response, preferred)
+        if first.preferred:
+            return first
+        for other in fields.links(response, url, relation="alternate")[:_MOST_CHAINS]:
+            try:
+                chain = _chain(await self._transport.post(other, None, signer=self._signer, accept=_CHAIN), preferred)
+            except (IssuanceError, TransientError):
+                continue
+            if chain.preferred:
+                return chain
+        return first
+
+    async def revoke(self, certificate: bytes, *, reason: RevocationReason | None = None) -> None:
+        """
+        Have a certificate of this account's revoked, as `revoke`.
+        """
+        await revoke(self._transport, self._signer, certificate, reason=reason)
 
     async def _authorization(self, url: str) -> Authorization:
         return messages.authorization(await self._get(url), url=url, now=self._transport.now())
@@ -163,13 +216,16 @@ class Client:
         return await self._transport.post(url, payload, signer=self._signer)
 
 
-def _location(response: HttpResponse, url: str) -> str:
-    found = response.header("location")
-    if not found:
-        raise problems.bad_answer(f"{url} answered {response.status} without a Location")
-    return messages.link(url, found)
+def _chain(response: HttpResponse, preferred: str | None) -> Chain:
+    return chains.read(response.body.decode("ascii", "replace"), preferred=preferred)
 
 
 def _next(response: HttpResponse, url: str) -> str | None:
-    links = [found[1] for link in response.headers.get("link", ()) if (found := _NEXT.search(link))]
-    return messages.link(url, links[0]) if links else None
+    found = fields.links(response, url, relation="next")
+    return found[0] if found else None
+
+
+def _not_offered(profile: str, offered: Mapping[str, str]) -> IssuanceError:
+    listed = "; ".join(f"{name} ({about})" if about else name for name, about in offered.items())
+    what = f"it offers {listed}" if listed else "it offers none: take `profile` out"
+    return IssuanceError(Problem(type="invalidProfile", detail=f"this CA has no profile {profile!r}; {what}"))

@@ -9,27 +9,22 @@ is kept can be shown on a terminal, and no answer makes us ask for more than an 
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import ipaddress
-import json
 import re
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING
 
-from gatelodge.acme import problems, retry_after
+from gatelodge.acme import fields, problems, retry_after
 from gatelodge.model import Name, is_ip, is_wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
 
     from gatelodge.errors import Problem
     from gatelodge.ports import HttpResponse
 
 #: Tokens are base64url without padding (RFC 8555 §8.1). They become part of paths and file names.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
-
-#: Printable, without spaces, and not longer than anybody's URL.
-_URL = re.compile(r"https?://[!-~]{1,2000}", re.ASCII)
 
 #: A DNS name has 253 characters at most, an address fewer.
 _NAME = re.compile(r"[!-~]{1,253}", re.ASCII)
@@ -39,17 +34,39 @@ _NAME = re.compile(r"[!-~]{1,253}", re.ASCII)
 _MOST_NAMES = 1000
 _MOST_CHALLENGES = 100
 _MOST_LISTED = 10_000
+_MOST_PROFILES = 100
+_MOST_IDENTITIES = 100
+_MOST_CONTACTS = 100
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """
+    What a server says of itself (§7.1.1). `caa_identities` are the names by which CAA records allow it (RFC 8659 §4.2); `profiles`
+    are the kinds of certificates that it offers, each with a description (draft-ietf-acme-profiles §3).
+    """
+
+    terms_of_service: str | None = None
+    website: str | None = None
+    caa_identities: tuple[str, ...] = ()
+    external_account_required: bool = False
+    profiles: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
     """
-    Where a server's services are (§7.1.1).
+    Where a server's services are (§7.1.1; RFC 9773 §3). Those that certificates can do without are None when it names none, or
+    none that can be asked.
     """
 
     new_nonce: str
     new_account: str
     new_order: str
+    revoke_cert: str | None = None
+    key_change: str | None = None
+    renewal_info: str | None = None
+    meta: Meta = dataclasses.field(default_factory=Meta)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +76,16 @@ class Account:
     """
 
     url: str
+    status: str | None = None
+    contact: tuple[str, ...] = ()
     orders: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """
-    An order (§7.1.3). `retry_after` is what the answer that brought it asked for.
+    An order (§7.1.3). `replaces` is the identifier of the certificate that it takes the place of, once the server has accepted that
+    (RFC 9773 §5). `retry_after` is what the answer that brought it asked for.
     """
 
     url: str
@@ -76,6 +96,7 @@ class Order:
     certificate: str | None = None
     expires: dt.datetime | None = None
     profile: str | None = None
+    replaces: str | None = None
     error: Problem | None = None
     retry_after: dt.timedelta | None = None
 
@@ -113,11 +134,15 @@ def directory(response: HttpResponse, *, url: str) -> Directory:
     Raises:
         IssuanceError: `badAnswer`, as everywhere in this file.
     """
-    fields = _object(response, url)
+    found = fields.whole(response, url)
     return Directory(
-        new_nonce=_url(fields, "newNonce", url),
-        new_account=_url(fields, "newAccount", url),
-        new_order=_url(fields, "newOrder", url),
+        new_nonce=fields.address(found, "newNonce", url),
+        new_account=fields.address(found, "newAccount", url),
+        new_order=fields.address(found, "newOrder", url),
+        revoke_cert=fields.address_or_none(found, "revokeCert", url),
+        key_change=fields.address_or_none(found, "keyChange", url),
+        renewal_info=fields.address_or_none(found, "renewalInfo", url),
+        meta=_meta(found.get("meta")),
     )
 
 
@@ -125,28 +150,34 @@ def account(response: HttpResponse, *, url: str) -> Account:
     """
     Read an account.
     """
-    fields = _object(response, url)
-    return Account(url=url, orders=_url(fields, "orders", url) if fields.get("orders") else None)
+    found = fields.whole(response, url)
+    return Account(
+        url=url,
+        status=fields.text_or_none(found, "status"),
+        contact=fields.texts(found, "contact", most=_MOST_CONTACTS),
+        orders=fields.address(found, "orders", url) if found.get("orders") else None,
+    )
 
 
 def order(response: HttpResponse, *, url: str, now: dt.datetime) -> Order:
     """
     Read an order.
     """
-    fields = _object(response, url)
-    named = _list(fields, "identifiers", url, most=_MOST_NAMES)
+    found = fields.whole(response, url)
+    named = fields.listed(found, "identifiers", url, most=_MOST_NAMES)
     # Each proves one of the names; more would be work without end.
-    proofs = _list(fields, "authorizations", url, most=len(named))
+    proofs = fields.listed(found, "authorizations", url, most=len(named))
     return Order(
         url=url,
-        status=_text(fields, "status", url),
+        status=fields.text(found, "status", url),
         names=frozenset(_name(identifier, url) for identifier in named),
-        authorizations=tuple(_as_url(each, "authorizations", url) for each in proofs),
-        finalize=_url(fields, "finalize", url),
-        certificate=_url(fields, "certificate", url) if fields.get("certificate") else None,
-        expires=_time(fields.get("expires")),
-        profile=problems.shown(fields["profile"]) if isinstance(fields.get("profile"), str) else None,
-        error=problems.from_document(fields["error"]) if fields.get("error") else None,
+        authorizations=tuple(fields.as_address(each, "authorizations", url) for each in proofs),
+        finalize=fields.address(found, "finalize", url),
+        certificate=fields.address(found, "certificate", url) if found.get("certificate") else None,
+        expires=fields.time(found.get("expires")),
+        profile=fields.text_or_none(found, "profile"),
+        replaces=fields.text_or_none(found, "replaces"),
+        error=problems.from_document(found["error"]) if found.get("error") else None,
         retry_after=retry_after.of_answer(response, now=now),
     )
 
@@ -155,14 +186,15 @@ def authorization(response: HttpResponse, *, url: str, now: dt.datetime) -> Auth
     """
     Read an authorization.
     """
-    fields = _object(response, url)
-    name = _name(fields.get("identifier"), url)
-    wildcard = fields.get("wildcard") is True and not is_wildcard(name)
+    found = fields.whole(response, url)
+    name = _name(found.get("identifier"), url)
+    wildcard = found.get("wildcard") is True and not is_wildcard(name)
+    ways = fields.listed(found, "challenges", url, most=_MOST_CHALLENGES)
     return Authorization(
         url=url,
-        status=_text(fields, "status", url),
+        status=fields.text(found, "status", url),
         name=Name(f"*.{name}") if wildcard else name,
-        challenges=tuple(_challenge(each, url) for each in _list(fields, "challenges", url, most=_MOST_CHALLENGES)),
+        challenges=tuple(_challenge(each, url) for each in ways),
         retry_after=retry_after.of_answer(response, now=now),
     )
 
@@ -171,18 +203,8 @@ def order_list(response: HttpResponse, *, url: str) -> tuple[str, ...]:
     """
     Read a page of an account's orders (§7.1.2.1).
     """
-    listed = _list(_object(response, url), "orders", url, most=_MOST_LISTED)
-    return tuple(_as_url(each, "orders", url) for each in listed)
-
-
-def link(url: str, target: str) -> str:
-    """
-    Return where a header of the answer to `url` points.
-    """
-    try:
-        return _as_url(urljoin(url, target), "Location", url)
-    except ValueError:
-        raise problems.bad_answer(f"{url} answered with a 'Location' that is no URL") from None
+    found = fields.listed(fields.whole(response, url), "orders", url, most=_MOST_LISTED)
+    return tuple(fields.as_address(each, "orders", url) for each in found)
 
 
 def identifiers(names: Sequence[Name]) -> list[dict[str, str]]:
@@ -192,80 +214,39 @@ def identifiers(names: Sequence[Name]) -> list[dict[str, str]]:
     return [{"type": "ip" if is_ip(name) else "dns", "value": name} for name in names]
 
 
+def _meta(value: object) -> Meta:
+    found = fields.part(value)
+    offered = fields.part(found.get("profiles"))
+    return Meta(
+        terms_of_service=fields.text_or_none(found, "termsOfService"),
+        website=fields.text_or_none(found, "website"),
+        caa_identities=fields.texts(found, "caaIdentities", most=_MOST_IDENTITIES),
+        external_account_required=found.get("externalAccountRequired") is True,
+        profiles={
+            shown: fields.text_or_none(offered, name) or ""
+            for name in list(offered)[:_MOST_PROFILES]
+            if (shown := problems.shown(name))
+        },
+    )
+
+
 def _challenge(value: object, url: str) -> Challenge:
-    fields: dict[str, Any] = value if isinstance(value, dict) else {}
-    token = fields.get("token")
+    found = fields.part(value)
+    token = found.get("token")
     if token is not None and not (isinstance(token, str) and _TOKEN.fullmatch(token)):
         raise problems.bad_answer(f"{url} offers a challenge whose token is not base64url")
     return Challenge(
-        type=_text(fields, "type", url),
-        url=_url(fields, "url", url),
-        status=problems.shown(fields["status"]) if isinstance(fields.get("status"), str) else "pending",
+        type=fields.text(found, "type", url),
+        url=fields.address(found, "url", url),
+        status=fields.text_or_none(found, "status") or "pending",
         token=token,
-        error=problems.from_document(fields["error"]) if fields.get("error") else None,
+        error=problems.from_document(found["error"]) if found.get("error") else None,
     )
 
 
 def _name(identifier: object, url: str) -> Name:
-    fields: dict[str, Any] = identifier if isinstance(identifier, dict) else {}
-    value = fields.get("value")
+    value = fields.part(identifier).get("value")
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise problems.bad_answer(f"{url} answered with an identifier that is no name")
     text = value.lower()
     return Name(str(ipaddress.ip_address(text)) if is_ip(text) else text)
-
-
-def _time(value: object) -> dt.datetime | None:
-    try:
-        parsed = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return parsed if parsed is None or parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)
-
-
-def _object(response: HttpResponse, url: str) -> dict[str, Any]:
-    try:
-        value = json.loads(response.body)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise problems.bad_answer(f"{url} answered {response.status} with something that is no JSON object")
-    return value
-
-
-def _text(fields: dict[str, Any], name: str, url: str) -> str:
-    value = fields.get(name)
-    text = problems.shown(value) if isinstance(value, str) else ""
-    if not text:
-        raise problems.bad_answer(f"{url} answered without {name!r}")
-    return text
-
-
-def _list(fields: dict[str, Any], name: str, url: str, *, most: int) -> list[object]:
-    value = fields.get(name)
-    if not isinstance(value, list):
-        raise problems.bad_answer(f"{url} answered without a list of {name!r}")
-    if len(value) > most:
-        raise problems.bad_answer(f"{url} answered with {len(value)} {name}, which is more than {most}")
-    return value
-
-
-def _url(fields: dict[str, Any], name: str, url: str) -> str:
-    return _as_url(fields.get(name), name, url)
-
-
-def _as_url(value: object, name: str, url: str) -> str:
-    if not isinstance(value, str) or not _URL.fullmatch(value):
-        raise problems.bad_answer(f"{url} answered with a {name!r} that is no URL")
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        host = None
-    if not host or not (parts.scheme == "https" or _is_loopback(host)):
-        raise problems.bad_answer(f"{url} answered with a {name!r} that is no https URL")
-    return value
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)

@@ -8,6 +8,7 @@ too: nothing that a server sends raises anything but `IssuanceError`.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.acme import retry_after
@@ -24,6 +25,16 @@ URN = "urn:ietf:params:acme:error:"
 #: What an answer that is no problem document stands for, by its status. Other 5xx are `serverInternal`.
 _BARE = {429: "rateLimited"}
 _SERVER_ERROR = 500
+
+#: What servers write when it is not the order that they refuse, but what it is said to replace (RFC 9773 §5). Boulder: "Could not
+#: validate ARI 'replaces' field", "parsing ARI CertID failed" (wfe2/wfe.go); pebble: "could not find an order for the given certificate"
+#: (wfe/wfe.go). cert-manager's issue 9075 has a 404 for a certificate of another CA.
+_REPLACES = re.compile(r"replac|\bARI\b|cert(ificate)?[ _-]?id|for the given certificate", re.IGNORECASE)
+
+#: Types that speak of the order, whatever words they use.
+_OF_THE_ORDER = frozenset({"rateLimited", "accountDoesNotExist", "userActionRequired", "badNonce", "invalidProfile"})
+_NOT_FOUND = 404
+_CONFLICT = 409
 
 #: More of a text from outside than this is of no use to a reader.
 _MOST = 1000
@@ -78,6 +89,15 @@ def from_document(document: object, *, status: int | None = None, wait: dt.timed
         retry_after=wait,
         instance=_text(fields, "instance"),
     )
+
+
+def objects_to_replaces(problem: Problem) -> bool:
+    """
+    Tell whether an order that names what it replaces was refused for that, so that it may be accepted without.
+    """
+    if problem.type == "alreadyReplaced" or problem.status in {_NOT_FOUND, _CONFLICT}:
+        return True
+    return problem.type not in _OF_THE_ORDER and _REPLACES.search(problem.detail) is not None
 
 
 def shown(text: str) -> str:

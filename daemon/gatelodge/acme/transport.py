@@ -96,6 +96,14 @@ class Transport:
             raise TransientError(f"{self._url} answered {response.status} without a Date")
         return date
 
+    async def get(self, url: str) -> HttpResponse:
+        """
+        Ask for what anybody may see, without a signature, and return the answer, which is a success.
+
+        Raises: as `post`.
+        """
+        return await self._ask("GET", url)
+
     async def post(
         self,
         url: str,

@@ -38,6 +38,7 @@ from gatelodge.model.nginx import (
     TlsProfile,
     TrustedProxies,
 )
+from gatelodge.model.renewal import RenewalInfo, RenewalWindow, RevocationReason
 from gatelodge.model.secret import Secret, SecretRef
 from gatelodge.model.sites import (
     Action,
@@ -106,7 +107,10 @@ __all__ = [
     "Rate",
     "Redirect",
     "Reload",
+    "RenewalInfo",
+    "RenewalWindow",
     "Respond",
+    "RevocationReason",
     "Route",
     "Secret",
     "SecretRef",

@@ -18,6 +18,7 @@ from gatelodge.acme import csr, steps
 from gatelodge.errors import IssuanceError, Problem
 from gatelodge.issuers.acme import received
 from gatelodge.issuers.acme.choice import choose
+from gatelodge.issuers.acme.passing import PASSING, passes
 from gatelodge.model import is_wildcard
 from gatelodge.ports import Challenge, Issued
 from gatelodge.together import entered, together
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from gatelodge.acme import messages
+    from gatelodge.acme.chains import Chain
     from gatelodge.acme.client import Client
     from gatelodge.issuers.acme.record import Record
     from gatelodge.model import Name
@@ -43,17 +45,12 @@ _FIRST_WAIT = 0.05
 _GROWTH = 1.5
 _LONGEST_WAIT = 5.0
 
-#: Problems that pass: the same request may succeed later. So does every 5xx.
-_PASSING = frozenset({"unreachable", "timeout", "rateLimited", "badNonce", "serverInternal"})
-
 #: Problems that say nothing about the order itself. After a failed look of our own the CA was told nothing, so the order stays.
 #: Not so when some name server lacks a record (`propagation`): until it is mended, no CA should look, so the order is given up.
-_BESIDE = _PASSING | {
+_BESIDE = PASSING | {
     "badAnswer", "accountDoesNotExist", "selfCheck",
     "dnsProvider", "dnsCredentials", "dnsZone", "dnsRecord", "dnsDelegation",
 }  # fmt: skip
-
-_SERVER_ERROR = 500
 
 
 class OrderDead(IssuanceError):
@@ -62,11 +59,15 @@ class OrderDead(IssuanceError):
     """
 
 
-def passes(problem: Problem) -> bool:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Fulfilled:
     """
-    Tell whether a problem is passing trouble, and no answer to what was asked.
+    What an order became: the certificate, the root its chain leads to, and whether that is the one that was asked for.
     """
-    return problem.type in _PASSING or (problem.status or 0) >= _SERVER_ERROR
+
+    issued: Issued
+    root: str
+    preferred: bool
 
 
 class Fulfilment:
@@ -83,11 +84,13 @@ class Fulfilment:
         alias: Name | None,
         clock: Clock,
         progress: Callable[[str], None],
+        preferred_chain: str | None = None,
     ) -> None:
         """
         Args:
             solvers: of which the first that can prove a name is used.
             alias: where answers to dns-01 belong, when the configuration says so.
+            preferred_chain: the root that the certificate's chain should lead to, by its common name or organisation.
         """
         self._ca = ca
         self._alias = alias
@@ -95,10 +98,11 @@ class Fulfilment:
         self._solvers = solvers
         self._clock = clock
         self._progress = progress
+        self._preferred_chain = preferred_chain
         self._deadline = clock.monotonic() + DEADLINE
         self._wait = _FIRST_WAIT
 
-    async def fulfil(self, order: messages.Order, record: Record) -> Issued:
+    async def fulfil(self, order: messages.Order, record: Record) -> Fulfilled:
         """
         Return the certificate of an order.
 
@@ -115,7 +119,7 @@ class Fulfilment:
                 raise
             raise OrderDead(error.problem) from error
 
-    async def _walk(self, order: messages.Order, record: Record) -> Issued:
+    async def _walk(self, order: messages.Order, record: Record) -> Fulfilled:
         if order.names != frozenset(record.names):
             raise OrderDead(Problem(type="badAnswer", detail=f"{order.url} is an order for other names"))
         key = _private_key(record)
@@ -272,24 +276,25 @@ class Fulfilment:
             )
         await self._clock.sleep(wait)
 
-    async def _fetch(self, url: str) -> str:
+    async def _fetch(self, url: str) -> Chain:
         try:
-            return await self._client.certificate(url)
+            return await self._client.certificate(url, preferred=self._preferred_chain)
         except IssuanceError as error:
             if passes(error.problem) or error.problem.type == "accountDoesNotExist":
                 raise
             # A valid order never expires, so one whose certificate is refused would be asked for ever.
             raise OrderDead(error.problem) from error
 
-    def _received(self, pem: str, key: _Key, record: Record) -> Issued:
+    def _received(self, sent: Chain, key: _Key, record: Record) -> Fulfilled:
         try:
             chain = received.check(
-                pem, names=record.names, public_key=key.public_key(), ca=self._ca, now=self._clock.now()
+                sent.pem, names=record.names, public_key=key.public_key(), ca=self._ca, now=self._clock.now()
             )
         except IssuanceError as error:
             # The CA would send the same again.
             raise OrderDead(error.problem) from error
-        return Issued(chain=chain, private_key=record.private_key)
+        issued = Issued(chain=chain, private_key=record.private_key)
+        return Fulfilled(issued=issued, root=sent.root, preferred=sent.preferred)
 
 
 def _open_way(authorization: messages.Authorization, solver: Solver) -> messages.Challenge | None:

@@ -1,53 +1,50 @@
 """
-Gets certificates from an ACME CA, so that an order survives a crash.
+Gets certificates from an ACME CA, so that an order survives a crash, and does what else an account can do there.
 
-An order is on disk, with its key, before the CA is asked, and its URL as soon as the CA has named it. What is done about a
-record that is found depends only on what the CA says of that order:
-
-    pending, ready      go on
-    processing          wait
-    valid               fetch the certificate
-    gone, invalid, expired, or made for other names or another account
-                        give its open authorizations up, order anew
-    its URL never came  look for it in the account's list of orders, where the CA keeps one that can be read; else order anew
-
-So a crash costs at most one more order, and never a second certificate. Never in this file: when to try again, and what is
-done with a certificate.
+An order is on disk, with its key, before the CA is asked, and its URL as soon as the CA has named it; what becomes of one that is
+found stands in `orders`. Never in this file: when to try again, when to renew, and what is done with a certificate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import weakref
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gatelodge.acme import client as acme
+from gatelodge.acme import renewal_info
+from gatelodge.acme.signer import Signer
 from gatelodge.acme.transport import Transport
-from gatelodge.errors import HttpDisconnected, IssuanceError, Problem, TransientError
+from gatelodge.errors import IssuanceError, Problem, TransientError
 from gatelodge.issuers.acme.account import Account
 from gatelodge.issuers.acme.choice import choose
-from gatelodge.issuers.acme.fulfilment import Fulfilment, OrderDead, passes
-from gatelodge.issuers.acme.record import Record, Records
+from gatelodge.issuers.acme.fulfilment import Fulfilment, OrderDead
+from gatelodge.issuers.acme.orders import Orders
+from gatelodge.issuers.acme.passing import passes
+from gatelodge.issuers.acme.record import Records
+from gatelodge.model import RevocationReason
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
+    from gatelodge.acme.binding import ExternalAccount
     from gatelodge.acme.client import Client
-    from gatelodge.acme.messages import Order
-    from gatelodge.model import CertificateAuthority, CertificateSpec, Name
+    from gatelodge.acme.messages import Account as AccountShown
+    from gatelodge.issuers.acme.fulfilment import Fulfilled
+    from gatelodge.model import CertificateAuthority, CertificateSpec, Name, RenewalInfo
     from gatelodge.ports import Clock, Documents, Events, Http, Issued, Keys, Solver
 
 #: Orders that are carried on at once. 500 certificates are no reason for 500 connections.
 CONCURRENT = 50
 
-#: How many of an account's orders are looked through for one whose URL never came.
-_MOST_LISTED = 100
-
-#: Seconds for giving up authorizations when an order is dead: kind to the CA, and not worth waiting for.
-_GOODBYE = 15.0
+#: What a CA says of a certificate that the account did not get there: the certificate's own key may still revoke it (RFC 8555 §7.6).
+_NOT_THE_ACCOUNTS = frozenset({"unauthorized", "accountDoesNotExist"})
 
 
 class Acme:
@@ -66,22 +63,35 @@ class Acme:
         solvers: Mapping[str, Solver],
         email: str | None,
         events: Events,
+        binding: ExternalAccount | None = None,
+        preferred_chain: str | None = None,
     ) -> None:
         """
         Args:
             solvers: by the word that a spec's `challenges` have for them.
             email: told to the CA as contact.
+            binding: what the CA knows its customer by, where it wants one.
+            preferred_chain: the root that chains should lead to, by its common name or organisation.
         """
         self._authority = authority
         self._transport = Transport(directory=authority.directory, http=http, clock=clock)
         self._account = Account(
-            authority=authority, transport=self._transport, documents=documents, keys=keys, email=email, events=events
+            authority=authority,
+            transport=self._transport,
+            documents=documents,
+            keys=keys,
+            email=email,
+            events=events,
+            binding=binding,
         )
+        self._events = events
+        self._preferred_chain = preferred_chain
         self._records = Records(documents)
         self._clock = clock
         self._keys = keys
         self._solvers = solvers
         self._slots = asyncio.Semaphore(CONCURRENT)
+        self._one_change = asyncio.Lock()
         self._same_names: weakref.WeakValueDictionary[frozenset[Name], asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def date(self) -> dt.datetime:
@@ -94,11 +104,16 @@ class Acme:
         return await self._transport.date()
 
     @contextlib.asynccontextmanager
-    async def issue(self, spec: CertificateSpec, *, progress: Callable[[str], None]) -> AsyncIterator[Issued]:
+    async def issue(
+        self, spec: CertificateSpec, *, progress: Callable[[str], None], replaces: str | None = None
+    ) -> AsyncIterator[Issued]:
         """
         Obtain a certificate, as `ports.Issuer` says.
+
+        Args:
+            replaces: the identifier of the certificate whose place it takes (RFC 9773 §5), where this CA issued that.
         """
-        yield await self._obtain(spec, progress)
+        yield await self._obtain(spec, replaces, progress)
         await self._records.close(spec.name)
 
     async def abandon(self, name: str) -> None:
@@ -107,49 +122,149 @@ class Acme:
         """
         record = await self._records.get(name)
         client = await self._account.known()
-        if record is not None and client is not None and self._is_ours(record, client):
+        orders = None if client is None else self._orders(client)
+        if record is not None and orders is not None and orders.is_ours(record):
             try:
-                await self._give_up_authorizations(client, record)
-            except TransientError as error:
-                raise self._unreachable(error) from error
+                with self._reached():
+                    await orders.give_up(record)
             except IssuanceError as error:
                 # Any other refusal says that there is nothing left to give up.
                 if passes(error.problem):
                     raise
         await self._records.close(name)
 
-    async def _obtain(self, spec: CertificateSpec, progress: Callable[[str], None]) -> Issued:
+    async def renewal(self, chain: str) -> RenewalInfo | None:
+        """
+        Ask when a certificate of this CA's should be replaced (RFC 9773). None when the CA does not tell, or the certificate has no
+        identifier to ask by. No account is needed.
+
+        Raises:
+            IssuanceError: it could not be asked, or refused.
+        """
+        certificate = renewal_info.certificate_id(chain)
+        if certificate is None:
+            return None
+        with self._reached():
+            return await acme.ask_renewal(self._transport, certificate)
+
+    async def revoke(self, issued: Issued, *, reason: RevocationReason | None, progress: Callable[[str], None]) -> None:
+        """
+        Have a certificate of this CA's revoked: by the account or, where it is another account's, by the certificate's own key
+        (RFC 8555 §7.6). A key that others have got is shown to the CA, which takes no such key again (Boulder's
+        `revokeCertByCertKey`). Nothing happens when the certificate was revoked before.
+
+        Raises:
+            IssuanceError: it could not be asked, or refused.
+            StateError: the account could not be read.
+        """
+        certificate = x509.load_pem_x509_certificates(issued.chain.encode())[0].public_bytes(Encoding.DER)
+        progress(f"asking {self._authority.name} to revoke the certificate")
+        client = None if reason is RevocationReason.KEY_COMPROMISE else await self._account.known()
+        with self._reached():
+            if client is not None:
+                try:
+                    await client.revoke(certificate, reason=reason)
+                except IssuanceError as error:
+                    if error.problem.type not in _NOT_THE_ACCOUNTS:
+                        raise
+                else:
+                    return
+            own = Signer.of_certificate(issued.private_key)
+            await acme.revoke(self._transport, own, certificate, reason=reason)
+
+    async def account(self, *, progress: Callable[[str], None]) -> AccountShown | None:
+        """
+        Return what the CA has of our account; None when there is none. Registers nothing.
+
+        Raises:
+            IssuanceError: the CA could not be asked, or refused. So everywhere below.
+            StateError: the account could not be read or written. So everywhere below.
+        """
+        with self._reached():
+            return await self._account.show(progress=progress)
+
+    async def register(self, *, progress: Callable[[str], None]) -> str:
+        """
+        Make the account where there is none. Returns its URL.
+        """
+        with self._reached():
+            return (await self._account.client(progress=progress)).kid
+
+    async def update_account(self, email: str | None, *, progress: Callable[[str], None]) -> AccountShown | None:
+        """
+        Change whom the CA writes to, as `Account.update`.
+        """
+        with self._reached():
+            return await self._account.update(email, progress=progress)
+
+    async def roll_over(self, *, progress: Callable[[str], None]) -> bool:
+        """
+        Give the account a new key, once no order is on the way. Tells whether there was an account.
+        """
+        async with self._alone(progress):
+            with self._reached():
+                return await self._account.roll_over(progress=progress)
+
+    async def deactivate_account(self, *, progress: Callable[[str], None]) -> bool:
+        """
+        Give the account up for good, once no order is on the way. Tells whether there was one.
+        """
+        async with self._alone(progress):
+            with self._reached():
+                return await self._account.deactivate(progress=progress)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, progress: Callable[[str], None]) -> AsyncIterator[None]:
+        """
+        Wait until no order is on the way, and let none begin inside.
+        """
+        progress(f"waiting for the orders at {self._authority.name}")
+        async with self._one_change, contextlib.AsyncExitStack() as stack:
+            for _ in range(CONCURRENT):
+                await stack.enter_async_context(self._slots)
+            yield
+
+    async def _obtain(self, spec: CertificateSpec, replaces: str | None, progress: Callable[[str], None]) -> Issued:
         # Let's Encrypt gives two orders for the same names the same pending order, and only one of two keys can have it.
         lock = self._same_names.setdefault(frozenset(spec.names), asyncio.Lock())
         progress(f"waiting for its turn at {self._authority.name}")
-        try:
-            async with lock, self._slots:
+        async with lock, self._slots:
+            with self._reached():
                 client = await self._account.client(progress=progress)
                 try:
-                    return await self._attempt(client, spec, progress)
+                    fulfilled = await self._attempt(client, spec, replaces, progress)
                 except IssuanceError as error:
                     if error.problem.type != "accountDoesNotExist":
                         raise
-                await self._account.recover(client.kid, progress=progress)
-                return await self._attempt(await self._account.client(progress=progress), spec, progress)
-        except TransientError as error:
-            raise self._unreachable(error) from error
+                    await self._account.recover(client.kid, progress=progress)
+                    client = await self._account.client(progress=progress)
+                    fulfilled = await self._attempt(client, spec, replaces, progress)
+        if not fulfilled.preferred:
+            self._events.emit(
+                "certificate.other_chain",
+                level="warning",
+                certificate=spec.name,
+                ca=self._authority.name,
+                preferred_chain=self._preferred_chain,
+                root=fulfilled.root,
+            )
+        return fulfilled.issued
 
-    async def _attempt(self, client: Client, spec: CertificateSpec, progress: Callable[[str], None]) -> Issued:
+    async def _attempt(
+        self, client: Client, spec: CertificateSpec, replaces: str | None, progress: Callable[[str], None]
+    ) -> Fulfilled:
+        orders = self._orders(client)
         record = await self._records.get(spec.name)
-        order = None
+        found = None
         if record is not None:
             progress(f"asking {self._authority.name} for the order that was begun")
-            order = await self._take_up(client, record, spec)
-            if order is None:
-                await self._part(client, record)
-        if record is None or order is None:
+            found = await orders.take_up(record, spec)
+        if found is None:
             progress("looking for a way to prove each name")
             await choose(spec.names, self._ways(spec), alias=spec.alias)
-            record, order = await self._begin(client, spec, begun=record.begun + 1 if record else 1, progress=progress)
-        elif record.url is None:
-            record = dataclasses.replace(record, url=order.url)
-            await self._records.put(record)
+            begun = record.begun + 1 if record else 1
+            found = await orders.begin(spec, begun=begun, replaces=replaces, progress=progress)
+        record, order = found
         fulfilment = Fulfilment(
             ca=self._authority.name,
             client=client,
@@ -157,137 +272,36 @@ class Acme:
             alias=spec.alias,
             clock=self._clock,
             progress=progress,
+            preferred_chain=self._preferred_chain,
         )
         try:
             return await fulfilment.fulfil(order, record)
         except OrderDead:
-            await self._part(client, record)
+            await orders.part(record)
             await self._records.close(spec.name)
             raise
 
-    async def _take_up(self, client: Client, record: Record, spec: CertificateSpec) -> Order | None:
-        """
-        Return a record's order when it can still become the certificate that is wanted.
-        """
-        if not record.serves(spec) or not self._is_ours(record, client):
-            return None
-        if record.url is None:
-            return await self._find(client, record)
-        try:
-            order = await client.order(record.url)
-        except IssuanceError as error:
-            if passes(error.problem) or error.problem.type == "accountDoesNotExist":
-                raise
-            return None
-        return order if self._is_usable(order) else None
-
-    async def _find(self, client: Client, record: Record) -> Order | None:
-        """
-        Look for an order whose URL never came, among those that no other certificate has a record of.
-        """
-        try:
-            listed = await client.orders()
-        except IssuanceError as error:
-            if passes(error.problem) or error.problem.type == "accountDoesNotExist":
-                raise
-            # It names a list and does not keep one: an order more is better than a certificate that waits for ever.
-            return None
-        taken = await self._records.urls()
-        for url in listed[:_MOST_LISTED]:
-            if url in taken:
-                continue
-            try:
-                order = await client.order(url)
-            except IssuanceError as error:
-                if passes(error.problem):
-                    raise
-                continue
-            same = order.names == frozenset(record.names) and (
-                record.profile is None or order.profile in {None, record.profile}
-            )
-            if same and order.status in {"pending", "ready"} and self._is_usable(order):
-                return order
-        return None
-
-    async def _begin(
-        self, client: Client, spec: CertificateSpec, *, begun: int, progress: Callable[[str], None]
-    ) -> tuple[Record, Order]:
-        """
-        Order anew, and write the order down before and after.
-        """
-        progress(f"ordering from {self._authority.name}")
-        record = Record(
-            certificate=spec.name,
-            digest=spec.digest,
-            begun=begun,
-            at=self._clock.now(),
-            ca=self._authority.name,
-            directory=self._authority.directory,
-            kid=client.kid,
-            names=spec.names,
-            key=spec.key,
-            profile=spec.profile,
-            private_key=await self._keys.new(spec.key),
+    def _orders(self, client: Client) -> Orders:
+        return Orders(
+            authority=self._authority, client=client, records=self._records, clock=self._clock, keys=self._keys
         )
-        await self._records.put(record)
-        try:
-            order: Order | None = await client.new_order(record.names, profile=record.profile)
-        except (IssuanceError, TransientError) as error:
-            if not _may_have_arrived(error):
-                await self._records.close(spec.name)
-                raise
-            order = await self._find(client, record)
-        if order is None:
-            record = dataclasses.replace(record, begun=begun + 1)
-            await self._records.put(record)
-            order = await client.new_order(record.names, profile=record.profile)
-        record = dataclasses.replace(record, url=order.url)
-        await self._records.put(record)
-        return record, order
-
-    async def _part(self, client: Client, record: Record) -> None:
-        """
-        Give up an order's open authorizations if that is possible now.
-        """
-        if not self._is_ours(record, client):
-            return
-        with contextlib.suppress(IssuanceError, TransientError, TimeoutError):
-            async with asyncio.timeout(_GOODBYE):
-                await self._give_up_authorizations(client, record)
-
-    async def _give_up_authorizations(self, client: Client, record: Record) -> None:
-        if record.url is None:
-            return
-        order = await client.order(record.url)
-        # Valid ones stay: other certificates with the same names live on them.
-        seen = await client.authorizations(order.authorizations)
-        await client.deactivate([each for each in seen if each.status == "pending"])
 
     def _ways(self, spec: CertificateSpec) -> Sequence[Solver]:
         return [self._solvers[challenge] for challenge in spec.challenges if challenge in self._solvers]
 
-    def _is_ours(self, record: Record, client: Client) -> bool:
-        return record.directory == self._authority.directory and record.kid == client.kid
-
-    def _is_usable(self, order: Order) -> bool:
-        expired = order.expires is not None and order.expires <= self._clock.now() and order.certificate is None
-        return order.status != "invalid" and not expired
-
-    def _unreachable(self, error: TransientError) -> IssuanceError:
-        host = urlsplit(self._authority.directory).hostname
-        return IssuanceError(
-            Problem(
-                type="unreachable",
-                detail=f"{self._authority.name} ({host}): {error}; check this machine's network and DNS",
-                retry_after=error.retry_after,
-            )
-        )
-
-
-def _may_have_arrived(error: IssuanceError | TransientError) -> bool:
-    """
-    Tell whether a request that failed so may have been acted on.
-    """
-    if isinstance(error, IssuanceError):
-        return error.problem.type == "badAnswer" or (error.problem.status or 0) >= 500  # noqa: PLR2004 - class of status
-    return isinstance(error, HttpDisconnected)
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        """
+        Make trouble on the way to the CA a problem that names it.
+        """
+        try:
+            yield
+        except TransientError as error:
+            host = urlsplit(self._authority.directory).hostname
+            raise IssuanceError(
+                Problem(
+                    type="unreachable",
+                    detail=f"{self._authority.name} ({host}): {error}; check this machine's network and DNS",
+                    retry_after=error.retry_after,
+                )
+            ) from error

@@ -1,0 +1,196 @@
+"""
+Decides which order a certificate gets its signature by: the one that was begun and is still good, else a new one.
+
+What is done about a record that is found depends only on what the CA says of that order:
+
+    pending, ready      go on
+    processing          wait
+    valid               fetch the certificate
+    gone, invalid, expired, or made for other names or another account
+                        give its open authorizations up, order anew
+    its URL never came  look for it in the account's list of orders, where the CA keeps one that can be read; else order anew
+
+So a crash costs at most one more order, and never a second certificate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from gatelodge.errors import HttpDisconnected, IssuanceError, TransientError
+from gatelodge.issuers.acme.passing import passes
+from gatelodge.issuers.acme.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gatelodge.acme.client import Client
+    from gatelodge.acme.messages import Order
+    from gatelodge.issuers.acme.record import Records
+    from gatelodge.model import CertificateAuthority, CertificateSpec
+    from gatelodge.ports import Clock, Keys
+
+#: How many of an account's orders are looked through for one whose URL never came.
+_MOST_LISTED = 100
+
+#: How long an order without an end is believed in (Let's Encrypt's end after seven days).
+_LONGEST = dt.timedelta(days=30)
+
+#: Seconds for giving up authorizations when an order is dead: kind to the CA, and not worth waiting for.
+_GOODBYE = 15.0
+
+
+class Orders:
+    """
+    The orders that one account has at a CA, with what is on disk about them.
+    """
+
+    def __init__(
+        self, *, authority: CertificateAuthority, client: Client, records: Records, clock: Clock, keys: Keys
+    ) -> None:
+        self._authority = authority
+        self._client = client
+        self._records = records
+        self._clock = clock
+        self._keys = keys
+
+    async def take_up(self, record: Record, spec: CertificateSpec) -> tuple[Record, Order] | None:
+        """
+        Return a record's order when it can still become the certificate that is wanted; else give it up.
+        """
+        order = await self._still_good(record, spec)
+        if order is None:
+            await self.part(record)
+            return None
+        if record.url is None:
+            record = dataclasses.replace(record, url=order.url)
+            await self._records.put(record)
+        return record, order
+
+    async def begin(
+        self, spec: CertificateSpec, *, begun: int, replaces: str | None, progress: Callable[[str], None]
+    ) -> tuple[Record, Order]:
+        """
+        Order anew, and write the order down before and after.
+
+        Args:
+            begun: how many orders that makes for this certificate.
+            replaces: the identifier of the certificate whose place it takes.
+        """
+        progress(f"ordering from {self._authority.name}")
+        record = Record(
+            certificate=spec.name,
+            digest=spec.digest,
+            begun=begun,
+            at=self._clock.now(),
+            ca=self._authority.name,
+            directory=self._authority.directory,
+            kid=self._client.kid,
+            names=spec.names,
+            key=spec.key,
+            profile=spec.profile,
+            private_key=await self._keys.new(spec.key),
+        )
+        await self._records.put(record)
+        try:
+            order: Order | None = await self._new(record, replaces)
+        except (IssuanceError, TransientError) as error:
+            if not _may_have_arrived(error):
+                await self._records.close(spec.name)
+                raise
+            order = await self._find(record)
+        if order is None:
+            record = dataclasses.replace(record, begun=begun + 1)
+            await self._records.put(record)
+            order = await self._new(record, replaces)
+        record = dataclasses.replace(record, url=order.url)
+        await self._records.put(record)
+        return record, order
+
+    async def part(self, record: Record) -> None:
+        """
+        Give up an order's open authorizations if that is possible now.
+        """
+        if not self.is_ours(record):
+            return
+        with contextlib.suppress(IssuanceError, TransientError, TimeoutError):
+            async with asyncio.timeout(_GOODBYE):
+                await self.give_up(record)
+
+    async def give_up(self, record: Record) -> None:
+        """
+        Give up an order's open authorizations. Valid ones stay: other certificates with the same names live on them.
+        """
+        if record.url is None:
+            return
+        order = await self._client.order(record.url)
+        seen = await self._client.authorizations(order.authorizations)
+        await self._client.deactivate([each for each in seen if each.status == "pending"])
+
+    def is_ours(self, record: Record) -> bool:
+        """
+        Tell whether a record is of an order of this account's.
+        """
+        return record.directory == self._authority.directory and record.kid == self._client.kid
+
+    async def _new(self, record: Record, replaces: str | None) -> Order:
+        return await self._client.new_order(record.names, profile=record.profile, replaces=replaces)
+
+    async def _still_good(self, record: Record, spec: CertificateSpec) -> Order | None:
+        if not record.serves(spec) or not self.is_ours(record):
+            return None
+        if record.url is None:
+            return await self._find(record)
+        try:
+            order = await self._client.order(record.url)
+        except IssuanceError as error:
+            if passes(error.problem) or error.problem.type == "accountDoesNotExist":
+                raise
+            return None
+        return order if self._is_usable(order, record) else None
+
+    async def _find(self, record: Record) -> Order | None:
+        """
+        Look for an order whose URL never came, among those that no other certificate has a record of.
+        """
+        try:
+            listed = await self._client.orders()
+        except IssuanceError as error:
+            if passes(error.problem) or error.problem.type == "accountDoesNotExist":
+                raise
+            # It names a list and does not keep one: an order more is better than a certificate that waits for ever.
+            return None
+        taken = await self._records.urls()
+        for url in listed[:_MOST_LISTED]:
+            if url in taken:
+                continue
+            try:
+                order = await self._client.order(url)
+            except IssuanceError as error:
+                if passes(error.problem):
+                    raise
+                continue
+            same = order.names == frozenset(record.names) and (
+                record.profile is None or order.profile in {None, record.profile}
+            )
+            if same and order.status in {"pending", "ready"} and self._is_usable(order, record):
+                return order
+        return None
+
+    def _is_usable(self, order: Order, record: Record) -> bool:
+        ends = order.expires or record.at + _LONGEST
+        expired = ends <= self._clock.now() and order.certificate is None
+        return order.status != "invalid" and not expired
+
+
+def _may_have_arrived(error: IssuanceError | TransientError) -> bool:
+    """
+    Tell whether a request that failed so may have been acted on.
+    """
+    if isinstance(error, IssuanceError):
+        return error.problem.type == "badAnswer" or (error.problem.status or 0) >= 500  # noqa: PLR2004 - class of status
+    return isinstance(error, HttpDisconnected)
