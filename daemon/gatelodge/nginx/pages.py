@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from gatelodge.nginx.quote import Directive, Expanding, Expression, block, line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gatelodge.model import Maintenance, Route, Site
 
 #: Statuses that nginx itself gives for a service that does not answer, or not in time (RFC 9110 §15.6.3, §15.6.5).
@@ -37,7 +39,7 @@ _CLOSED_PLACE = "@gatelodge_closed"
 _FOLDER = "/.gatelodge/pages/"
 
 #: What a page of our own is, whatever was asked for: else the end of the path would tell.
-_HTML = (block("types", inside=[]), line("default_type", "text/html"))
+HTML = (block("types", inside=[]), line("default_type", "text/html"))
 
 
 def in_place_of(route: Route, *, proxied: bool) -> list[Directive]:
@@ -54,7 +56,7 @@ def unreachable() -> Directive:
     """
     Return the location that says that a service does not answer.
     """
-    inside = [*_HTML, line("return", "502", Expression("$gatelodge_unreachable"))]
+    inside = [*HTML, line("return", "502", Expression("$gatelodge_unreachable"))]
     return block("location", _UNREACHABLE_PLACE, inside=inside)
 
 
@@ -76,24 +78,35 @@ def _shown(place: str, file: str) -> Directive:
     return block("location", "=", place, inside=inside)
 
 
-def closing(maintenance: Maintenance, site: Site) -> tuple[list[Directive], list[Directive], list[Directive]]:
+def closing(
+    maintenance: Maintenance, site: Site, told: Sequence[tuple[str, str]] = ()
+) -> tuple[list[Directive], list[Directive], list[Directive]]:
     """
     Return what closes a site: what stands before its servers, in each of its locations, and in its servers.
+
+    Args:
+        told: headers that every answer of this server has.
     """
     variable = closed_variable(site)
     allowed = [line(network, "0") for network in maintenance.allow]
     before = [block("geo", Expression(variable), inside=[line("default", "1"), *allowed])]
     page = f"{_FOLDER}{maintenance.page.lstrip('/')}" if maintenance.page else _CLOSED_PLACE
-    later = line("add_header", "Retry-After", str(int(maintenance.retry_after.total_seconds())), "always")
+    seconds = str(int(maintenance.retry_after.total_seconds()))
+    later = [line("add_header", name, value, "always") for name, value in (*told, ("Retry-After", seconds))]
     inside = [
         block("if", Expression(f"({variable})"), inside=[line("return", "503")]),
         line("error_page", "503", page),
     ]
     if maintenance.page:
-        shown = [line("internal"), line("default_type", "text/html"), later, line("alias", Expanding(maintenance.page))]
+        shown = [
+            line("internal"),
+            line("default_type", "text/html"),
+            *later,
+            line("alias", Expanding(maintenance.page)),
+        ]
         server = [block("location", "=", page, inside=shown)]
     else:
-        shown = [*_HTML, later, line("return", "503", Expanding(CLOSED))]
+        shown = [*HTML, *later, line("return", "503", Expanding(CLOSED))]
         server = [block("location", page, inside=shown)]
     return before, inside, server
 

@@ -33,6 +33,16 @@ GENERATION_PATH = "/.well-known/gatelodge/generation"
 #: The port in a Host header (RFC 3986 §3.2.3), where it can be one: an upstream may not survive a longer number.
 _PORT = "~:(?<gatelodge_digits>[0-9]{1,5})$"
 
+#: A path that leads back on its way, under every spelling that nginx or somebody behind it may read so.
+_DETOUR = r"~*^[^?#]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\?#;]|%2f|%5c|%3b|$)"
+
+#: Cookies as nginx joins them: the comma of a date is followed by no name.
+_OTHERS = "(?:, [^=;, ]+=.*)?$"
+_FIRST = f"~^(?<gatelodge_first>.+?){_OTHERS}"
+_SECOND = f"~^.+?, (?<gatelodge_second>[^=;, ]+=.+?){_OTHERS}"
+_TERMS = f"~^[^;]*(?<gatelodge_terms>;.+?){_OTHERS}"
+_SPLIT = "$upstream_cookie__oauth2_proxy_1"
+
 #: From where the generation may be asked for. It is no secret, but nobody's business.
 _NEAR = ("127.0.0.0/8", "::1")
 
@@ -111,12 +121,37 @@ def _variables(ground: Ground, doors: Doors) -> list[Directive]:
         # What the upstream says of it itself is enough.
         *(_map(answered(name), variable, ("default", ""), ("", value)) for name, variable, value in SECURITY),
         _map("$scheme", "$gatelodge_unreachable", ("default", UNREACHABLE)),
+        _map("$request_uri", "$gatelodge_detour", ("default", ""), (_DETOUR, "1")),
+        *_cookies(),
     ]
 
 
-def _map(source: str, target: str, *rows: tuple[str, str]) -> Directive:
+def _cookies() -> list[Directive]:
+    """
+    Take the cookies of an answer apart. nginx knows its first alone, and from 1.23 on all of them, joined; of an oauth2-proxy that had
+    to cut its own in two, the second is known by its name, and is like the first in all else.
+    """
+    found = "$upstream_http_set_cookie"
+    split = f"_oauth2_proxy_1={_SPLIT}$gatelodge_cookie_terms"
+    return [
+        _map(found, "$gatelodge_cookie_first", ("default", ""), (_FIRST, "$gatelodge_first"), volatile=True),
+        _map(found, "$gatelodge_cookie_terms", ("default", ""), (_TERMS, "$gatelodge_terms"), volatile=True),
+        _map(_SPLIT, "$gatelodge_cookie_split", ("default", split), ("", ""), volatile=True),
+        _map(
+            found,
+            "$gatelodge_cookie_second",
+            ("default", "$gatelodge_cookie_split"),
+            (_SECOND, "$gatelodge_second"),
+            volatile=True,
+        ),
+    ]
+
+
+def _map(source: str, target: str, *rows: tuple[str, str], volatile: bool = False) -> Directive:
     inside = [line(Verbatim(key), Expression(value)) for key, value in rows]
-    return block("map", Expression(source), Expression(target), inside=inside)
+    return block(
+        "map", Expression(source), Expression(target), inside=[*([line("volatile")] if volatile else []), *inside]
+    )
 
 
 def _hashes(names: frozenset[str]) -> list[Directive]:

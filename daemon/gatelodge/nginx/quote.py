@@ -29,16 +29,21 @@ VARIABLES = frozenset(
             "ssl_client_s_dn",
             "ssl_client_verify",
             "ssl_preread_server_name",
+            "upstream_status",
             "uri",
         ),
         *(f"gatelodge_{name}" for name in ("connection", "cookie", "default_port", "digits", "dollar", "elsewhere")),
         *(f"gatelodge_{name}" for name in ("frames", "generation", "login", "nosniff", "port", "port_suffix")),
-        *(f"gatelodge_{name}" for name in ("referrer", "rest", "unreachable", "upgrade", "upstream")),
+        *(f"gatelodge_{name}" for name in ("referrer", "rest", "service", "unreachable", "upgrade", "upstream")),
+        *(f"gatelodge_{name}" for name in ("cookie_first", "cookie_second", "cookie_split", "cookie_terms", "cookies")),
+        *(f"gatelodge_{name}" for name in ("detour", "first", "second", "terms")),
     }
 )
 
 #: Families of variables whose last part is a name: a request header's, a cookie's, an upstream's header's, and ours of one site or stream.
-_FAMILY = re.compile(r"(?:http|cookie|upstream_http|gatelodge_as|gatelodge_closed|gatelodge_stream)_[a-z0-9_]+")
+_FAMILY = re.compile(
+    r"(?:http|cookie|upstream_http|upstream_cookie|gatelodge_as|gatelodge_closed|gatelodge_stream)_[a-z0-9_]+"
+)
 
 #: nginx reads its configuration through a buffer of 4096 bytes, which must hold a whole argument as it is written.
 LONGEST = 4000

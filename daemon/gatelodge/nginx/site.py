@@ -115,18 +115,21 @@ def _inside(
     """
     Return a site's locations, and what else stands beside them.
     """
-    written: list[Part] = [
+    closed = pages.closing(site.maintenance, site, told) if site.maintenance else ([], [], [])
+    # What a location says itself takes the place of these; the others have them too.
+    written: list[Part] = [line("add_header", name, value, "always") for name, value in told]
+    written += [
         each
         for route in site.routes
         for each in locations(site, route, upstreams=upstreams, keepers=keepers, ground=ground, told=told)
     ]
     if not any(route.path == "/" and route.match is Match.PREFIX for route in site.routes):
         # nginx would look for files of its own here.
-        written.append(block("location", "/", inside=[line("return", "404")]))
-    written += keepers.locations(upstreams)
+        written.append(block("location", "/", inside=[*closed[1], line("return", "404")]))
+    written += keepers.locations(upstreams, told)
     written += pages.own_pages(site)
     written += [pages.unreachable()] if needs_unreachable(site.routes) else []
-    written += pages.closing(site.maintenance, site)[2] if site.maintenance else []
+    written += closed[2]
     return [Raw(site.snippet, f"{site.key}.snippet"), *written] if site.snippet else written
 
 

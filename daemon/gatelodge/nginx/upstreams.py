@@ -55,9 +55,12 @@ class Upstreams:
         self._site = site
         self._ground = ground
 
-    def passing(self, route: Route, pool: Pool) -> list[Directive]:
+    def passing(self, route: Route, pool: Pool, *, variable: str = "$gatelodge_upstream") -> list[Directive]:
         """
         Return the directives that pass a request on to a pool.
+
+        Args:
+            variable: the one that makes nginx look a name up. A request and those that it makes nginx ask by the way share them all.
 
         Raises:
             ValueError: this nginx cannot do that.
@@ -74,9 +77,9 @@ class Upstreams:
         # Before 1.27.3 only a variable makes nginx look a name up again, and then it replaces no prefix. The rewrite does
         # that, on the decoded path as nginx would; `(?s)` since a decoded path may hold a newline.
         return [
-            line("set", Expression("$gatelodge_upstream"), pool.first.authority),
+            line("set", Expression(variable), pool.first.authority),
             *_replaced(route, pool.first),
-            line(directive, Expression(f"{before}$gatelodge_upstream")),
+            line(directive, Expression(f"{before}{variable}")),
         ]
 
     def _block(self, pool: Pool) -> str:

@@ -27,7 +27,7 @@ NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}"
 NUMBER = r"[1-9][0-9]{0,14}"
 
 #: Variables, and families of them whose last part is a name.
-_VARIABLE = "|".join([*sorted(VARIABLES), r"(?:http|cookie|upstream_http|gatelodge_as|gatelodge_closed)_[a-z0-9_]+"])
+_VARIABLE = "|".join([*sorted(VARIABLES), r"(?:http|cookie|upstream_http|upstream_cookie|gatelodge_as|gatelodge_closed)_[a-z0-9_]+"])
 #: Text with variables, each of them one of ours.
 _EXPRESSION = rf"(?:[^$\n]|\$(?:{_VARIABLE})(?![A-Za-z0-9_])|\$\{{(?:{_VARIABLE})\}})*"
 _ANY = r"[^\n]*"
@@ -48,10 +48,10 @@ _UPSTREAM = rf"gatelodge_{NAME}_[0-9a-f]{{8}}"
 #: What a server of several may have besides.
 _SHARE = rf"(?:\nweight=[0-9]{{1,6}})?(?:\nmax_fails=[0-9]{{1,6}})?(?:\nfail_timeout={_TIME})?(?:\nbackup)?"
 _HASHED = r"\$(?:request_uri|remote_addr|(?:cookie|http)_[a-z0-9_]+)"
-_IDENTITY = r"\$gatelodge_(?:as_[a-z0-9_]+|cookie|login)"
+_IDENTITY = r"\$gatelodge_(?:as_[a-z0-9_]+|cookies?|login)"
 _SIGN_IN = rf"@gatelodge_sign_in_{NAME}"
 _ANSWER = r"@gatelodge_answer_[0-9a-f]{8}"
-_PLACES = rf"@gatelodge_(?:unreachable|closed)|{_SIGN_IN}"
+_PLACES = rf"@gatelodge_(?:unreachable|unasked|closed)|{_SIGN_IN}"
 _URL_PATH = r"(?:/[A-Za-z0-9/%:@!&'()*+,;=._~-]*)?"
 
 #: A text as `re.escape` writes it, so that nothing of it is a regular expression.
@@ -62,6 +62,7 @@ _TOKENS = r"/\.well-known/acme-challenge/"
 _GENERATION = r"/\.well-known/gatelodge/generation"
 _REST = "|".join(map(re.escape, ("(?<gatelodge_rest>/.*)", r"[/\\]+(?<gatelodge_rest>.*)")))
 _DIGITS = re.escape("~:(?<gatelodge_digits>[0-9]{1,5})$")
+_DETOUR = re.escape(r"~*^[^?#]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\?#;]|%2f|%5c|%3b|$)")
 _WEBSOCKET = re.escape("~*^websocket$")
 _CIPHER = r"ECDHE-[A-Z0-9-]{1,60}"
 
@@ -83,6 +84,10 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("", "map", r"default\n(?:80|\$gatelodge_default_port|)|https\n443", ""),
     ("map", "prelude", r"\$upstream_http_(?:x_content_type_options|x_frame_options|referrer_policy)\n\$gatelodge_(?:nosniff|frames|referrer)", "safety"),
     ("", "safety", r"default\n|\n(?:nosniff|SAMEORIGIN|strict-origin-when-cross-origin)", ""),
+    ("map", "prelude", r"\$request_uri\n\$gatelodge_detour", "detour"),
+    ("", "detour", rf"default\n|{_DETOUR}\n1", ""),
+    ("map", "prelude", r"\$upstream_(?:http_set_cookie|cookie__oauth2_proxy_1)\n\$gatelodge_cookie_(?:first|second|split|terms)", "cookies"),
+    ("", "cookies", rf"volatile|\n|default\n{_EXPRESSION}|~\^[^\n]{{1,100}}\n\$gatelodge_(?:first|second|terms)", ""),
     ("map", "prelude", r"\$scheme\n\$gatelodge_unreachable", "page"),
     ("", "page", r"default\n[^$\n]{1,2000}", ""),
     ("", "map", rf"{_DIGITS}\n:?\$gatelodge_digits|{_WEBSOCKET}\n(?:websocket|upgrade)", ""),
@@ -134,7 +139,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     # Proxying.
     ("proxy_http_version", "server", r"1\.1", ""),
     ("proxy_set_header", "server location", rf"{_HEADER}\n{_EXPRESSION}", ""),
-    ("proxy_buffer_size", "server", _KILO, ""),
+    ("proxy_buffer_size", "server location", _KILO, ""),
     ("proxy_buffers", "server", rf"[0-9]{{1,2}}\n{_KILO}", ""),
     ("proxy_busy_buffers_size", "server", _KILO, ""),
     ("proxy_next_upstream", "server", r"error\ntimeout", ""),
@@ -149,7 +154,9 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("if", "location", r"\(\$gatelodge_elsewhere\)", "if"),
     ("return", "if", r"444", ""),
     ("location", "server", rf"(?:=\n)?/{_ANY}|{_PLACES}|{_ANSWER}", "location"),
-    ("if", "location", r"\(\$gatelodge_closed_[0-9a-f]{8}\)", "if"),
+    ("if", "location", r"\(\$(?:gatelodge_(?:closed_[0-9a-f]{8}|detour|login)|upstream_status)\)", "if"),
+    ("if", "location", r"\(\n\$request_uri\n~\n\[%&\+;#\]\n\)", "if"),
+    ("rewrite", "location", rf"\^\n/\$args\?|\^/\(\.\*\)\$\n(?:https?://|/){_EXPRESSION}\$1\?\nredirect", ""),
     ("if", "location", rf"\(\n\$request_uri\n~\n\^(?:[A-Za-z0-9/_~-]|\[\^/\?\]\+)*(?:{_REST})\$\n\)", "if"),
     ("return", "location if", rf"[2-5][0-9]{{2}}(?:\n{_EXPRESSION})?", ""),
     # The empty name is that of no file, so that all there is goes to the answer.
@@ -161,13 +168,13 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("deny", "location", rf"all|{_NETWORK}", ""),
     ("satisfy", "location", r"any", ""),
     ("auth_request", "location", rf"/\.gatelodge/auth/{NAME}", ""),
-    ("auth_request_set", "location", rf"{_IDENTITY}\n\$upstream_http_[a-z0-9_]+", ""),
+    ("auth_request_set", "location", rf"{_IDENTITY}\n\$(?:upstream_http_[a-z0-9_]+|gatelodge_cookie_(?:first|second))", ""),
     ("limit_req", "location", rf"zone=gatelodge_rate_{NAME}(?:\nburst=[0-9]{{1,9}}\nnodelay)?", ""),
     ("limit_req_status", "location", r"429", ""),
     ("limit_conn", "location", rf"gatelodge_connections_{NAME}\n[0-9]{{1,9}}", ""),
     ("limit_conn_status", "location", r"429", ""),
     ("error_page", "location", rf"(?:[45][0-9]{{2}}\n){{1,2}}(?:=\n)?(?:{_PLACES})", ""),
-    ("add_header", "location", rf"{_HEADER}\n{_EXPRESSION}\nalways", ""),
+    ("add_header", "server location", rf"{_HEADER}\n{_EXPRESSION}\nalways", ""),
     ("gzip", "location", r"on", ""),
     ("client_max_body_size", "location", r"[0-9]{1,19}", ""),
     ("proxy_connect_timeout", "location", _TIME, ""),
@@ -194,9 +201,9 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("proxy_ssl_server_name", "location", r"on", ""),
     ("proxy_ssl_name", "location", rf"{_HOST}|{_SIX}", ""),
     ("proxy_ssl_verify", "location", r"on|off", ""),
-    ("set", "location", rf"\$gatelodge_upstream\n{_AUTHORITY}", ""),
+    ("set", "location", rf"\$gatelodge_(?:upstream|service)\n{_AUTHORITY}", ""),
     ("rewrite", "location", rf"\(\?s\)\^{_ESCAPED}(?:\(\.\*\)|\(\)\$)\n/{_EXPRESSION}\nbreak", ""),
-    ("proxy_pass", "location", rf"https?://(?:{_UPSTREAM}{_URL_PATH}|\$gatelodge_upstream)", ""),
+    ("proxy_pass", "location", rf"https?://(?:{_UPSTREAM}{_URL_PATH}|\$gatelodge_(?:upstream|service))", ""),
 )  # fmt: skip
 
 
