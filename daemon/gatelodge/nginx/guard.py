@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gatelodge.model import BasicAuth, ForwardAuth
 from gatelodge.nginx import asking
 from gatelodge.nginx.forward_auth import SERVICES, variable
-from gatelodge.nginx.quote import Directive, Expanding, Expression, line
+from gatelodge.nginx.quote import Directive, Expanding, Expression, block, line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,13 +44,13 @@ _NOBODY_ASKED = "off"
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Doorkeepers:
     """
-    Who is asked about visitors of one site, by the NAME of `[auth.NAME]`, and what else stands in its file for that.
+    Who is asked about visitors of one site, by the NAME of `[auth.NAME]`. `before` stands before its servers.
     """
 
     site: Site
     auths: tuple[tuple[str, Auth], ...]
     ground: Ground
-    zones: dict[str, Directive] = dataclasses.field(default_factory=dict)
+    before: dict[str, Directive] = dataclasses.field(default_factory=dict)
 
     def keeping(self, guard: Guard) -> list[Directive]:
         """
@@ -60,7 +60,7 @@ class Doorkeepers:
             ValueError: this nginx cannot do that.
         """
         lines = [asking.refuse_detours()] if self._guarded else []
-        lines += [line("deny", each) for each in guard.deny] + [line("allow", each) for each in guard.allow]
+        lines += self._denying(guard) + [line("allow", each) for each in guard.allow]
         lines += [line("deny", "all")] if guard.allow else []
         auth = self._auth(guard)
         if isinstance(auth, BasicAuth):
@@ -135,17 +135,28 @@ class Doorkeepers:
     def _auth(self, guard: Guard) -> Auth | None:
         return dict(self.auths).get(guard.auth) if guard.auth else None
 
+    def _denying(self, guard: Guard) -> list[Directive]:
+        """
+        Return what keeps networks out. Where one yes is enough nginx would let them in with a password, so they are refused before.
+        """
+        if not (guard.deny and guard.satisfy_any):
+            return [line("deny", each) for each in guard.deny]
+        name = f"$gatelodge_denied_{hashlib.sha256(repr((self.site.file_name, guard.deny)).encode()).hexdigest()[:8]}"
+        networks = [line("default", "0"), *(line(each, "1") for each in guard.deny)]
+        self.before[name] = block("geo", Expression(name), inside=networks)
+        return [block("if", Expression(f"({name})"), inside=[line("return", "403")])]
+
     def _rate_zone(self, rate: Rate) -> str:
         per, unit = (rate.requests, "r/s") if rate.seconds == 1 else (rate.requests, "r/m")
         identity = hashlib.sha256(repr((per, unit, _ZONE_SIZE)).encode()).hexdigest()[:8]
         name = f"gatelodge_rate_{self.site.file_name}_{identity}"
         zone = f"zone={name}:{_ZONE_SIZE}"
-        self.zones[name] = line("limit_req_zone", Expression("$binary_remote_addr"), zone, f"rate={per}{unit}")
+        self.before[name] = line("limit_req_zone", Expression("$binary_remote_addr"), zone, f"rate={per}{unit}")
         return name
 
     def _connection_zone(self) -> str:
         name = f"gatelodge_connections_{self.site.file_name}"
-        self.zones[name] = line("limit_conn_zone", Expression("$binary_remote_addr"), f"zone={name}:{_ZONE_SIZE}")
+        self.before[name] = line("limit_conn_zone", Expression("$binary_remote_addr"), f"zone={name}:{_ZONE_SIZE}")
         return name
 
 

@@ -42,7 +42,7 @@ VARIABLES = frozenset(
 
 #: Families of variables whose last part is a name: a request header's, a cookie's, an upstream's header's, and ours of one site or stream.
 _FAMILY = re.compile(
-    r"(?:http|cookie|upstream_http|upstream_cookie|gatelodge_as|gatelodge_closed|gatelodge_stream)_[a-z0-9_]+"
+    r"(?:http|cookie|upstream_http|upstream_cookie|gatelodge_as|gatelodge_closed|gatelodge_denied|gatelodge_stream)_[a-z0-9_]+"
 )
 
 #: nginx reads its configuration through a buffer of 4096 bytes, which must hold a whole argument as it is written.

@@ -80,7 +80,7 @@ def serving(site: Site, files: tuple[Files, ...], ground: Ground, auths: tuple[t
         servers.append(_server(site.hosts, place, ground, inside, files=files))
         servers += _elsewhere(site, place, ground, files=files, placeholder=placeholder)
     closing = pages.closing(site.maintenance, site)[0] if site.maintenance else []
-    return HEADER + write([*closing, *keepers.zones.values(), *upstreams.blocks.values(), *servers])
+    return HEADER + write([*closing, *keepers.before.values(), *upstreams.blocks.values(), *servers])
 
 
 def refusing(site: Site, files: tuple[Files, ...], ground: Ground, *, closed: frozenset[Listener]) -> str:

@@ -27,7 +27,7 @@ NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}"
 NUMBER = r"[1-9][0-9]{0,14}"
 
 #: Variables, and families of them whose last part is a name.
-_VARIABLE = "|".join([*sorted(VARIABLES), r"(?:http|cookie|upstream_http|upstream_cookie|gatelodge_as|gatelodge_closed)_[a-z0-9_]+"])
+_VARIABLE = "|".join([*sorted(VARIABLES), r"(?:http|cookie|upstream_http|upstream_cookie|gatelodge_as|gatelodge_closed|gatelodge_denied)_[a-z0-9_]+"])
 #: Text with variables, each of them one of ours.
 _EXPRESSION = rf"(?:[^$\n]|\$(?:{_VARIABLE})(?![A-Za-z0-9_])|\$\{{(?:{_VARIABLE})\}})*"
 _ANY = r"[^\n]*"
@@ -104,8 +104,8 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     # Limits, and who finds a site closed.
     ("limit_req_zone", "site", rf"\$binary_remote_addr\nzone=gatelodge_rate_{NAME}:[0-9]{{1,2}}m\nrate=[0-9]{{1,9}}r/[sm]", ""),
     ("limit_conn_zone", "site", rf"\$binary_remote_addr\nzone=gatelodge_connections_{NAME}:[0-9]{{1,2}}m", ""),
-    ("geo", "site", r"\$gatelodge_closed_[0-9a-f]{8}", "closed"),
-    ("", "closed", rf"default\n1|{_NETWORK}\n0", ""),
+    ("geo", "site", r"\$gatelodge_(?:closed|denied)_[0-9a-f]{8}", "networks"),
+    ("", "networks", rf"(?:default|{_NETWORK})\n[01]", ""),
     # Servers.
     ("server", "prelude site", r"", "server"),
     ("listen", "server", rf"(?:{_PLACE}:)?{_PORT}(?:\nssl)?(?:\nhttp2)?(?:\nproxy_protocol)?(?:\ndefault_server)?", ""),
@@ -154,7 +154,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("if", "location", r"\(\$gatelodge_elsewhere\)", "if"),
     ("return", "if", r"444", ""),
     ("location", "server", rf"(?:=\n)?/{_ANY}|{_PLACES}|{_ANSWER}", "location"),
-    ("if", "location", r"\(\$(?:gatelodge_(?:closed_[0-9a-f]{8}|detour|login)|upstream_status)\)", "if"),
+    ("if", "location", r"\(\$(?:gatelodge_(?:(?:closed|denied)_[0-9a-f]{8}|detour|login)|upstream_status)\)", "if"),
     ("if", "location", r"\(\n\$request_uri\n~\n\[%&\+;#\]\n\)", "if"),
     ("rewrite", "location", rf"\^\n/\$args\?|\^/\(\.\*\)\$\n(?:https?://|/){_EXPRESSION}\$1\?\nredirect", ""),
     ("if", "location", rf"\(\n\$request_uri\n~\n\^(?:[A-Za-z0-9/_~-]|\[\^/\?\]\+)*(?:{_REST})\$\n\)", "if"),
