@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gatelodge.model import INTERNAL_HOST
 from gatelodge.nginx.files import FILES
 from gatelodge.nginx.forward_auth import answered
-from gatelodge.nginx.ground import Ground, addresses, listens, token_location
+from gatelodge.nginx.ground import Ground, addresses, listens, speaks_http3, token_location
 from gatelodge.nginx.location import SECURITY
 from gatelodge.nginx.manners import general, tls_parameters
 from gatelodge.nginx.pages import UNREACHABLE
@@ -42,6 +42,9 @@ _FIRST = f"~^(?<gatelodge_first>.+?){_OTHERS}"
 _SECOND = f"~^.+?, (?<gatelodge_second>[^=;, ]+=.+?){_OTHERS}"
 _TERMS = f"~^[^;]*(?<gatelodge_terms>;.+?){_OTHERS}"
 _SPLIT = "$upstream_cookie__oauth2_proxy_1"
+
+#: The port that a Host header leaves out where it is over TLS.
+_HTTPS_PORT = "443"
 
 #: From where the generation may be asked for. It is no secret, but nobody's business.
 _NEAR = ("127.0.0.0/8", "::1")
@@ -91,6 +94,7 @@ def prelude(
 
 
 def _variables(ground: Ground, doors: Doors) -> list[Directive]:
+    quick = {each.port: ground.public_port(each) for each in doors.tls if speaks_http3(ground.terms(each), ground)}
     local = [*_NEAR, *(_PRIVATE if ground.shared else ())]
     asked = ipaddress.ip_address(doors.address)
     if doors.proof and not (asked.is_loopback or asked.is_unspecified):
@@ -109,13 +113,16 @@ def _variables(ground: Ground, doors: Doors) -> list[Directive]:
             "$gatelodge_port",
             ("default", "$gatelodge_default_port"),
             (_PORT, "$gatelodge_digits"),
+            *([("", "$gatelodge_silent_port")] if quick else []),
         ),
         _map(
             "$http_host",
             "$gatelodge_port_suffix",
             ("default", ""),
             (_PORT, ":$gatelodge_digits"),
+            *([("", "$gatelodge_silent_suffix")] if quick else []),
         ),
+        *_silent(quick),
         _map("$http_upgrade", "$gatelodge_upgrade", ("default", ""), ("~*^websocket$", "websocket")),
         _map("$http_upgrade", "$gatelodge_connection", ("default", ""), ("~*^websocket$", "upgrade")),
         # What the upstream says of it itself is enough.
@@ -144,6 +151,21 @@ def _cookies() -> list[Directive]:
             (_SECOND, "$gatelodge_second"),
             volatile=True,
         ),
+    ]
+
+
+def _silent(quick: Mapping[int, int]) -> list[Directive]:
+    """
+    Return the port of visitors who send no Host header: those who come by HTTP/3 said theirs in `:authority`, which is no variable
+    before 1.29.5, so theirs is the one by which that listener is reached.
+    """
+    if not quick:
+        return []
+    came = {f"h3 {port}": str(public) for port, public in sorted(quick.items())}
+    suffixes = {key: f":{public}" for key, public in came.items() if public != _HTTPS_PORT}
+    return [
+        _map("$http3 $server_port", "$gatelodge_silent_port", ("default", "$gatelodge_default_port"), *came.items()),
+        _map("$http3 $server_port", "$gatelodge_silent_suffix", ("default", ""), *suffixes.items()),
     ]
 
 

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 #: Every variable that an expression may use: nginx's own, and those that our own files define.
 VARIABLES = frozenset(
     {
-        *("host", "http_host", "http_upgrade", "remote_addr", "request_uri", "scheme", "1"),
+        *("host", "http3", "http_host", "http_upgrade", "remote_addr", "request_uri", "scheme", "1"),
         *("args", "binary_remote_addr", "content_length", "content_type", "document_uri", "fastcgi_path_info"),
         *("fastcgi_script_name", "https", "is_args", "query_string", "remote_port", "request_method", "server_addr"),
         *(
+            "server_port",
             "server_protocol",
             "ssl_client_fingerprint",
             "ssl_client_s_dn",
@@ -36,7 +37,7 @@ VARIABLES = frozenset(
         *(f"gatelodge_{name}" for name in ("frames", "generation", "login", "nosniff", "port", "port_suffix")),
         *(f"gatelodge_{name}" for name in ("referrer", "rest", "service", "unreachable", "upgrade", "upstream")),
         *(f"gatelodge_{name}" for name in ("cookie_first", "cookie_second", "cookie_split", "cookie_terms", "cookies")),
-        *(f"gatelodge_{name}" for name in ("detour", "first", "second", "terms")),
+        *(f"gatelodge_{name}" for name in ("detour", "first", "second", "silent_port", "silent_suffix", "terms")),
     }
 )
 

@@ -91,6 +91,9 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("map", "prelude", r"\$scheme\n\$gatelodge_unreachable", "page"),
     ("", "page", r"default\n[^$\n]{1,2000}", ""),
     ("", "map", rf"{_DIGITS}\n:?\$gatelodge_digits|{_WEBSOCKET}\n(?:websocket|upgrade)", ""),
+    ("", "map", r"\n\$gatelodge_silent_(?:port|suffix)", ""),
+    ("map", "prelude", r"\$http3 \$server_port\n\$gatelodge_silent_(?:port|suffix)", "silent"),
+    ("", "silent", rf"default\n(?:\$gatelodge_default_port|)|h3 {_PORT}\n:?{_PORT}", ""),
     # Upstreams.
     ("upstream", "site", _UPSTREAM, "upstream"),
     ("zone", "upstream", rf"{_UPSTREAM}\n{_KILO}", ""),
