@@ -17,6 +17,7 @@ from gatelodge.nginx.upstreams import escape_path, url_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from gatelodge.model import Pool, Route
     from gatelodge.nginx.ground import Ground
@@ -38,7 +39,6 @@ _FASTCGI = (
     ("DOCUMENT_URI", "$document_uri"),
     ("SERVER_PROTOCOL", "$server_protocol"),
     ("REQUEST_SCHEME", "$scheme"),
-    ("HTTPS", "$https"),
     ("GATEWAY_INTERFACE", "CGI/1.1"),
     ("SERVER_SOFTWARE", "nginx"),
     ("REMOTE_ADDR", "$remote_addr"),
@@ -57,7 +57,8 @@ class Protocol:
     """
     How nginx spells things for one protocol: the prefix of its directives, and how a header is named.
 
-    `buffers` says whether answers may wait in memory and files, `replaces` whether the upstream's `Location` is mended.
+    `buffers` says whether answers may wait in memory and files, `replaces` whether the upstream's `Location` is mended, and `sizes`
+    how large the head of an answer may be, as `http {}` says it for HTTP.
     """
 
     prefix: str
@@ -65,6 +66,7 @@ class Protocol:
     buffers: bool
     replaces: bool
     module: str
+    sizes: tuple[tuple[str, ...], ...] = ()
 
     def line(self, name: str, *words: Argument) -> Directive:
         """
@@ -81,9 +83,21 @@ class Protocol:
 
 
 _HTTP = Protocol(prefix="proxy", header="set_header", buffers=True, replaces=True, module="http_proxy_module")
-_GRPC = Protocol(prefix="grpc", header="set_header", buffers=False, replaces=False, module="http_grpc_module")
+_GRPC = Protocol(
+    prefix="grpc",
+    header="set_header",
+    buffers=False,
+    replaces=False,
+    module="http_grpc_module",
+    sizes=(("buffer_size", "16k"),),
+)
 _FASTCGI_PROTOCOL = Protocol(
-    prefix="fastcgi", header="param", buffers=True, replaces=False, module="http_fastcgi_module"
+    prefix="fastcgi",
+    header="param",
+    buffers=True,
+    replaces=False,
+    module="http_fastcgi_module",
+    sizes=(("buffer_size", "16k"), ("buffers", "8", "16k"), ("busy_buffers_size", "32k")),
 )
 
 PROTOCOLS: Mapping[str, Protocol] = {
@@ -119,6 +133,7 @@ def manners(
         protocol.line("connect_timeout", seconds(transport.connect_timeout)),
         protocol.line("read_timeout", seconds(transport.timeout)),
         protocol.line("send_timeout", seconds(transport.timeout)),
+        *(protocol.line(*words) for words in protocol.sizes),
     ]
     if protocol.buffers:
         inside += [] if transport.buffering else [protocol.line("buffering", "off")]
@@ -145,17 +160,26 @@ def _headers(route: Route, pool: Pool, protocol: Protocol, identity: tuple[tuple
     usual = {_HTTP: PROXY_HEADERS + forced, _GRPC: PROXY_HEADERS, _FASTCGI_PROTOCOL: PROXY_HEADERS[1:-1]}[protocol]
     said = [protocol.said(name, Expression(value)) for name, value in (*usual, *identity) if name.lower() not in own]
     said += [protocol.said(name, Expanding(value)) for name, value in route.headers.request]
-    return [*_parameters(pool), *said] if protocol is _FASTCGI_PROTOCOL else said
+    return [*_parameters(pool, own), *said] if protocol is _FASTCGI_PROTOCOL else said
 
 
-def _parameters(pool: Pool) -> list[Directive]:
+def _parameters(pool: Pool, own: AbstractSet[str]) -> list[Directive]:
+    """
+    Return what an application is told of a request, but for the headers that the route itself says.
+    """
     root = pool.script_root
     return [
         line("fastcgi_split_path_info", Verbatim("^(.+?[.]php)(/.*)$")),
         line("fastcgi_index", pool.index),
         line("fastcgi_param", "SCRIPT_FILENAME", Expression(f"{root}$fastcgi_script_name")),
         line("fastcgi_param", "DOCUMENT_ROOT", root),
-        *(line("fastcgi_param", name, Expression(value)) for name, value in _FASTCGI),
+        *(
+            line("fastcgi_param", name, Expression(value))
+            for name, value in _FASTCGI
+            if name.removeprefix("HTTP_").lower() not in own or not name.startswith("HTTP_")
+        ),
+        # An application that asks whether it is there would take any value for yes.
+        line("fastcgi_param", "HTTPS", Expression("$https"), "if_not_empty"),
     ]
 
 

@@ -84,13 +84,15 @@ class Upstreams:
 
     def _block(self, pool: Pool) -> str:
         """
-        Add the block of a pool, and return its name, which changes with everything that the shared zone depends on.
+        Add the block of a pool, and return its name, which changes with everything that the shared zone depends on, and with how the
+        servers are spoken to: nginx takes up a kept connection by its address alone, whatever was spoken on it or checked.
         """
         servers = [_server(each) for each in pool.servers]
         balance = _balance(pool.balance)
         shared = len(servers) > 1 or any("resolve" in each for each in servers)
         kept = (line("keepalive", str(self._ground.keepalive)), line("keepalive_timeout", _KEEPALIVE_SECONDS))
-        identity = hashlib.sha256(repr((servers, balance, _ZONE_SIZE, kept)).encode()).hexdigest()[:8]
+        spoken = (pool.first.scheme, pool.tls)
+        identity = hashlib.sha256(repr((servers, balance, _ZONE_SIZE, kept, spoken)).encode()).hexdigest()[:8]
         name = f"gatelodge_{self._site}_{identity}"
         zone = [line("zone", name, _ZONE_SIZE)] if shared else []
         self.blocks[name] = block("upstream", name, inside=[*zone, *balance, *(line(*each) for each in servers), *kept])
@@ -111,7 +113,7 @@ def _is_fixed(upstream: Upstream) -> bool:
 def _server(server: Server) -> list[Argument]:
     upstream = server.upstream
     authority = f"127.0.0.1:{upstream.port}" if upstream.host == "localhost" else upstream.authority
-    words: list[Argument] = ["server", authority]
+    words: list[Argument] = ["server", authority if upstream.socket is None else Verbatim(authority)]
     words += [] if _is_fixed(upstream) else ["resolve"]
     words += [f"weight={server.weight}"] if server.weight != 1 else []
     words += [f"max_fails={server.max_fails}"] if server.max_fails != 1 else []

@@ -188,6 +188,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("proxy_request_buffering", "location", r"off", ""),
     ("proxy_max_temp_file_size", "location", r"[0-9]{1,19}", ""),
     ("proxy_hide_header", "location", _HEADER, ""),
+    ("grpc_buffer_size", "location", _KILO, ""),
     ("grpc_connect_timeout", "location", _TIME, ""),
     ("grpc_read_timeout", "location", _TIME, ""),
     ("grpc_send_timeout", "location", _TIME, ""),
