@@ -192,7 +192,7 @@ def _certificates_of_visitors(site: Site) -> list[Directive]:
     if asked is None:
         return []
     return [
-        line("ssl_client_certificate", asked.ca),
+        line("ssl_client_certificate", Verbatim(asked.ca)),
         line("ssl_verify_client", "optional" if asked.optional else "on"),
         line("ssl_verify_depth", str(asked.depth)),
     ]
