@@ -91,9 +91,11 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def running(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstream]:
+async def running(
+    *, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[Upstream]:
     """
-    Run an upstream on a free port of 127.0.0.1 inside the context.
+    Run an upstream inside the context, by default on a free port.
     """
     upstream = Upstream()
     open_tasks: set[asyncio.Task[None]] = set()
@@ -113,7 +115,7 @@ async def running(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstrea
                 quiet.set()
 
     quiet = asyncio.Event()
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(serve, address, port, ssl=tls)
     upstream.port = server.sockets[0].getsockname()[1]
     try:
         yield upstream
