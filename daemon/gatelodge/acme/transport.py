@@ -32,8 +32,11 @@ _PAUSES = (0.1, 1.0, 3.0)
 #: A server in trouble that asks for more than this is not asked again here: the caller has better to do.
 _LONGEST_PAUSE = 5.0
 
-#: Tries of one request when its nonce is refused. pebble refuses 5 % of good ones on purpose; ten in a row are no chance.
-_NONCE_TRIES = 10
+#: Tries of one request when its nonce is refused, and after how many there is a pause (seconds) before each. pebble refuses 5 % of good
+#: ones on purpose, and any share one likes: of a thousand requests at 50 %, one is refused ten times in a row.
+_NONCE_TRIES = 30
+_NONCE_TRIES_AT_ONCE = 10
+_NONCE_PAUSE = 0.2
 
 #: Nonces kept; the oldest go first. Servers forget old ones, so more are of no use.
 _MOST_NONCES = 64
@@ -132,6 +135,8 @@ class Transport:
             return _Request(method="POST", url=url, headers=headers, body=body)
 
         for tries in range(_NONCE_TRIES):
+            if tries >= _NONCE_TRIES_AT_ONCE:
+                await self._clock.sleep(_NONCE_PAUSE)
             response = await self._patiently(signed, repeatable=repeatable)
             if _succeeded(response):
                 return response

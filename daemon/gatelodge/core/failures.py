@@ -76,7 +76,7 @@ ROWS = (
     Row(type="accountDoesNotExist", failure=Failure.CREDENTIALS, source=_RFC),
     Row(type="alreadyRevoked", failure=Failure.OURS, source=_RFC),
     Row(type="badCSR", failure=Failure.POLICY, source=_RFC),
-    Row(type="badNonce", failure=Failure.CA_DOWN, source=f"{_RFC}: ten in a row, acme/transport.py"),
+    Row(type="badNonce", failure=Failure.CA_DOWN, source=f"{_RFC}: thirty in a row, acme/transport.py"),
     Row(type="badPublicKey", failure=Failure.POLICY, source=_RFC),
     Row(type="badRevocationReason", failure=Failure.POLICY, source=_RFC),
     Row(type="badSignatureAlgorithm", failure=Failure.OURS, source=_RFC),
