@@ -6,115 +6,36 @@ pebble's own rate.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
-from cryptography import x509
-from cryptography.x509.verification import PolicyBuilder, Store
-from tests.issuers.test_acme import ORDERS, Events
+from tests.issuers.test_acme import ORDERS
+from tests.support.pebble_world import PebbleWorld, quiet, running, spec
 
 from gatelodge.acme.transport import Transport
-from gatelodge.demo import pebble
-from gatelodge.issuers.acme.issuer import Acme
-from gatelodge.issuers.keys import NewKeys
-from gatelodge.model import AcmeIssuer, CertificateAuthority, CertificateSpec, KeyKind, Name
-from gatelodge.runtime.system import SystemClock, Web
-from gatelodge.solvers.http01 import Webroot
-from gatelodge.stores.memory import MemoryDocuments
+from gatelodge.model import KeyKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from gatelodge.ports import HttpResponse, Issued
+    from gatelodge.runtime.system import Web
 
 pytestmark = pytest.mark.live
 
 
-class World:
-    """
-    pebble, a web server on a webroot, and an issuer between them.
-    """
-
-    def __init__(self, ca: pebble.Pebble, http: Web, webroot: Path) -> None:
-        self.ca = ca
-        self.http = http
-        self.webroot = webroot
-        self.clock = SystemClock()
-        self.documents = MemoryDocuments()
-        self.events = Events()
-
-    def acme(self, http: Any = None) -> Acme:
-        return Acme(
-            authority=CertificateAuthority(name="pebble", directory=self.ca.directory, root=self.ca.root),
-            http=http or self.http,
-            documents=self.documents,
-            clock=self.clock,
-            keys=NewKeys(),
-            solvers={
-                "http-01": Webroot(
-                    directory=str(self.webroot),
-                    http=self.http,
-                    origin=f"http://127.0.0.1:{self.ca.http_port}",
-                    clock=self.clock,
-                )
-            },
-            email="me@example.com",
-            events=self.events,
-        )
-
-    async def verified(self, issued: Issued, name: str) -> bool:
-        """
-        Verify a chain up to pebble's root, as a visitor would.
-        """
-        root = await self.http.request("GET", f"{self.ca.management}/roots/0")
-        leaf, *between = x509.load_pem_x509_certificates(issued.chain.encode())
-        store = Store([x509.load_pem_x509_certificate(root.body)])
-        verifier = PolicyBuilder().store(store).build_server_verifier(x509.DNSName(name))
-        return bool(verifier.verify(leaf, between))
-
-    def tokens(self) -> list[Path]:
-        return [each for each in self.webroot.rglob("*") if each.is_file()]
-
-
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path) -> AsyncIterator[PebbleWorld]:
     """
-    Run pebble and a web server.
+    pebble, as unkind as it is by itself.
     """
-    webroot = tmp_path / "webroot"
-    webroot.mkdir()
-    async with contextlib.AsyncExitStack() as stack:
-        application = web.Application()
-        application.router.add_static("/", webroot)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        ca = await stack.enter_async_context(pebble.running(tmp_path, http_port=port))
-        http = await stack.enter_async_context(Web(root=ca.root))
-        yield World(ca, http, webroot)
+    async with running(tmp_path) as found:
+        yield found
 
 
-def spec(name: str, *more: str, key: KeyKind = KeyKind.ECDSA_P256) -> CertificateSpec:
-    """
-    Make a spec, known by its first name.
-    """
-    return CertificateSpec(name=name, names=tuple(map(Name, (name, *more))), issuer=AcmeIssuer(ca="pebble"), key=key)
-
-
-def quiet(_: str) -> None:
-    """
-    Nobody listens.
-    """
-
-
-async def test_one_certificate(world: World) -> None:
+async def test_one_certificate(world: PebbleWorld) -> None:
     """
     For two names and an RSA key: its chain leads to the CA's root, and nothing is left behind.
     """
@@ -128,7 +49,7 @@ async def test_one_certificate(world: World) -> None:
     assert abs((await acme.date() - world.clock.now()).total_seconds()) < 60
 
 
-async def test_twenty_at_once_with_one_account(world: World) -> None:
+async def test_twenty_at_once_with_one_account(world: PebbleWorld) -> None:
     """
     All of them come, though pebble refuses every twentieth nonce.
     """
@@ -174,7 +95,7 @@ class Cut:
         return response
 
 
-async def orders_of(world: World) -> int:
+async def orders_of(world: PebbleWorld) -> int:
     """
     Count the account's orders at pebble.
     """
@@ -186,7 +107,7 @@ async def orders_of(world: World) -> int:
 
 
 @pytest.mark.parametrize("path", ["/order-plz", "/authZ/", "/finalize-order/"])
-async def test_a_daemon_that_died_takes_its_order_up(world: World, path: str) -> None:
+async def test_a_daemon_that_died_takes_its_order_up(world: PebbleWorld, path: str) -> None:
     """
     Killed after the order was made (its URL never came), after it said what is to be proven, and between finalize and download: the
     one that comes after it gets a certificate of the same order, for the key that was on disk.
@@ -211,7 +132,7 @@ async def test_a_daemon_that_died_takes_its_order_up(world: World, path: str) ->
     assert await orders_of(world) == 1
 
 
-async def test_a_token_that_the_ca_cannot_see_is_its_problem_document(world: World) -> None:
+async def test_a_token_that_the_ca_cannot_see_is_its_problem_document(world: PebbleWorld) -> None:
     """
     The CA looks elsewhere, so the self-check is content and the CA is not; its words come through.
     """
@@ -226,7 +147,7 @@ async def test_a_token_that_the_ca_cannot_see_is_its_problem_document(world: Wor
     assert world.tokens() == []
 
 
-async def test_the_transport_speaks_with_pebble(world: World) -> None:
+async def test_the_transport_speaks_with_pebble(world: PebbleWorld) -> None:
     """
     Its directory has what we need.
     """

@@ -21,7 +21,7 @@ from gatelodge.issuers import selfsigned
 from gatelodge.model import Name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
 _START_SECONDS = 20
@@ -61,6 +61,8 @@ async def running(
     name_server: str | None = None,
     environment: dict[str, str] | None = None,
     validity_days: int | None = None,
+    customers: Mapping[str, str] | None = None,
+    strict: bool = False,
 ) -> AsyncIterator[Pebble]:
     """
     Run pebble inside the context, all names pointing at 127.0.0.1.
@@ -70,6 +72,8 @@ async def running(
         http_port: where it looks for http-01 tokens.
         name_server: `ADDRESS:PORT` that it asks in place of the DNS test server, which says 127.0.0.1 of every name.
         environment: settings of pebble's own (`PEBBLE_VA_ALWAYS_VALID=1`).
+        customers: keys of external accounts (base64url) by kid; accounts are for them only, where there are any.
+        strict: do as future versions of the protocol may.
 
     Raises:
         FileNotFoundError: pebble is not installed.
@@ -92,7 +96,8 @@ async def running(
         "httpPort": http_port,
         "tlsPort": tls,
         "ocspResponderURL": "",
-        "externalAccountBindingRequired": False,
+        "externalAccountBindingRequired": bool(customers),
+        "externalAccountMACKeys": dict(customers or {}),
     }
     if validity_days is not None:
         settings["certificateValidityPeriod"] = validity_days * 86400
@@ -103,6 +108,8 @@ async def running(
         "-http01", "", "-https01", "", "-tlsalpn01", "",
     ]  # fmt: skip
     server = [str(programs["pebble"]), "-config", str(config), "-dnsserver", name_server or f"127.0.0.1:{dns}"]
+    if strict:
+        server.append("-strict")
     variables = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", **(environment or {})}
     async with (
         _process(resolver, folder / "dns.log", variables),
