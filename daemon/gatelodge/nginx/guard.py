@@ -147,16 +147,20 @@ class Doorkeepers:
         return [block("if", Expression(f"({name})"), inside=[line("return", "403")])]
 
     def _rate_zone(self, rate: Rate) -> str:
-        per, unit = (rate.requests, "r/s") if rate.seconds == 1 else (rate.requests, "r/m")
-        identity = hashlib.sha256(repr((per, unit, _ZONE_SIZE)).encode()).hexdigest()[:8]
-        name = f"gatelodge_rate_{self.site.file_name}_{identity}"
-        zone = f"zone={name}:{_ZONE_SIZE}"
-        self.before[name] = line("limit_req_zone", Expression("$binary_remote_addr"), zone, f"rate={per}{unit}")
-        return name
+        per = f"{rate.requests}r/{'s' if rate.seconds == 1 else 'm'}"
+        return self._zone("rate", "limit_req_zone", f"rate={per}", burst=rate.burst)
 
     def _connection_zone(self) -> str:
-        name = f"gatelodge_connections_{self.site.file_name}"
-        self.before[name] = line("limit_conn_zone", Expression("$binary_remote_addr"), f"zone={name}:{_ZONE_SIZE}")
+        return self._zone("connections", "limit_conn_zone")
+
+    def _zone(self, what: str, directive: str, *more: str, burst: int = 0) -> str:
+        """
+        Add the zone in which visitors are counted, and return its name. Routes of one limit count together. nginx takes no zone of one
+        name with another size or rate at a reload, so the name changes with them.
+        """
+        identity = hashlib.sha256(repr((directive, more, burst, _ZONE_SIZE)).encode()).hexdigest()[:8]
+        name = f"gatelodge_{what}_{self.site.file_name}_{identity}"
+        self.before[name] = line(directive, Expression("$binary_remote_addr"), f"zone={name}:{_ZONE_SIZE}", *more)
         return name
 
 
