@@ -240,6 +240,25 @@ async def test_a_chain_that_cannot_be_had_costs_no_certificate(world: World, tro
     )
 
 
+async def test_a_server_that_falls_silent_is_not_asked_for_all_its_chains(world: World) -> None:
+    """
+    A certificate is at hand, and each silence takes its time.
+    """
+    client = await world.client()
+    world.server.roots = ("Root A", "Root B", "Root C")
+    order, _ = await world.issued(client)
+    world.server.log.clear()
+
+    async def gate(when: str, operation: str) -> None:
+        if (when, operation) == ("after", "certificate"):
+            world.server.unreachable = True
+
+    world.server.gate = gate
+    assert (await client.certificate(order.certificate or "", preferred="Root C")).root == "Root A"
+    assert world.server.log.count("certificate") == 2
+    assert sum(world.clock.slept) < 5
+
+
 async def test_the_account_revokes(world: World) -> None:
     """
     With the reason's number, or without one; once more does nothing.

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from gatelodge.issuers.keys import NewKeys
 from gatelodge.model import CertificateAuthority, KeyKind, RevocationReason, Secret
 from gatelodge.ports import HttpResponse
 from gatelodge.runtime.system import SystemClock, Web
+from gatelodge.stores.documents import DirectoryDocuments
 from gatelodge.stores.memory import MemoryDocuments
 
 if TYPE_CHECKING:
@@ -156,6 +158,53 @@ async def test_a_daemon_that_died_while_the_key_changed(tmp_path: Path) -> None:
         assert await world.verified(await get(acme, spec("a.example")), "a.example")
         after: dict[str, Any] = dict(await world.documents.get("accounts", "pebble") or {})
         assert after == {"directory": middle["directory"], "kid": url, "key": middle["next_key"]}
+
+
+#: A daemon that does nothing but change its account's key, and says when it has one.
+RESTLESS = """
+import asyncio, sys
+from gatelodge.issuers.acme.issuer import Acme
+from gatelodge.issuers.keys import NewKeys
+from gatelodge.model import CertificateAuthority
+from gatelodge.runtime.events import Silence
+from gatelodge.runtime.system import SystemClock, Web
+from gatelodge.stores.documents import DirectoryDocuments
+
+async def main(state, directory, root):
+    async with Web(root=root) as http:
+        acme = Acme(
+            authority=CertificateAuthority(name="pebble", directory=directory, root=root), http=http, clock=SystemClock(),
+            documents=DirectoryDocuments(directory=state), keys=NewKeys(), solvers={}, email=None, events=Silence(),
+        )
+        while True:
+            print(await acme.register(progress=str), flush=True)
+            await acme.roll_over(progress=str)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_daemon_that_is_killed_while_the_key_changes(tmp_path: Path) -> None:
+    """
+    With kill -9, at some moment of many changes, again and again: the account stays the same, and certificates come.
+    """
+    state = tmp_path / "state"
+    state.mkdir()
+    async with running(tmp_path) as world:
+        urls = set()
+        for milliseconds in (3, 11, 23, 41):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", RESTLESS, str(state), world.ca.directory, world.ca.root, stdout=asyncio.subprocess.PIPE
+            )  # fmt: skip
+            assert process.stdout
+            urls.add((await process.stdout.readline()).decode().strip())
+            await asyncio.sleep(milliseconds / 1000)
+            process.kill()
+            await process.wait()
+        world.documents = DirectoryDocuments(directory=str(state))  # type: ignore[assignment]
+        assert await world.verified(await get(world.acme(), spec("a.example")), "a.example")
+        assert urls == {await world.acme().register(progress=quiet)}
+        assert set(await world.documents.list("accounts")) == {"pebble"}
 
 
 async def test_certificates_are_revoked(tmp_path: Path) -> None:

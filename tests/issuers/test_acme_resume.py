@@ -99,6 +99,22 @@ async def test_a_dead_order_is_replaced(world: World, end: str) -> None:
     assert given_up == ({"deactivated"} if end in {"invalid", "expired"} else {"pending"})
 
 
+async def test_an_order_without_an_end_is_not_believed_in_for_ever(world: World) -> None:
+    """
+    A server that names none and never comes to a decision is left after a month.
+    """
+    await world.stop_at("challenge", "before")
+    (order,) = world.server.orders.values()
+    order.expires, order.status = None, "meditating"
+    for days, orders in ((29, 1), (2, 2)):
+        world.clock.time += dt.timedelta(days=days)
+        if orders == 1:
+            assert (await world.fail()).type == "timeout"
+        else:
+            await world.issue()
+        assert len(world.server.orders) == orders
+
+
 async def test_another_spec_needs_another_order(world: World) -> None:
     """
     When the names have changed, what was begun for the old ones is given up.

@@ -105,7 +105,7 @@ class FakeOrder:
     kid: str
     names: tuple[str, ...]
     authorizations: list[int]
-    expires: dt.datetime
+    expires: dt.datetime | None
     profile: str | None = None
     replaces: str | None = None
     status: str | None = None
@@ -402,7 +402,7 @@ class FakeAcme:
             "identifiers": [{"type": "dns", "value": name} for name in order.names],
             "authorizations": [f"{BASE}/authorization/{each}" for each in order.authorizations],
             "finalize": f"{BASE}/finalize/{number}",
-            "expires": order.expires.isoformat(),
+            "expires": order.expires and order.expires.isoformat(),
             "novelty": [1, {"a": None}],
             **({"replaces": order.replaces} if order.replaces else {}),
             **certificate,

@@ -194,8 +194,10 @@ class Client:
         for other in fields.links(response, url, relation="alternate")[:_MOST_CHAINS]:
             try:
                 chain = _chain(await self._transport.post(other, None, signer=self._signer, accept=_CHAIN), preferred)
-            except (IssuanceError, TransientError):
+            except IssuanceError:
                 continue
+            except TransientError:
+                break
             if chain.preferred:
                 return chain
         return first

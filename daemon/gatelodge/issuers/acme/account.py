@@ -138,10 +138,10 @@ class Account:
         kept = await self._existing(progress)
         if kept is None:
             return False
-        self._client = None
         progress(f"changing the account's key at {self._ca}")
         kept = dataclasses.replace(kept, next_key=await self._keys.new(KeyKind.ECDSA_P256))
         async with self._settling:
+            self._client = None
             await self._document.write(kept)
             kept, refusal = await self._change(kept)
         self._client = self._made(kept)
@@ -158,9 +158,9 @@ class Account:
         kept = await self._existing(progress)
         if kept is None:
             return False
-        self._client = None
         kept = dataclasses.replace(kept, leaving=True)
         async with self._settling:
+            self._client = None
             await self._document.write(kept)
             await self._leave(kept, progress)
         return True
