@@ -252,6 +252,9 @@ async def test_hosts_that_are_not_the_first_lead_to_it(home: House) -> None:
     ):
         answer = await home.get(host, "/a%2Fb//c?d=%20", tls=tls)
         assert (host, answer.status, answer.headers["location"]) == (host, code, f"{told}/a%2Fb//c?d=%20")
+        answer = await home.get(host, tls=tls, method="POST", body=b"x" * 2_000_000)
+        assert (host, answer.status) == (host, code), "not that its body is too large"
+    assert (await home.get("example.com", tls=False, method="POST", body=b"x" * 2_000_000)).status == 301
     assert await home.fingerprint("www.example.com") == home.held["example.com"].fingerprint
 
 

@@ -30,6 +30,9 @@ HEADER = "# Written by Gatelodge. Changes made here are lost.\n"
 #: How long a browser may remember that a site speaks HTTP/3 (RFC 7838 §3.1), in seconds.
 _ALTERNATIVE_SECONDS = 86400
 
+#: Who comes with a large body is told where to go, not that it is too large.
+_ANY_BODY = line("client_max_body_size", "0")
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
@@ -163,7 +166,8 @@ def _elsewhere(
     told = hsts(site, placeholder=placeholder) if files else []
     said = [line("add_header", name, value, "always") for name, value in told]
     answer = line("return", "302" if placeholder else "301", Expression(target))
-    return [_server(site.redirect_hosts, place, ground, [block("location", "/", inside=[*said, answer])], files=files)]
+    everything = block("location", "/", inside=[*said, _ANY_BODY, answer])
+    return [_server(site.redirect_hosts, place, ground, [everything], files=files)]
 
 
 def _tokens(place: Place, ground: Ground) -> list[Directive]:
@@ -175,7 +179,7 @@ def _redirect(site: Site, ground: Ground, *, placeholder: bool) -> Directive:
     # A browser remembers a 301 for ever; a site whose certificate is not there yet may still change its mind.
     status = "302" if placeholder else "301"
     target = f"https://$host{ground.public_authority(site.listeners[0])}$request_uri"
-    return block("location", "/", inside=[line("return", status, Expression(target))])
+    return block("location", "/", inside=[_ANY_BODY, line("return", status, Expression(target))])
 
 
 def _alternative(place: Place, ground: Ground) -> list[tuple[str, str]]:
