@@ -5,10 +5,12 @@ What a tree says, as text. What visitors get from it is tried on real nginxes in
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from pathlib import Path
 
 import pytest
+from tests.nginx.everything import everything
 from tests.nginx.trees import NOW, desired, held, nginx, observed, site
 
 from gatelodge.core.tree import GENERATION, Quarantine, Served
@@ -42,7 +44,8 @@ BY_ADDRESS = site(
 )
 PLAIN = site("plain.example.com", tls=False)
 
-#: Folders of golden files: an nginx before ssl_reject_handshake, Debian 12's, and a new one.
+#: Folders of golden files: an nginx before ssl_reject_handshake, Debian 12's, and a new one; and something of everything, for an nginx
+#: that looks up no names in a pool and one that does.
 EXAMPLES = {
     version: (
         desired(CHAT, BY_ADDRESS, PLAIN, settings=NginxSettings(public_https_port=2443)),
@@ -53,20 +56,25 @@ EXAMPLES = {
         ),
     )
     for version in ("1.18.0", "1.22.1", "1.28.0")
-}
+} | {f"everything-{version}": everything(version) for version in ("1.22.1", "1.31.0")}
 
 
 @pytest.mark.parametrize("version", EXAMPLES)
 def test_the_text_is_the_one_that_was_read_and_approved(version: str) -> None:
     """
-    A small tree for three versions of nginx, to be read by people.
+    Small trees for several versions of nginx, to be read by people. With UPDATE_GOLDEN in the environment they are written anew.
     """
     rendered = render(*EXAMPLES[version])
+    assert rendered.unwritten == {}
     texts = {
         "nginx.conf": rendered.entry.replace(GENERATION, "7"),
         "prelude.conf": rendered.prelude,
         **{f"{name}.conf": text for name, text in rendered.sites.items()},
     }
+    if "UPDATE_GOLDEN" in os.environ:
+        (GOLDEN / version).mkdir(exist_ok=True)
+        for name, text in texts.items():
+            (GOLDEN / version / name).write_text(text)
     golden = {file.name: file.read_text() for file in (GOLDEN / version).iterdir()}
     assert texts == golden
 
