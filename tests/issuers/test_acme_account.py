@@ -266,6 +266,41 @@ async def test_a_ca_that_makes_no_sense_about_keys_costs_neither(world: World) -
     assert await kept(world) == before
 
 
+async def test_a_ca_in_trouble_is_asked_again_which_key_it_takes(world: World) -> None:
+    """
+    It refused the change, and could not say of which key the account is: both stay until it can.
+    """
+    await world.issue()
+    before = await kept(world)
+    world.server.scripted = {
+        "key-change": [world.server.problem(400, "malformed", "JWS verification error")],
+        "new-account": [world.server.answer(b"", 503) for _ in range(4)],
+    }
+    with pytest.raises(IssuanceError) as caught:
+        await roll(world)
+    assert caught.value.problem.type == "serverInternal"
+    middle = await kept(world)
+    assert {middle["key"], middle["next_key"]} > {before["key"]}
+    await world.issue(dataclasses.replace(SPEC, name="other", names=(Name("c.example"),)))
+    assert (await kept(world))["key"] == middle["next_key"]
+    assert len(world.server.accounts) == 1
+
+
+async def test_giving_up_is_finished_once_the_ca_can_be_asked(world: World) -> None:
+    """
+    People wanted it gone; the next certificate is got by another account.
+    """
+    await world.issue()
+    before = await kept(world)
+    world.server.scripted["account"] = [world.server.answer(b"", 503) for _ in range(4)]
+    with pytest.raises(IssuanceError):
+        await give_up(world)
+    assert await kept(world) == before | {"leaving": True}
+    await world.issue(dataclasses.replace(SPEC, name="other", names=(Name("c.example"),)))
+    assert before["kid"] in world.server.deactivated
+    assert len(world.server.accounts) == 2
+
+
 async def test_an_account_is_given_up_and_kept_aside(world: World) -> None:
     """
     Its key is not lost, and who needs an account gets another.
@@ -431,6 +466,17 @@ async def test_a_document_that_makes_no_sense_is_told(world: World, field: str) 
     await world.documents.put("accounts", "fake", {**await kept(world), field: 7})
     world.restart()
     with pytest.raises(StateError, match="is no ACME account"):
+        await world.issue()
+
+
+async def test_a_key_that_makes_no_sense_is_told_and_not_shown(world: World) -> None:
+    """
+    As a damaged document.
+    """
+    await world.issue()
+    await world.documents.put("accounts", "fake", {**await kept(world), "key": "SECRET"})
+    world.restart()
+    with pytest.raises(StateError, match=r"\A(?!.*SECRET).*is no ACME account"):
         await world.issue()
 
 
