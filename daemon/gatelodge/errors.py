@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
-    from gatelodge.model import Mistake
+    from gatelodge.model import Listener, Mistake
 
 
 class GatelodgeError(Exception):
@@ -258,12 +258,14 @@ class NginxRefused(NginxError):
 
 class NginxUnproven(NginxError):
     """
-    nginx took a configuration, but what it serves is not what the configuration says.
+    nginx took a configuration, but what it serves is not what the configuration says. `unserved` are the listeners of which a visitor
+    did not see what he should.
     """
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
+    def __init__(self, what: str, unserved: frozenset[Listener] = frozenset()) -> None:
+        super().__init__(what, unserved)
         self.what = what
+        self.unserved = unserved
 
     def __str__(self) -> str:
         return f"nginx did not prove its new configuration: {self.what}"

@@ -141,6 +141,26 @@ def test_what_nginx_holds_is_not_tried() -> None:
         assert listening.find_closed([wide], held=held, ipv6=True) == {}
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_udp_port_is_tried_too(shared: bool) -> None:  # noqa: FBT001 - as the kernel has it
+    """
+    Also where whoever has it would let nginx have it beside himself, and half of what comes.
+    """
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        if shared:
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                taken.setsockopt(socket.SOL_SOCKET, option, 1)
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        wide, narrow = Listener(port=port, udp=True), Listener(port=port, address="127.0.0.1", udp=True)
+        for listener in (wide, narrow):
+            [why] = listening.find_closed([listener], ipv6=True).values()
+            assert f"cannot listen on {listener}: port {port}/udp is held by" in why
+            assert f"(pid {os.getpid()})" in why
+        held = listening.sockets([wide], ipv6=True)
+        assert listening.find_closed([wide], held=held, ipv6=True) == {}
+
+
 ANYWHERE, HERE, THERE = Listener(port=443), Listener(port=443, address="127.0.0.1"), Listener(port=443, address="::1")
 
 
@@ -158,6 +178,8 @@ ANYWHERE, HERE, THERE = Listener(port=443), Listener(port=443, address="127.0.0.
         ((THERE,), (ANYWHERE,), True),
         ((HERE,), (HERE, ANYWHERE), True),
         ((Listener(port=443, address="0.0.0.0"),), (HERE,), True),
+        ((Listener(port=443, udp=True),), (ANYWHERE, HERE), False),
+        ((Listener(port=443, udp=True),), (Listener(port=443, address="127.0.0.1", udp=True),), True),
     ],
 )
 def test_nginx_cannot_open_a_port_beside_the_same_in_another_shape(
@@ -172,17 +194,21 @@ def test_nginx_cannot_open_a_port_beside_the_same_in_another_shape(
     assert bool(listening.find_clashes(asked, opened)) is clash
 
 
+@pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::"])
-def test_the_kernel_says_on_which_sockets_a_process_listens(address: str) -> None:
+def test_the_kernel_says_on_which_sockets_a_process_listens(address: str, udp: bool) -> None:  # noqa: FBT001 - which
     """
-    By address and port, as they are compared with what is wanted.
+    By address, port and protocol, as they are compared with what is wanted.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as server:
+    with socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as server:
         server.bind((address, 0))
-        server.listen()
+        if not udp:
+            server.listen()
         number = server.getsockname()[1]
         me = process.Process(pid=os.getpid(), started=0)
-        assert (ipaddress.ip_address(address), number) in process.sockets(me)
-        assert process.holder(number) == f"{Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})"
-        assert process.holder(number, besides=me) is None
+        assert (ipaddress.ip_address(address), number, udp) in process.sockets(me)
+        name = f"{Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})"
+        assert process.holder(number, udp=udp) == name
+        assert process.holder(number, udp=udp, besides=me) is None
+        assert process.holder(number, udp=not udp) is None

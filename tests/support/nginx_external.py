@@ -17,7 +17,8 @@ from tests.support.nginx_house import House, RealClock, house
 from tests.support.waiting import until
 
 import gatelodge.nginx
-from gatelodge.model import ByCommands, ByMailbox
+from gatelodge.model import ByCommands, ByMailbox, NginxSettings
+from gatelodge.nginx import binary
 from gatelodge.nginx.commands import Commands
 from gatelodge.nginx.external import External
 from gatelodge.nginx.mailbox import Mailbox
@@ -33,6 +34,7 @@ SCRIPT = Path(gatelodge.nginx.__file__).with_name("mailbox.sh")
 
 #: What his nginx.conf says, as Debian's does: most of it would be refused if ours said it again.
 _CONFIG = """\
+{above}
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -55,19 +57,31 @@ http {{
 {own}
     include {state}/nginx/current/http.con[f];
 }}
+{beside}
+"""
+
+#: How he takes streams in, beside one of his own; nothing there says where names are looked up.
+_STREAM = """\
+stream {{
+    server {{ listen 127.0.0.1:{port}; return "his own"; }}
+    include {state}/nginx/current/stream.con[f];
+}}
 """
 
 
 @dataclasses.dataclass(kw_only=True)
 class HisNginx:
     """
-    His nginx alone: its folder, the state directory of ours that it includes, and his server blocks.
+    His nginx alone: its folder, the state directory of ours that it includes, his server blocks, and what he has `above` and `beside` his
+    `http {}`.
     """
 
     folder: Path
     state: Path
     program: str
     own: str = ""
+    above: str = ""
+    beside: str = ""
     process: asyncio.subprocess.Process | None = None
     helper: asyncio.subprocess.Process | None = None
 
@@ -83,11 +97,21 @@ class HisNginx:
         Write his configuration.
         """
         self.own = self.own if own is None else own
-        text = _CONFIG.format(folder=self.folder, own=self.own, state=self.state)
+        text = _CONFIG.format(folder=self.folder, own=self.own, state=self.state, above=self.above, beside=self.beside)
         (self.folder / "nginx.conf").write_text(text)
         script = self.folder / "nginx"
         script.write_text(f'#!/bin/sh\nexec {self.program} -p {self.folder}/ -c {self.folder}/nginx.conf "$@"\n')
         script.chmod(0o755)
+
+    def take_streams(self, port: int) -> None:
+        """
+        Write a configuration with a `stream {}` that includes ours, and his own stream on a port.
+        """
+        found = binary.capabilities(NginxSettings(binary=self.program))
+        module = None if "stream" in found.modules else found.dynamic["stream"]
+        self.above = f"load_module {module};" if module else ""
+        self.beside = _STREAM.format(port=port, state=self.state)
+        self.write()
 
     async def start(self) -> None:
         """

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from gatelodge.core.tree import Capabilities, Quarantine, Rendered
-    from gatelodge.model import Auth, CertificateSpec
+    from gatelodge.model import Auth, CertificateSpec, Stream
 
 #: The nginx programs that everything is tried on.
 DEBIAN = "/usr/sbin/nginx"
@@ -93,7 +93,7 @@ class Answer:
 @dataclasses.dataclass(slots=True, kw_only=True)
 class House:
     """
-    A state directory and what is held in it. `sites` and `quarantines` are what the next tree is rendered from.
+    A state directory and what is held in it. `sites`, `streams` and `quarantines` are what the next tree is rendered from.
     """
 
     state: Path
@@ -101,6 +101,7 @@ class House:
     spare: list[int]
     held: dict[str, Held] = dataclasses.field(default_factory=dict)
     sites: list[Site] = dataclasses.field(default_factory=list)
+    streams: list[Stream] = dataclasses.field(default_factory=list)
     quarantines: dict[str, Quarantine] = dataclasses.field(default_factory=dict)
     resolver: tuple[str, ...] = ()
     certificates: dict[str, CertificateSpec] = dataclasses.field(default_factory=dict)
@@ -183,6 +184,7 @@ class House:
         desired = Desired(
             certificates=self.certificates,
             sites=tuple(self.sites),
+            streams=tuple(self.streams),
             nginx=self.settings,
             state_directory=str(self.state),
             webroot=str(self.webroot),

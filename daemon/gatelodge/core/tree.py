@@ -1,5 +1,5 @@
 """
-The values that speak of nginx trees: what an nginx can do, a tree that was rendered, one that lies on disk, a site kept back.
+The values that speak of nginx trees: what an nginx can do, a tree that was rendered, one that lies on disk, a part kept back.
 
 They hold text and numbers only. Rendering them is `nginx.render`'s work, writing and proving them an adapter's.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING, TypeAlias
+
+from gatelodge.model import STREAM_PREFIX
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -65,7 +67,7 @@ class Served:
     SHA-256 fingerprint (lower-case hex) of the leaf he must be shown.
 
     `rsa` is set for a certificate that stands beside another one: it is shown to who takes RSA alone. `proxy_protocol` is set where
-    every connection begins with a PROXY header.
+    every connection begins with a PROXY header. Without a certificate the visit is only that somebody listens there.
     """
 
     listener: Listener
@@ -82,12 +84,14 @@ class Rendered:
     A whole tree as text.
 
     `entry` is nginx.conf, with `GENERATION` where the number goes; `prelude` what all sites stand on; `sites` one text for
-    each site by its file name, in order; `fresh` the digest of each site's own text, before a quarantine replaced it;
+    each site by its file name, in order, and `streams` one for each stream; `fresh` the digest of each part's own text, before a
+    quarantine replaced it;
     `references` every version that the text names; `listeners` what it opens; `served` what the proof reads back;
     `proof` is the URL origin (`http://127.0.0.1:80`) where nginx tells its generation, `proof_proxied` whether connections there begin
     with a PROXY header; `digest` is the same for the same text, whatever the number. `snippets` are files for hand-written
     blocks, by their path in the tree. `whole` is true when `entry` is all of nginx.conf, false when it stands inside `http {}` of
-    somebody else's.
+    somebody else's; then `stream_entry` stands inside his `stream {}`, if there are any. `without_streams` is the entry of a tree
+    that has none, where `entry` has some.
     """
 
     digest: str
@@ -104,6 +108,24 @@ class Rendered:
     proof_proxied: bool = False
     passwords: Mapping[str, Secret] = dataclasses.field(default_factory=dict)
     unwritten: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    streams: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    stream_entry: str = ""
+    without_streams: str = ""
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """
+        The text of everything that can be kept back alone, by its name: a site's is its file name, a stream's `Stream.part`.
+        """
+        return {**self.sites, **{f"{STREAM_PREFIX}{name}": text for name, text in self.streams.items()}}
+
+
+def place(part: str) -> str:
+    """
+    Return where a part lies in its tree.
+    """
+    name = part.removeprefix(STREAM_PREFIX)
+    return f"sites/{part}.conf" if name == part else f"streams/{name}.conf"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +144,10 @@ class Generation:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantine:
     """
-    A site that nginx refused, by the digest of the text it refused.
+    A site or stream (by the name of its part) that nginx refused, by the digest of the text it refused.
 
-    While the site's own text has this digest and `retry_at` has not come, the tree holds `kept` (its last proven text)
-    instead, or a 503 when there is none.
+    While its own text has this digest and `retry_at` has not come, the tree holds `kept` (its last proven text) instead; when there
+    is none, a site's 503, and nothing for a stream.
     """
 
     site: str

@@ -57,7 +57,7 @@ from gatelodge.model.sites import (
     Transport,
     Websocket,
 )
-from gatelodge.model.streams import Protocol, Stream
+from gatelodge.model.streams import STREAM_PREFIX, Protocol, Stream
 from gatelodge.model.upstreams import Balance, Pool, Server, Spread, Upstream, UpstreamTls
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "INTERNAL_HOST",
     "NO_SOURCE",
     "SELF_SIGNED",
+    "STREAM_PREFIX",
     "AcmeIssuer",
     "Action",
     "AddressSource",

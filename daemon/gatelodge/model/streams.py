@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from gatelodge.model.upstreams import Pool
 
 
+#: What the names of streams begin with among the parts of a tree that can be kept back. No file name of a site holds a colon.
+STREAM_PREFIX = "stream:"
+
+
 class Protocol(enum.StrEnum):
     """
     What carries the bytes.
@@ -75,9 +79,9 @@ class Stream:
     @property
     def part(self) -> str:
         """
-        What the stream is called among the parts of a tree that can be kept back. No file name of a site holds a colon.
+        What the stream is called among the parts of a tree that can be kept back.
         """
-        return f"stream:{self.file_name}"
+        return f"{STREAM_PREFIX}{self.file_name}"
 
     @property
     def pools(self) -> tuple[Pool, ...]:

@@ -1,9 +1,9 @@
 """
-Decides from what nginx said whether it is a refusal, which sites are guilty, which key of the TOML made the line that it names,
+Decides from what nginx said whether it is a refusal, which parts are guilty, which key of the TOML made the line that it names,
 and what to do about it. Pure: text in, text out.
 
-First the file and line that nginx names, then a certificate's path and who shows it, then a name that two sites claim. When it
-can blame nobody, it names nobody.
+First the file and line that nginx names, then a certificate's path and who shows it, then a name that two sites claim, then the module
+that streams need. When it can blame nobody, it names nobody.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gatelodge.core.tree import place
+from gatelodge.model import STREAM_PREFIX
 from gatelodge.nginx.quote import END_OF
+from gatelodge.nginx.reading import read
 from gatelodge.nginx.site import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from gatelodge.core.tree import Rendered
+    from gatelodge.model import Listener
 
 _PLACE = re.compile(r" in (?P<file>/.+?):\d+$", re.MULTILINE)
 _CERTIFICATE = re.compile(r'"(?P<file>/[^"\n]+\.pem)"')
 _CONFLICT = re.compile(r'conflicting server name "(?P<name>[^"\n]+)"')
+_MODULE = re.compile(r'stream_module\.so"|unknown directive "stream"')
 _LOG = re.compile(r'\[emerg\] open\(\) "(?P<file>/[^"\n]+)" failed \(\d+: ')
 
 #: Warnings about the age of a text. One that was kept back under an older nginx is served as well as ever, and where its
@@ -34,31 +39,43 @@ _REMARK = "# "
 _LEVEL = re.compile(r"\[(?:emerg|alert|crit|error|warn)\] ")
 
 
-def find_guilty(output: str, sites: Mapping[str, str], *, folder: str, settled: Mapping[str, str]) -> frozenset[str]:
+def find_guilty(output: str, parts: Mapping[str, str], *, folder: str, settled: Mapping[str, str]) -> frozenset[str]:
     """
-    Return the file names of the sites that nginx blames.
+    Return the names of the parts that nginx blames.
 
     Args:
         output: what nginx said.
-        sites: the text of each site by its file name.
+        parts: the text of each part by its name.
         folder: the tree's folder, in which nginx read them.
-        settled: the texts of the sites that nginx already serves; of two that conflict, the one that is not among them is
+        settled: the texts of the parts that nginx already serves; of two that conflict, the one that is not among them is
             guilty, else the later one.
     """
-    files = {f"{folder}/sites/{site}.conf": site for site in sites}
-    named = {files[place["file"]] for place in _PLACE.finditer(output) if place["file"] in files}
+    files = {f"{folder}/{place(part)}": part for part in parts}
+    named = {files[found["file"]] for found in _PLACE.finditer(output) if found["file"] in files}
     if named:
         return frozenset(named)
     for found in _CERTIFICATE.finditer(output):
-        showing = {site for site, text in sites.items() if found["file"] in text}
+        showing = {part for part, text in parts.items() if found["file"] in text}
         if showing:
             return frozenset(showing)
     for found in _CONFLICT.finditer(output):
-        claiming = [site for site, text in sites.items() if _claims(text, found["name"])]
-        changed = [site for site in claiming if settled.get(site) != sites[site]]
+        claiming = [part for part, text in parts.items() if _claims(text, found["name"])]
+        changed = [part for part in claiming if settled.get(part) != parts[part]]
         if claiming:
             return frozenset({(changed or claiming)[-1]})
-    return frozenset()
+    return (
+        frozenset(part for part in parts if part.startswith(STREAM_PREFIX)) if _MODULE.search(output) else frozenset()
+    )
+
+
+def find_streams(listeners: Iterable[Listener], rendered: Rendered) -> frozenset[str]:
+    """
+    Return the streams whose listeners these are; nobody when one of them is not a stream's.
+    """
+    streams = {name: read(text) for name, text in rendered.parts.items() if name.startswith(STREAM_PREFIX)}
+    opened = {listener: name for name, named in streams.items() for listener in named.plain | named.tls}
+    guilty = {opened.get(listener) for listener in listeners}
+    return frozenset(filter(None, guilty)) if None not in guilty else frozenset()
 
 
 def find_complaints(output: str, *, folder: str) -> str:
@@ -75,8 +92,8 @@ def written(rendered: Rendered, *, folder: str) -> dict[str, str]:
     """
     Return the text of each file of a tree that nginx may speak of, by its path.
     """
-    sites = {f"{folder}/sites/{site}.conf": text for site, text in rendered.sites.items()}
-    return {f"{folder}/prelude.conf": rendered.prelude, **sites}
+    parts = {f"{folder}/{place(part)}": text for part, text in rendered.parts.items()}
+    return {f"{folder}/prelude.conf": rendered.prelude, **parts}
 
 
 def explain(output: str, files: Mapping[str, str], *, access_log: str) -> str:
@@ -91,11 +108,11 @@ def explain(output: str, files: Mapping[str, str], *, access_log: str) -> str:
 
 def reasons(output: str, guilty: Iterable[str]) -> dict[str, str]:
     """
-    Return what was said of each guilty site, for those of which something was said by name.
+    Return what was said of each guilty part, for those of which something was said by name.
     """
     lines = output.splitlines()
-    said = {site: [line for line in lines if f"/sites/{site}.conf:" in line] for site in guilty}
-    return {site: "\n".join(own) for site, own in said.items() if own}
+    said = {part: [line for line in lines if f"/{place(part)}:" in line] for part in guilty}
+    return {part: "\n".join(own) for part, own in said.items() if own}
 
 
 def _source(line: str, files: Mapping[str, str]) -> str:

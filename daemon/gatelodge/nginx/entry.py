@@ -1,6 +1,6 @@
 """
 Decides what nginx.conf says: the process, where it writes, and which files of its tree it includes. Of somebody else's nginx it
-says the last alone, inside his `http {}`.
+says the last alone, inside his `http {}` and his `stream {}`.
 
 Every path is absolute. What nginx's workers write lies outside of the tree, so that a generation can be replaced under them.
 """
@@ -26,17 +26,27 @@ _MORE_FILES = 64
 _TEMPORARY = (("http_proxy", "proxy"), ("http_fastcgi", "fastcgi"), ("http_uwsgi", "uwsgi"), ("http_scgi", "scgi"))
 
 
-def entry(desired: Desired, capabilities: Capabilities, sites: Iterable[str]) -> str:
+#: The module that passes TCP and UDP on, where nginx was built to load it.
+_STREAM = "stream"
+
+#: Names by which a stream passes visitors on are at most 253 bytes long, and a bucket must hold one with a length and two pointers.
+_MAP_BUCKET = "512"
+
+
+def entry(desired: Desired, capabilities: Capabilities, sites: Iterable[str], streams: Iterable[str] = ()) -> str:
     """
-    Write the entry, which includes the prelude and then the sites with these file names, in order.
+    Write the entry, which includes the prelude and then the sites and streams with these file names, in order.
     """
     state = desired.state_directory
+    passing = _streams(state, streams)
+    loaded = capabilities.dynamic.get(_STREAM) if passing and _STREAM not in capabilities.modules else None
     if desired.nginx.reload is not None:
         return HEADER + write([_number(), *_includes(state, sites)])
     user = [word for word in (capabilities.user, capabilities.group) if word]
     drain = max(1, int(desired.nginx.drain.total_seconds()))
     return HEADER + write(
         [
+            *([line("load_module", loaded)] if loaded else []),
             line("daemon", "on"),
             *([line("user", *user)] if capabilities.user else []),
             line("worker_processes", "auto"),
@@ -46,8 +56,17 @@ def entry(desired: Desired, capabilities: Capabilities, sites: Iterable[str]) ->
             line("error_log", f"{state}/log/error.log", "warn"),
             block("events", inside=[line("worker_connections", str(capabilities.connections))]),
             block("http", inside=_http(state, capabilities, sites)),
+            *([block("stream", inside=[line("map_hash_bucket_size", _MAP_BUCKET), *passing])] if passing else []),
         ]
     )
+
+
+def stream_entry(desired: Desired, streams: Iterable[str]) -> str:
+    """
+    Write what stands in somebody else's `stream {}`; nothing when there are no streams.
+    """
+    passing = _streams(desired.state_directory, streams)
+    return HEADER + write(passing) if passing else ""
 
 
 def _http(state: str, capabilities: Capabilities, sites: Iterable[str]) -> list[Directive]:
@@ -71,6 +90,11 @@ def _includes(state: str, sites: Iterable[str]) -> list[Directive]:
         line("include", _unglobbed(f"{tree}/prelude.conf")),
         *(line("include", _unglobbed(f"{tree}/sites/{site}.conf")) for site in sites),
     ]
+
+
+def _streams(state: str, streams: Iterable[str]) -> list[Directive]:
+    tree = f"{state}/nginx/generations/{GENERATION}"
+    return [line("include", _unglobbed(f"{tree}/streams/{stream}.conf")) for stream in streams]
 
 
 def _unglobbed(path: str) -> str:

@@ -1,5 +1,5 @@
 """
-The nginx that others run, given trees inside its `http {}`, which it must prove to serve.
+The nginx that others run, given trees inside its `http {}` and `stream {}`, which it must prove to serve.
 
 It never starts, stops or kills that nginx, and edits no file of its owner's. A tree is proven as a visitor sees it, since nothing else
 of that nginx need be within reach; a reload that others order only takes up what is current.
@@ -17,7 +17,7 @@ from gatelodge.durable import in_thread
 from gatelodge.errors import NginxError, NginxMissing, NginxRefused, NginxUnproven
 from gatelodge.nginx.blame import explain, find_complaints, find_guilty, reasons, written
 from gatelodge.nginx.proof import ask_generation
-from gatelodge.nginx.witness import Witness
+from gatelodge.nginx.witness import Witness, blaming_streams
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -125,8 +125,8 @@ class External:
     def _blame(self, output: str, number: int, rendered: Rendered, before: Tree | None) -> frozenset[str]:
         texts = {}
         if before is not None:
-            texts = {site: self._trees.site_text(before.generation.number, site) or "" for site in rendered.sites}
-        return find_guilty(output, rendered.sites, folder=str(self._trees.folder(number)), settled=texts)
+            texts = {part: self._trees.site_text(before.generation.number, part) or "" for part in rendered.parts}
+        return find_guilty(output, rendered.parts, folder=str(self._trees.folder(number)), settled=texts)
 
     async def _prove(self, number: int, rendered: Rendered, before: Tree | None) -> None:
         shown = before.served if before else frozenset()
@@ -139,7 +139,9 @@ class External:
                 f"{error}; does nginx's http {{}} have the line include {self._reloading.entry()}; and is it reached at "
                 f"[nginx] address {self._settings.address}?"
             ) from error
-        await witness.prove(number, proof="", served=changed)
+        line = self._reloading.entry().replace("http.con", "stream.con")
+        with blaming_streams(rendered, hint=f"; does nginx's stream {{}} have the line include {line};?"):
+            await witness.prove(number, proof="", served=changed)
 
     async def _give_up(self, number: int, before: Tree | None, *, loaded: bool) -> None:
         """

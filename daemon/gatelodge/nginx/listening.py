@@ -2,7 +2,8 @@
 Decides which sockets nginx opens for listeners, which of them it could not open beside those that it holds, and tries the others
 by opening them: `nginx -t` passes on a taken port.
 
-Only what a running nginx does not hold already is tried, with the same socket options as nginx's own.
+Only what a running nginx does not hold already is tried: for TCP with the socket options of nginx's own, for UDP without those by
+which nginx would take a port that another program has, and half of what comes to it.
 """
 
 from __future__ import annotations
@@ -33,17 +34,18 @@ def sockets(listeners: Iterable[Listener], *, ipv6: bool) -> frozenset[Socket]:
     itself (ngx_http_init_listening).
     """
     spelled = {each for listener in listeners for each in _spelled(listener, ipv6=ipv6)}
-    return frozenset((address, port) for address, port in spelled if not _within(address, port, spelled))
+    return frozenset(each for each in spelled if not _within(each, spelled))
 
 
 def _spelled(listener: Listener, *, ipv6: bool) -> list[Socket]:
     if listener.address:
-        return [(ipaddress.ip_address(listener.address), listener.port)]
-    return [(_ANY[version], listener.port) for version in ((4, 6) if ipv6 else (4,))]
+        return [(ipaddress.ip_address(listener.address), listener.port, listener.udp)]
+    return [(_ANY[version], listener.port, listener.udp) for version in ((4, 6) if ipv6 else (4,))]
 
 
-def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int, others: Iterable[Socket]) -> bool:
-    return not address.is_unspecified and (_ANY[address.version], port) in others
+def _within(narrow: Socket, others: Iterable[Socket]) -> bool:
+    address, port, udp = narrow
+    return not address.is_unspecified and (_ANY[address.version], port, udp) in others
 
 
 def find_clashes(wanted: frozenset[Socket], held: frozenset[Socket]) -> frozenset[Socket]:
@@ -51,11 +53,11 @@ def find_clashes(wanted: frozenset[Socket], held: frozenset[Socket]) -> frozense
     Return what nginx cannot open while it holds what it holds, which it does until a reload is over: a port without an address
     beside the same with one, or the other way round.
     """
-    any_of_held = {(address.version, port) for address, port in held}
+    any_of_held = {(address.version, port, udp) for address, port, udp in held}
     return frozenset(
-        (address, port)
-        for address, port in wanted - held
-        if _within(address, port, held) or (address.is_unspecified and (address.version, port) in any_of_held)
+        each
+        for each in wanted - held
+        if _within(each, held) or (each[0].is_unspecified and (each[0].version, *each[1:]) in any_of_held)
     )
 
 
@@ -86,10 +88,11 @@ def find_closed(
 def _try(listener: Listener, new: list[Socket]) -> str | None:
     try:
         with contextlib.ExitStack() as stack:
-            for address, port in new:
+            for address, port, udp in new:
                 family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004 - IPv6
-                trial = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trial = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM))
+                if not udp:  # for UDP it means that others may have the same port
+                    trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 trial.bind((str(address), port))
@@ -102,8 +105,12 @@ def _tell_holder(listener: Listener, master: Process | None) -> str | None:
     """
     Say who else than nginx itself listens on a port that cannot be tried, because nginx does.
     """
-    by = holder(listener.port, besides=master)
-    return _HELD.format(port=listener.port, by=by) if by else None
+    by = holder(listener.port, udp=listener.udp, besides=master)
+    return _HELD.format(port=_port(listener), by=by) if by else None
+
+
+def _port(listener: Listener) -> str:
+    return f"{listener.port}/udp" if listener.udp else f"{listener.port}"
 
 
 _HELD = "port {port} is held by {by}; stop that, or choose another port"
@@ -112,8 +119,8 @@ _HELD = "port {port} is held by {by}; stop that, or choose another port"
 def _explained(listener: Listener, error: OSError) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            by = holder(listener.port) or UNSEEN
-            return _HELD.format(port=listener.port, by=by)
+            by = holder(listener.port, udp=listener.udp) or UNSEEN
+            return _HELD.format(port=_port(listener), by=by)
         case errno.EACCES if listener.port < _PRIVILEGED:
             return (
                 f"ports below {_PRIVILEGED} need root or CAP_NET_BIND_SERVICE; grant it (systemd: "

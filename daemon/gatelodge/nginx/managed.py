@@ -29,7 +29,7 @@ from gatelodge.nginx.master import Master
 from gatelodge.nginx.reading import read
 from gatelodge.nginx.tree import Trees
 from gatelodge.nginx.trial import Trial
-from gatelodge.nginx.witness import Witness
+from gatelodge.nginx.witness import Witness, blaming_streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -120,7 +120,8 @@ class Managed:
                 await self._serve(number, rendered.listeners, found)
                 shown = before.tree.served if before.tree else frozenset()
                 changed = [each for each in rendered.served if each not in shown]
-                await witness.prove(number, proof=rendered.proof, proxied=rendered.proof_proxied, served=changed)
+                with blaming_streams(rendered):
+                    await witness.prove(number, proof=rendered.proof, proxied=rendered.proof_proxied, served=changed)
                 await in_thread(functools.partial(self._trees.mark_proven, number))
                 await self._remember(number, reloaded=before.master is not None)
             except BaseException:
@@ -262,7 +263,7 @@ class Managed:
     def _texts(self, tree: Tree | None, rendered: Rendered) -> dict[str, str]:
         if tree is None:
             return {}
-        texts = {site: self._trees.site_text(tree.generation.number, site) for site in rendered.sites}
+        texts = {site: self._trees.site_text(tree.generation.number, site) for site in rendered.parts}
         return {site: text for site, text in texts.items() if text is not None}
 
     def _held(self, master: Process) -> frozenset[Socket]:
@@ -280,13 +281,14 @@ class Managed:
 
     def _listening_there(self, closed: Iterable[Listener], rendered: Rendered) -> frozenset[str]:
         """
-        Return the sites that ask for listeners which cannot be opened; nobody for those that are the whole house's.
+        Return the sites and streams that ask for listeners which cannot be opened; nobody for those that are the whole house's.
         """
+        named = {part: read(text) for part, text in rendered.parts.items()}
+        streams = [names.asked for part, names in named.items() if part not in rendered.sites]
         house = {Listener(port=port) for port in (self._settings.http_port, self._settings.https_port)}
-        if not house.isdisjoint(closed):
+        if not house.difference(*streams).isdisjoint(closed):
             return frozenset()
-        named = {site: read(text) for site, text in rendered.sites.items()}
-        return frozenset(site for site, names in named.items() if not names.asked.isdisjoint(closed))
+        return frozenset(part for part, names in named.items() if not names.asked.isdisjoint(closed))
 
     async def _serve(self, number: int, listeners: frozenset[Listener], found: Capabilities) -> None:
         """

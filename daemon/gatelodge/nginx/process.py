@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Iterable, Iterator
 
-#: An address and a TCP port.
-Socket: TypeAlias = tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]
+#: An address, a port, and whether that is UDP's.
+Socket: TypeAlias = tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int, bool]
 
 PROC = Path("/proc")
 
 #: What is said of a process that we may not see.
-UNSEEN = "another program (look with: ss -ltnp)"
+UNSEEN = "another program (look with: ss -ltunp)"
+
+#: Tables of sockets, whether they are of UDP, and the state there of one that listens, or that UDP has not connected: TCP_LISTEN and
+#: TCP_CLOSE (proc_net(5), include/net/tcp_states.h).
+_TABLES = (("tcp", False, "0A"), ("tcp6", False, "0A"), ("udp", True, "07"), ("udp6", True, "07"))
 
 _MASTER = "nginx: master process"
 _WORKER = "nginx: worker process"
@@ -180,14 +184,14 @@ def reap(process: Process) -> None:
         os.waitpid(process.pid, os.WNOHANG)
 
 
-def holder(port: int, *, besides: Process | None = None) -> str | None:
+def holder(port: int, *, udp: bool = False, besides: Process | None = None) -> str | None:
     """
-    Say which process listens on a TCP port, as far as we may see: `nginx (pid 812)`.
+    Say which process listens on a port, as far as we may see: `nginx (pid 812)`.
 
     Args:
         besides: one whose sockets do not count.
     """
-    found = {name for name, (_, number) in _listening().items() if number == port}
+    found = {name for name, (_, *place) in _listening().items() if place == [port, udp]}
     if besides:
         found -= _open_files(besides.pid)
     if not found:
@@ -201,7 +205,7 @@ def holder(port: int, *, besides: Process | None = None) -> str | None:
 
 def sockets(process: Process) -> frozenset[Socket]:
     """
-    Return the TCP sockets on which a process listens.
+    Return the sockets on which a process listens.
     """
     listening, files = _listening(), _open_files(process.pid)
     return frozenset(socket for name, socket in listening.items() if name in files)
@@ -209,16 +213,16 @@ def sockets(process: Process) -> frozenset[Socket]:
 
 def _listening() -> dict[str, Socket]:
     """
-    Return the sockets that listen, by their names in /proc/PID/fd (proc_pid_net(5): state 0A is LISTEN).
+    Return the sockets that listen, by their names in /proc/PID/fd.
     """
     found = {}
-    for table in ("tcp", "tcp6"):
+    for table, udp, state in _TABLES:
         with contextlib.suppress(OSError):
             for row in (PROC / "net" / table).read_text().splitlines()[1:]:
                 fields = row.split()
-                if fields[3] == "0A":
+                if fields[3] == state:
                     address, _, port = fields[1].rpartition(":")
-                    found[f"socket:[{fields[9]}]"] = (_address(address), int(port, 16))
+                    found[f"socket:[{fields[9]}]"] = (_address(address), int(port, 16), udp)
     return found
 
 

@@ -90,6 +90,8 @@ def _look(served: Served, *, address: str, too_late: Callable[[], bool]) -> str 
     if too_late():
         return ""
     place = (served.listener.address or address, served.listener.port)
+    if not served.certificate:
+        return _knock(place)
     try:
         with (
             _connected(place, proxied=served.proxy_protocol) as plain,
@@ -102,6 +104,14 @@ def _look(served: Served, *, address: str, too_late: Callable[[], bool]) -> str 
         return f"no TLS connection: {error.strerror or error}"
     fingerprint = hashlib.sha256(shown).hexdigest()
     return None if fingerprint == served.fingerprint else f"another certificate ({fingerprint[:16]}…)"
+
+
+def _knock(place: tuple[str, int]) -> str | None:
+    try:
+        with socket.create_connection(place, timeout=_SECONDS):
+            return None
+    except OSError as error:
+        return f"nobody listens: {error.strerror or error}"
 
 
 @functools.cache

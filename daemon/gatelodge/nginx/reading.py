@@ -1,7 +1,7 @@
 """
 Reads back what a text of ours names: the versions of certificates, the listeners and our password files.
 
-A site that is kept back stays at an older text, which may name what nobody asks for any more. It reads only what
+A site or stream that is kept back stays at an older text, which may name what nobody asks for any more. It reads only what
 `nginx.quote` wrote.
 """
 
@@ -53,7 +53,7 @@ def read(text: str) -> Named:
     Say what a text of ours names.
     """
     opened = [
-        (Listener(port=int(port), address=_address(six, four)), "ssl" in words.split())
+        (Listener(port=int(port), address=_address(six, four), udp="udp" in words.split()), "ssl" in words.split())
         for six, four, port, words in _LISTEN.findall(text)
         if "quic" not in words.split()
     ]

@@ -12,22 +12,25 @@ import functools
 from typing import TYPE_CHECKING
 
 from gatelodge.core.observed import shown
-from gatelodge.core.tree import Rendered, Served
-from gatelodge.model import INTERNAL_HOST, BasicAuth, Listener, Secret, TlsProfile, is_ip, is_wildcard
-from gatelodge.nginx.entry import entry
+from gatelodge.core.tree import Rendered
+from gatelodge.model import INTERNAL_HOST, STREAM_PREFIX, BasicAuth, Listener, Secret, is_ip, is_wildcard
+from gatelodge.nginx.certificates import paths, visits
+from gatelodge.nginx.entry import entry, stream_entry
 from gatelodge.nginx.ground import Ground, lay
 from gatelodge.nginx.guard import password_file, password_text
 from gatelodge.nginx.prelude import Doors, concrete, prelude
 from gatelodge.nginx.reading import MOST_REMEMBERED, digest, read
 from gatelodge.nginx.site import HEADER, Files, refusing, serving
 from gatelodge.nginx.snippets import snippets
+from gatelodge.nginx.streams import place_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Held, Observed
-    from gatelodge.model import Auth, Name, NginxSettings, Site
+    from gatelodge.core.tree import Served
+    from gatelodge.model import Auth, NginxSettings, Site
 
 #: How a refusal of a listener begins. A quarantined site's 503 leaves that listener alone.
 CANNOT_LISTEN = "cannot listen on {listener}: "
@@ -62,7 +65,11 @@ def render(desired: Desired, observed: Observed) -> Rendered:
     capabilities = observed.nginx.capabilities
     if capabilities is None:
         raise AssertionError("a tree is rendered for an nginx that was found")
-    kept = [each.kept for each in observed.quarantines.values() if each.kept is not None]
+    kept = [
+        each.kept
+        for part, each in observed.quarantines.items()
+        if each.kept is not None and not part.startswith(STREAM_PREFIX)
+    ]
     ground = lay(desired, capabilities, kept=[listener for text in kept for listener in read(text).asked])
     placed = [_place(site, observed, ground, desired.auth) for site in desired.sites]
     internal = observed.held.get(INTERNAL_HOST)
@@ -72,32 +79,40 @@ def render(desired: Desired, observed: Observed) -> Rendered:
         ground,
         capabilities,
         doors,
-        internal=next(iter(_files((internal,) if internal else ())), None),
+        internal=next(iter(paths((internal,) if internal else ())), None),
         settings=desired.nginx,
         names=names | {INTERNAL_HOST},
         resolver=desired.resolver,
         access_log=desired.access_log,
     )
     sites = {each.site.file_name: each.text for each in placed}
-    main = entry(desired, capabilities, sites)
+    streams = place_streams(desired, observed, ground, doors.plain + doors.tls)
+    main = entry(desired, capabilities, sites, streams.texts if streams.live else ())
+    beside = stream_entry(desired, streams.texts) if ground.shared else ""
     by_hand = snippets(desired, observed, ground) if ground.shared else {}
     return Rendered(
-        digest=digest(main, text, *sites.values(), *by_hand.values()),
+        digest=digest(main, text, *sites.values(), *by_hand.values(), *_beside(beside, streams.texts)),
         proof=_origin(doors),
         proof_proxied=bool(doors.proof and ground.terms(doors.proof).settings.proxy_protocol is not None),
         entry=main,
         prelude=text,
         sites=sites,
-        fresh={each.site.file_name: each.fresh for each in placed},
+        fresh={**{each.site.file_name: each.fresh for each in placed}, **streams.fresh},
         references=read(text).references.union(
-            *(read(each.text).references for each in placed), *(read(each).references for each in by_hand.values())
+            *(read(each).references for each in (*sites.values(), *streams.texts.values(), *by_hand.values()))
         ),
-        listeners=frozenset(doors.plain + doors.tls),
-        served=tuple(_served(placed, ground)),
+        listeners=streams.listeners.union(doors.plain, doors.tls),
+        served=(*_served(placed, ground), *streams.served),
         snippets=by_hand,
         whole=not ground.shared,
         passwords=_passwords(desired),
-        unwritten={each.site.file_name: each.unwritten for each in placed if each.unwritten},
+        unwritten={
+            **{each.site.file_name: each.unwritten for each in placed if each.unwritten},
+            **streams.unwritten,
+        },
+        streams=streams.texts,
+        stream_entry=beside,
+        without_streams=entry(desired, capabilities, sites) if streams.live and not ground.shared else "",
     )
 
 
@@ -133,7 +148,7 @@ def _passwords(desired: Desired) -> dict[str, Secret]:
 
 def _place(site: Site, observed: Observed, ground: Ground, auths: Mapping[str, Auth]) -> _Placed:
     held = shown(observed.held[name] for name in site.certificates if name in observed.held)
-    files = _files(held)
+    files = paths(held)
     named = dict.fromkeys(route.guard.auth for route in site.routes if route.guard.auth)
     text, unwritten = _serve(site, files, ground, tuple((name, auths[name]) for name in named if name in auths))
     fresh = read(text).digest
@@ -163,8 +178,11 @@ def _serve(
         return f"# Not served as asked: {why}\n{refusing(site, files, ground, closed=frozenset())}", why
 
 
-def _files(held: tuple[Held, ...]) -> tuple[Files, ...]:
-    return tuple(Files(directory=each.directory, placeholder=each.placeholder) for each in held)
+def _beside(entry: str, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """
+    Return what streams add to a tree's digest: nothing when there are none, so that older trees keep theirs.
+    """
+    return (entry, *(f"{name}\0{text}" for name, text in texts.items())) if texts else ()
 
 
 def _doors(placed: Iterable[_Placed], ground: Ground, settings: NginxSettings, *, internal: bool) -> Doors:
@@ -174,7 +192,7 @@ def _doors(placed: Iterable[_Placed], ground: Ground, settings: NginxSettings, *
     tls: set[Listener] = set().union(*(names.tls for _, names in named))
     by_address: dict[Listener, tuple[Files, ...]] = {}
     for each, names in named:
-        files = _files(each.held)
+        files = paths(each.held)
         if files and any(map(is_ip, each.site.hosts)):
             by_address = dict.fromkeys(names.tls, files) | by_address
     first_tls = next(
@@ -200,7 +218,7 @@ def _origin(doors: Doors) -> str:
     return f"{scheme}://{Listener(port=doors.proof.port, address=doors.address)}"
 
 
-def _served(placed: Iterable[_Placed], ground: Ground) -> Iterable[Served]:
+def _served(placed: Iterable[_Placed], ground: Ground) -> Iterator[Served]:
     """
     Yield one visit for each site, TLS listener and certificate, and one without a name for each listener that is visited by IP
     address.
@@ -211,24 +229,7 @@ def _served(placed: Iterable[_Placed], ground: Ground) -> Iterable[Served]:
         names = read(each.text)
         for listener in sorted(names.tls & names.asked) if each.held and each.shown else ():
             if named:
-                yield from _visits(each.held, listener, concrete(named), ground)
+                yield from visits(each.held, listener, concrete(named), ground)
             if listener not in nameless and any(map(is_ip, each.site.hosts)):
                 nameless.add(listener)
-                yield from _visits(each.held, listener, None, ground)
-
-
-def _visits(held: tuple[Held, ...], listener: Listener, name: Name | None, ground: Ground) -> Iterable[Served]:
-    settings = ground.terms(listener).settings
-    for place, each in enumerate(held):
-        beside = place > 0
-        # TLS 1.3 has no cipher suites of RSA alone by which to ask for the other certificate.
-        if beside and settings.tls_profile is TlsProfile.MODERN:
-            continue
-        yield Served(
-            listener=listener,
-            server_name=name,
-            certificate=each.name,
-            fingerprint=each.fingerprint,
-            rsa=beside,
-            proxy_protocol=settings.proxy_protocol is not None,
-        )
+                yield from visits(each.held, listener, None, ground)

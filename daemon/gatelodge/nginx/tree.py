@@ -1,8 +1,9 @@
 """
 Keeps trees on disk: numbered folders that never change once they are there, one of them current, the proven ones marked.
 
-    generations/N/  nginx.conf  prelude.conf  sites/NAME.conf  tree.json  proven
-                    http.conf in place of nginx.conf, acme-challenge.conf and tls/NAME.conf where nginx is somebody else's
+    generations/N/  nginx.conf  prelude.conf  sites/NAME.conf  streams/NAME.conf  tree.json  proven
+                    http.conf and stream.conf in place of nginx.conf, acme-challenge.conf and tls/NAME.conf where nginx is somebody
+                    else's
     ../auth/NAME.DIGEST, the passwords that a tree names: nginx's workers read them, and may not come in here
     current -> generations/N
     highest         the highest number ever given, so that an answer of nginx's means one tree only
@@ -22,9 +23,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from gatelodge import durable
-from gatelodge.core.tree import GENERATION, Generation, Served
+from gatelodge.core.tree import GENERATION, Generation, Served, place
 from gatelodge.errors import StateError
-from gatelodge.model import Listener, Name
+from gatelodge.model import STREAM_PREFIX, Listener, Name
 from gatelodge.nginx.guard import FOLDER, PASSWORD_FILE
 from gatelodge.nginx.reading import read
 
@@ -99,16 +100,20 @@ class Trees:
             staged = self._all / f".{number}"
             self._write_passwords(rendered)
             self._make_folder(staged)
-            self._make_folder(staged / "sites")
+            folders = [staged / "sites", *([staged / "streams"] if rendered.streams else [])]
+            for folder in folders:
+                self._make_folder(folder)
             entry = "nginx.conf" if rendered.whole else "http.conf"
             self._write(staged / entry, rendered.entry.replace(GENERATION, str(number)))
+            if rendered.stream_entry:
+                self._write(staged / "stream.conf", rendered.stream_entry.replace(GENERATION, str(number)))
             self._write(staged / "prelude.conf", rendered.prelude)
-            self._write_sites(staged / "sites", rendered)
-            for place, text in rendered.snippets.items():
-                self._make_folder((staged / place).parent)
-                self._write(staged / place, text)
+            self._write_parts(staged, rendered)
+            for file, text in rendered.snippets.items():
+                self._make_folder((staged / file).parent)
+                self._write(staged / file, text)
             self._write(staged / "tree.json", json.dumps(_document(number, rendered, now)))
-            for folder in {staged / "sites", *((staged / place).parent for place in rendered.snippets), staged}:
+            for folder in {*folders, *((staged / file).parent for file in rendered.snippets), staged}:
                 durable.sync_folder(folder)
             staged.rename(self.folder(number))
             durable.sync_folder(self._all)
@@ -151,14 +156,13 @@ class Trees:
             highest = 0
         return max([highest, *self._numbers()]) + 1
 
-    def _write_sites(self, folder: Path, rendered: Rendered) -> None:
+    def _write_parts(self, folder: Path, rendered: Rendered) -> None:
         """
-        Write the sites. One that did not change is a link to the file of the current tree: a renewal among a thousand sites
-        writes one file, which is kind to an SD card.
+        Write the sites and streams. One that did not change is a link to the file of the current tree: a renewal among a thousand
+        sites writes one file, which is kind to an SD card.
         """
-        before = self._current / "sites"
-        for name, text in rendered.sites.items():
-            old, new = before / f"{name}.conf", folder / f"{name}.conf"
+        for part, text in rendered.parts.items():
+            old, new = self._current / place(part), folder / place(part)
             with contextlib.suppress(OSError):
                 if old.read_bytes() == text.encode():
                     os.link(old, new)
@@ -268,19 +272,22 @@ class Trees:
 
     def site_text(self, number: int, site: str) -> str | None:
         """
-        Return a site's text in a tree, or None.
+        Return the text of a part in a tree, or None.
         """
         try:
-            return (self.folder(number) / "sites" / f"{site}.conf").read_text()
+            return (self.folder(number) / place(site)).read_text()
         except OSError:
             return None
 
     def site_texts(self, number: int) -> dict[str, str]:
         """
-        Return the texts of all sites in a tree, by file name.
+        Return the texts of all parts of a tree, by name.
         """
-        folder = self.folder(number) / "sites"
-        return {each.stem: each.read_text() for each in sorted(folder.glob("*.conf"))}
+        return {
+            f"{prefix}{each.name.removesuffix('.conf')}": each.read_text()
+            for prefix, folder in (("", "sites"), (STREAM_PREFIX, "streams"))
+            for each in sorted((self.folder(number) / folder).glob("*.conf"))
+        }
 
     def _numbers(self) -> list[int]:
         try:
@@ -307,7 +314,7 @@ def _document(number: int, rendered: Rendered, now: dt.datetime) -> dict[str, ob
         "digest": rendered.digest,
         "created_at": now.isoformat(),
         "references": sorted(rendered.references),
-        "listeners": [[each.port, each.address] for each in sorted(rendered.listeners)],
+        "listeners": [[each.port, each.address, each.udp] for each in sorted(rendered.listeners)],
         "served": [_visit(each) for each in rendered.served],
         "proof": rendered.proof,
         "proof_proxied": rendered.proof_proxied,
@@ -337,7 +344,7 @@ def _tree(document: dict[str, object]) -> Tree:
             created_at=dt.datetime.fromisoformat(str(fields["created_at"])),
             references=frozenset((name, version) for name, version in references),
         ),
-        listeners=frozenset(Listener(port=port, address=address) for port, address in listeners),
+        listeners=frozenset(Listener(port=port, address=address, udp=any(more)) for port, address, *more in listeners),
         served=frozenset(
             Served(
                 listener=Listener(port=port, address=address),

@@ -1,5 +1,5 @@
 """
-Decides whether nginx would take a tree, and which sites are guilty when not. Nothing that runs is touched: `nginx -t` gets a pid
+Decides whether nginx would take a tree, and which sites and streams are guilty when not. Nothing that runs is touched: `nginx -t` gets a pid
 file, a log and temporary folders of its own, under one folder that is deleted afterwards.
 """
 
@@ -13,7 +13,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from gatelodge import durable
-from gatelodge.core.tree import GENERATION
+from gatelodge.core.tree import GENERATION, place
 from gatelodge.errors import NginxMissing, NginxRefused
 from gatelodge.nginx.blame import find_complaints, find_guilty
 from gatelodge.nginx.quote import spell_path
@@ -36,7 +36,7 @@ _SEARCH_SECONDS = 30
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """
-    A staged tree before its judge. `settled` are the texts of the sites in the last proven tree.
+    A staged tree before its judge. `settled` are the texts of the parts of the last proven tree.
     """
 
     found: Capabilities
@@ -51,12 +51,12 @@ class Trial:
         Return when nginx takes the tree.
 
         Raises:
-            NginxRefused: it does not; names every guilty site that could be found in time.
+            NginxRefused: it does not; names every guilty part that could be found in time.
             NginxMissing: nginx cannot be run.
             StateError: the folder for the test cannot be written.
         """
         with self._scratch() as scratch:
-            everyone = frozenset(self.rendered.sites)
+            everyone = frozenset(self.rendered.parts)
             output = await self._test(scratch, everyone)
             if not output:
                 return
@@ -69,7 +69,7 @@ class Trial:
         all that nginx said.
         """
         deadline = self.clock.monotonic() + _SEARCH_SECONDS
-        everyone = frozenset(self.rendered.sites)
+        everyone = frozenset(self.rendered.parts)
         guilty: frozenset[str] = frozenset()
         outputs: list[str] = []
         while output and self.clock.monotonic() < deadline:
@@ -82,15 +82,16 @@ class Trial:
         return guilty, outputs
 
     def _blame(self, output: str) -> frozenset[str]:
-        return find_guilty(output, self.rendered.sites, folder=self._folder, settled=self.settled)
+        return find_guilty(output, self.rendered.parts, folder=self._folder, settled=self.settled)
 
     async def _search(self, scratch: Path, among: frozenset[str], deadline: float) -> frozenset[str]:
         """
         Find the guilty by halves: first those that changed, since the others were served before.
         """
-        ordered = [site for site in self.rendered.sites if site in among]
-        changed = [site for site in ordered if self.settled.get(site) != self.rendered.sites[site]]
-        unchanged = [site for site in ordered if site not in changed]
+        parts = self.rendered.parts
+        ordered = [part for part in parts if part in among]
+        changed = [part for part in ordered if self.settled.get(part) != parts[part]]
+        unchanged = [part for part in ordered if part not in changed]
         if not changed or await self._test(scratch, frozenset(unchanged)):
             changed, unchanged = ordered, []
             if await self._test(scratch, frozenset()):
@@ -107,14 +108,14 @@ class Trial:
         good |= frozenset(suspects[:middle]) - first
         return first | await self._halve(scratch, good, suspects[middle:], deadline)
 
-    async def _test(self, scratch: Path, sites: frozenset[str]) -> str:
+    async def _test(self, scratch: Path, parts: frozenset[str]) -> str:
         """
-        Return nginx's complaints about the tree with only these sites; nothing when it has none.
+        Return nginx's complaints about the tree with only these parts; nothing when it has none.
         """
         config = scratch / "nginx.conf"
         with durable.translated(config):
-            config.write_text(self._entry(scratch, sites))
-        seconds = _TEST_SECONDS + _TEST_SECONDS_PER_SITE * len(sites)
+            config.write_text(self._entry(scratch, parts))
+        seconds = _TEST_SECONDS + _TEST_SECONDS_PER_SITE * len(parts)
         words = [self.found.binary, "-t", "-c", str(config), "-p", f"{scratch}/"]
         words += ["-e", f"{scratch}/log/error.log"] if self.found.at_least(1, 19, 5) else []
         code, output = await _run(words, seconds, scratch)
@@ -127,15 +128,19 @@ class Trial:
     def _folder(self) -> str:
         return f"{self.state}/nginx/generations/{self.number}"
 
-    def _entry(self, scratch: Path, sites: frozenset[str]) -> str:
+    def _entry(self, scratch: Path, parts: frozenset[str]) -> str:
         """
-        Write the entry for a test: other paths to write to, and only some sites.
+        Write the entry for a test: other paths to write to, and only some parts. Without streams it does not speak of their module.
         """
-        left_out = [f"/sites/{site}.conf" for site in self.rendered.sites if site not in sites]
-        text = self.rendered.entry.replace(GENERATION, str(self.number))
+        rendered = self.rendered
+        streams = {place(part) for part in parts if part not in rendered.sites}
+        text = (rendered.entry if streams else rendered.without_streams or rendered.entry).replace(
+            GENERATION, str(self.number)
+        )
+        left_out = [place(part) for part in rendered.parts if part not in parts]
         if left_out:
-            ends = {f"{end}{closing}" for end in left_out for closing in (";", '";')}
-            text = "\n".join(line for line in text.splitlines() if _site_part(line) not in ends) + "\n"
+            ends = {f"/{end}{closing}" for end in left_out for closing in (";", '";')}
+            text = "\n".join(line for line in text.splitlines() if _end(line) not in ends) + "\n"
         state, trial = spell_path(str(self.state)), spell_path(str(scratch))
         for written in ("/nginx/nginx.pid", "/log/", "/tmp/"):  # noqa: S108 - folders of the state directory
             text = text.replace(f"{state}{written}", f"{trial}{written.removeprefix('/nginx')}")
@@ -154,8 +159,11 @@ class Trial:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _site_part(line: str) -> str:
-    return line[max(line.rfind("/sites/"), 0) :]
+def _end(line: str) -> str:
+    """
+    Return a path's last two parts, with what follows it on its line.
+    """
+    return line[max(line.rfind("/", 0, max(line.rfind("/"), 0)), 0) :]
 
 
 async def _run(words: list[str], seconds: float, folder: Path) -> tuple[int | None, str]:

@@ -4,6 +4,7 @@ Decides whether nginx serves the tree it was given, by asking it until it does o
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import threading
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from gatelodge.durable import in_thread
 from gatelodge.errors import NginxRefused, NginxUnproven
+from gatelodge.nginx.blame import find_streams
 from gatelodge.nginx.proof import ask_generation, find_unserved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
-    from gatelodge.core.tree import Served
+    from gatelodge.core.tree import Rendered, Served
+    from gatelodge.model import Listener
     from gatelodge.ports import Clock
 
 #: How long nginx may take to serve a new tree: a reload of 1 000 TLS sites takes a second on a fast machine, ten on a small one.
@@ -63,8 +66,9 @@ class Witness:
             missing = {each: problem or missing.get(each, "not asked in time") for each, problem in answers.items()}
             if not missing:
                 return
-            told = [f"{each.certificate} on {each.listener}: {problem}" for each, problem in missing.items()]
-            await self._go_on(deadline, "; ".join([*told[:_NAMED], *(["…"] if len(told) > _NAMED else [])]))
+            told = [f"{_place(each)}: {problem}" for each, problem in missing.items()]
+            problem = "; ".join([*told[:_NAMED], *(["…"] if len(told) > _NAMED else [])])
+            await self._go_on(deadline, problem, frozenset(each.listener for each in missing))
             # Only these again: an old worker accepts for a moment after the new ones do.
             served = tuple(missing)
 
@@ -80,7 +84,7 @@ class Witness:
             stop=stop,
         )
 
-    async def _go_on(self, deadline: float, problem: str) -> None:
+    async def _go_on(self, deadline: float, problem: str, unserved: frozenset[Listener] = frozenset()) -> None:
         """
         Wait a little, unless nginx has refused, has ended, or time is over.
         """
@@ -89,5 +93,29 @@ class Witness:
         if ended := await in_thread(self.ended):
             raise NginxUnproven(ended)
         if self.clock.monotonic() > deadline:
-            raise NginxUnproven(problem)
+            raise NginxUnproven(problem, unserved)
         await self.clock.sleep(_POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def blaming_streams(rendered: Rendered, *, hint: str = "") -> Iterator[None]:
+    """
+    Refuse streams that are all that is not served as it should be, so that they are left out and nobody else waits for them.
+
+    Args:
+        hint: what may be wrong, and what to do.
+
+    Raises:
+        NginxRefused: these streams are to be left out.
+    """
+    try:
+        yield
+    except NginxUnproven as error:
+        guilty = find_streams(error.unserved, rendered)
+        if not guilty:
+            raise
+        raise NginxRefused(f"{error.what}{hint}", guilty) from error
+
+
+def _place(served: Served) -> str:
+    return f"{served.certificate} on {served.listener}" if served.certificate else f"{served.listener}"
