@@ -158,6 +158,8 @@ _TABLE = [
     (bare('upstream = "https://x"', 'upstream_tls = { certificate = "/c" }  #!'), f"{_AT}.upstream_tls.certificate", "without its key"),
     (bare('upstream = "https://x"', 'upstream_tls = { key = "/k" }  #!'), f"{_AT}.upstream_tls.key", "without its certificate"),
     (bare('upstream = "https://x"', 'upstream_tls = { name = "a_b" }  #!'), f"{_AT}.upstream_tls.name", "underscore"),
+    (bare('upstream = ["https://x", "https://y"]  #!'), f"{_AT}.upstream", "several names"),
+    (bare('upstream = ["https://192.0.2.1", "https://y"]  #!', 'upstream_tls.ca = "/ca"'), f"{_AT}.upstream", "upstream_tls.name"),
     # Routes.
     (site('routes."/app" = { port = 3012, upstream = "http://y" }  #!'), f"{_APP}.port", "the route has upstream"),
     (bare("respond = {}", 'routes."/app" = { port = 3012 }  #!'), f"{_APP}.port", "no upstream of which"),

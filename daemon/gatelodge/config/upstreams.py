@@ -45,6 +45,8 @@ def pool(path: Path, table: ManyRoutes, around: ManyRoutes | None, found: Mistak
     if read.first.encrypted:
         tls = table.upstream_tls or (around.upstream_tls if around else None)
         read = dataclasses.replace(read, tls=_tls(tls) if tls else UpstreamTls())
+        if not found.unread((*path, "upstream"), (*path, "upstream_tls")):
+            _one_name((*path, "upstream"), read, found)
     return read
 
 
@@ -134,6 +136,20 @@ def _tls_fits(path: Path, table: UpstreamTlsTable, pools: Sequence[Pool], found:
             (*path, "verify"),
             f"nginx cannot check a certificate against an address, and {nameless[0].authority} has no name",
             'write name = "service.example.com": a name that stands in the certificate',
+        )
+
+
+def _one_name(path: Path, read: Pool, found: Mistakes) -> None:
+    """
+    Note servers that would each be checked against the name of the first.
+    """
+    hosts = {each.upstream.host for each in read.servers}
+    named = any(_has_name(each.upstream) for each in read.servers)
+    if len(hosts) > 1 and named and read.tls.name is None and read.tls.verify is not False:
+        found.add(
+            path,
+            "its servers have several names, and nginx asks for one and checks all against it",
+            'write upstream_tls.name = "service.example.com", which the certificates of all are for',
         )
 
 
