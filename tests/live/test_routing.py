@@ -168,10 +168,15 @@ async def test_what_reaches_the_upstream_is_the_same_for_an_address_a_name_and_a
     Before 1.27.3 a name needs a variable, which replaces no prefix by itself. Escapes, queries and doubled slashes arrive alike.
     """
     path = str(home.state / "up.sock")
-    async with naming(service="127.0.0.1") as server, await asyncio.start_unix_server(up.serve, path):
+    async with (
+        naming(service="127.0.0.1") as server,
+        await asyncio.start_unix_server(up.serve, path),
+        await asyncio.start_server(up.serve, "::1", home.spare[0]),
+    ):
         (home.state / "up.sock").chmod(0o666)
         home.resolver = (f"127.0.0.1:{server.port}",)
         services = {
+            "six.example.com": url(f"http://[::1]:{home.spare[0]}"),
             "address.example.com": url(f"http://127.0.0.1:{up.port}"),
             "name.example.com": url(f"http://service:{up.port}"),
             "socket.example.com": dataclasses.replace(url(f"http://-:{up.port}"), host="", port=0, socket=path),
@@ -234,39 +239,37 @@ async def test_a_location_of_the_upstream_leads_back_through_the_same_route(home
     assert answer.headers["location"] == "/%C3%A4%20b/login?to=%2F"
 
 
-async def test_each_listener_of_a_site_has_its_own_terms(up: upstream.Upstream) -> None:
+async def test_each_listener_of_a_site_has_its_own_terms(home: House, up: upstream.Upstream) -> None:
     """
     One with TLS 1.3 alone, one where every connection begins with a PROXY header, beside the usual one: the same routes behind all,
     and each visitor's own port for the upstream.
     """
-    for program in (DEBIAN, WHEEL):
-        async with house(program) as home:
-            modern, proxied = (Listener(port=port) for port in home.spare[:2])
-            home.settings = dataclasses.replace(
-                home.settings,
-                listen=(
-                    (modern, ListenSettings(tls_profile=TlsProfile.MODERN)),
-                    (proxied, ListenSettings(proxy_protocol=("127.0.0.0/8",))),
-                ),
-            )
-            usual = Listener(port=home.settings.https_port)
-            home.add("a.example.com", to=f"http://127.0.0.1:{up.port}", listen=(usual, modern, proxied))
-            await home.serve()
-            versions = {}
-            for listener in (usual, modern):
-                assert (await home.get(f"a.example.com:{listener.port}", port=listener.port)).status == 200
-                assert up.seen[-1].headers["x-forwarded-port"] == str(listener.port)
-                versions[listener] = await _protocols(listener.port)
-            assert versions == {usual: {"-tls1_2", "-tls1_3"}, modern: {"-tls1_3"}}
-            curl = await asyncio.create_subprocess_exec(
-                *("curl", "-sk", "--noproxy", "*", "--haproxy-protocol", "-o", "/dev/null", "-w", "%{http_code}"),
-                *("--resolve", f"a.example.com:{proxied.port}:127.0.0.1", f"https://a.example.com:{proxied.port}/"),
-                stdout=asyncio.subprocess.PIPE,
-            )
-            assert (await curl.communicate())[0] == b"200"
-            assert up.seen[-1].headers["x-real-ip"] == "127.0.0.1"
-            with pytest.raises((OSError, AssertionError)):
-                await home.get("a.example.com", port=proxied.port)
+    modern, proxied = (Listener(port=port) for port in home.spare[:2])
+    home.settings = dataclasses.replace(
+        home.settings,
+        listen=(
+            (modern, ListenSettings(tls_profile=TlsProfile.MODERN)),
+            (proxied, ListenSettings(proxy_protocol=("127.0.0.0/8",))),
+        ),
+    )
+    usual = Listener(port=home.settings.https_port)
+    home.add("a.example.com", to=f"http://127.0.0.1:{up.port}", listen=(usual, modern, proxied))
+    await home.serve()
+    versions = {}
+    for listener in (usual, modern):
+        assert (await home.get(f"a.example.com:{listener.port}", port=listener.port)).status == 200
+        assert up.seen[-1].headers["x-forwarded-port"] == str(listener.port)
+        versions[listener] = await _protocols(listener.port)
+    assert versions == {usual: {"-tls1_2", "-tls1_3"}, modern: {"-tls1_3"}}
+    curl = await asyncio.create_subprocess_exec(
+        *("curl", "-sk", "--noproxy", "*", "--haproxy-protocol", "-o", "/dev/null", "-w", "%{http_code}"),
+        *("--resolve", f"a.example.com:{proxied.port}:127.0.0.1", f"https://a.example.com:{proxied.port}/"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert (await curl.communicate())[0] == b"200"
+    assert up.seen[-1].headers["x-real-ip"] == "127.0.0.1"
+    with pytest.raises((OSError, AssertionError)):
+        await home.get("a.example.com", port=proxied.port)
 
 
 async def _protocols(port: int) -> set[str]:

@@ -240,7 +240,7 @@ async def test_nothing_leads_out_of_the_folder_but_what_its_owner_put_there(home
     root = files(home, "www", "index.html", "sub/a.txt")
     files(home, "www-old", "secret.txt")
     outside = files(home, "outside", "linked.txt", "closed.txt")
-    (home.state / "outside/closed.txt").chmod(0o600)
+    (home.state / "outside/closed.txt").chmod(0)
     for name in ("linked.txt", "closed.txt"):
         (home.state / "www" / name).symlink_to(home.state / "outside" / name)
     (home.state / "www/folder").symlink_to(outside)
@@ -367,10 +367,10 @@ async def test_strange_names_of_files_and_folders_mean_themselves(home: House) -
 
 async def test_files_that_the_workers_may_not_read_are_refused_and_routes_are_guarded(home: House) -> None:
     """
-    The workers are not root: a file of root's alone is a 403, as is every file for who may not come.
+    The workers are not root: a file that they may not read is a 403, as is every file for who may not come.
     """
     root = files(home, "www", "open.txt", "closed.txt")
-    (home.state / "www/closed.txt").chmod(0o600)
+    (home.state / "www/closed.txt").chmod(0)
     guard = Guard(allow=("192.0.2.0/24",))
     home.add(
         "a.example.com",
