@@ -53,7 +53,7 @@ def claim(config: Config, *, verb: str) -> Iterator[tuple[str, ...]]:
         _, group = binary.worker(config.nginx.user) if config.nginx.reload is None else (None, None)
         yield prepare(
             config.state_directory,
-            workers_group=grp.getgrnam(group).gr_gid if group else None,
+            workers_group=grp.getgrnam(group).gr_gid if group else _nginx_group(config),
             nginx_group=_nginx_group(config),
             nginx_writes=isinstance(config.nginx.reload, ByMailbox),
         )

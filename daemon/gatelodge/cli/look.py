@@ -98,6 +98,7 @@ def plan(*, as_json: bool) -> None:
             "actions": [describe(action) for action in look.plan.actions],
             "follows": list(look.plan.follows),
             "look_at": look.plan.look_at.isoformat(),
+            "kept_back": dict(look.kept_back),
             "diff": changes,
         }
         click.echo(tables.dump(document))
@@ -108,6 +109,8 @@ def plan(*, as_json: bool) -> None:
         click.echo(f"- {describe(action)}")
     for text in look.plan.follows:
         click.echo(f"- then: {text}")
+    for site, why in look.kept_back.items():
+        click.echo(f"- {site} is kept back: {why}")
     if changes:
         click.echo()
         click.echo(changes, nl=False)
