@@ -79,6 +79,7 @@ _TABLE = [
     (site('maintenance = "page.html"  #!'), f"{_AT}.maintenance", "not an absolute path"),
     (site("maintenance = 1  #!"), f"{_AT}.maintenance", "write true, false"),
     (site('maintenance = { allow = ["offce"] }  #!'), f"{_AT}.maintenance.allow[0]", "there is no network called"),
+    (site('maintenance = { allow = "all" }  #!'), f"{_AT}.maintenance.allow", "nothing is closed"),
     (site('maintenance = { retry_after = "8d" }  #!'), f"{_AT}.maintenance.retry_after", 'at most "7d"'),
     # Actions.
     (site('static = "/srv/www"'), _AT, "it has both upstream and static"),
@@ -180,6 +181,7 @@ _TABLE = [
     (bare('static = "/' + "x" * 990 + '"', f'routes."/{"$" * 180}/" = {{ auth = "off" }}  #!'), f'{_AT}.routes."/{"$" * 79}…"', "together"),
     # Transport.
     (site('temp_file_limit = "lots"  #!'), f"{_AT}.temp_file_limit", "is not a size"),
+    (site('temp_file_limit = "4k"  #!'), f"{_AT}.temp_file_limit", 'at least "64k"'),
     (site('buffering = "off"  #!'), f"{_AT}.buffering", "write true or false"),
     # Guards.
     (site('auth = "peple"  #!', "[auth.people]", 'provider = "authelia"', 'url = "http://x"'), f"{_AT}.auth", 'did you mean "people"?'),
@@ -194,6 +196,10 @@ _TABLE = [
     (site('satisfy = "any"  #!'), f"{_AT}.satisfy", "no auth and no allow"),
     (site('satisfy = "any"  #!', 'allow = "lan"'), f"{_AT}.satisfy", "no auth"),
     (site('routes."/app" = { satisfy = "any", allow = "lan" }  #!'), f"{_APP}.satisfy", "no auth"),
+    (site('satisfy = "any"  #!', 'allow = "lan"', 'deny = "all"', 'auth = "p"', "[auth.p]", 'provider = "authelia"', 'url = "http://x"'),
+     f"{_AT}.satisfy", "keeps everybody out"),
+    (site('satisfy = "any"', 'allow = "lan"', 'auth = "p"', 'routes."/app" = { deny = "all" }  #!', "[auth.p]", 'provider = "authelia"', 'url = "http://x"'),
+     f"{_APP}.deny", "keeps everybody out"),
     (site('satisfy = "one"  #!'), f"{_AT}.satisfy", "is not one of"),
     (site('rate = "10"  #!'), f"{_AT}.rate", "is no rate"),
     (site('rate = "0/s"  #!'), f"{_AT}.rate", "is no rate"),
@@ -203,6 +209,8 @@ _TABLE = [
     (site("connections = 0  #!"), f"{_AT}.connections", "from 1 to 65535"),
     # Headers.
     (site('headers."X Y" = "z"  #!'), f'{_AT}.headers."X Y"', "not the name of a header"),
+    (site('headers.X$Y = "z"  #!').replace("X$Y", '"X$Y"'), f'{_AT}.headers."X$Y"', "not the name of a header"),
+    (site(f'headers.{"X" * 47} = "z"  #!'), f'{_AT}.headers.{"X" * 47}', "longer than 46 characters"),
     (site('headers."" = "z"  #!'), f'{_AT}.headers.""', "not the name of a header"),
     (site('headers.X = "a\\nb"  #!'), f"{_AT}.headers.X", "control character"),
     (site(f'headers.X = "{"x" * 2001}"  #!'), f"{_AT}.headers.X", "longer than 2000 bytes"),

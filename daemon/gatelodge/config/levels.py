@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gatelodge.config import headers
 from gatelodge.config.fields import given
 from gatelodge.config.keys import quoted
+from gatelodge.config.networks import ALL
 from gatelodge.config.site_leaves import Satisfy
 from gatelodge.config.suggest import nearest
 from gatelodge.model import Guard, Headers, Rate, Transport
@@ -109,6 +110,13 @@ def satisfied(path: Path, table: ManyRoutes, whole: Level, found: Mistakes) -> N
     Args:
         whole: what holds where the table stands.
     """
+    either = whole.guard.get("satisfy") is Satisfy.ANY
+    if either and (table.satisfy or table.deny) and not set(whole.guard.get("deny", ())).isdisjoint(ALL):
+        found.add(
+            (*path, "satisfy" if table.satisfy else "deny"),
+            "`deny` keeps everybody out before one of two could be enough",
+            'write satisfy = "all", or the networks that are meant',
+        )
     if table.satisfy is not Satisfy.ANY or found.unread((*path, "auth"), (*path, "allow")):
         return
     lacking = [key for key in ("auth", "allow") if not whole.guard.get(key)]

@@ -13,6 +13,7 @@ from gatelodge.config.certificates import keys, no_name_twice
 from gatelodge.config.fields import given
 from gatelodge.config.keys import written
 from gatelodge.config.mistakes import Unreadable
+from gatelodge.config.networks import ALL
 from gatelodge.config.shape import SiteSection, SnippetFile, Tls
 from gatelodge.config.site_tables import FilesTable, MaintenanceTable
 from gatelodge.model import (
@@ -72,7 +73,7 @@ def read(
         challenges=table.challenge,
         hsts=_hsts(path, table, tls, found),
         client_certificates=_client_certificates(path, table, tls, found),
-        maintenance=_maintenance(path, table, known),
+        maintenance=_maintenance(path, table, known, found),
         preset=table.preset,
         snippet=snippet,
         key=written(path),
@@ -219,10 +220,13 @@ def _client_certificates(path: Path, table: SiteTable, tls: Tls, found: Mistakes
     return ClientCertificates(ca=asked.ca, **given(asked, "optional", "depth"))
 
 
-def _maintenance(path: Path, table: SiteTable, known: Known) -> Maintenance | None:
+def _maintenance(path: Path, table: SiteTable, known: Known, found: Mistakes) -> Maintenance | None:
     closed = table.maintenance
     if isinstance(closed, MaintenanceTable):
-        allow = known.networks.resolved((*path, "maintenance", "allow"), closed.allow or ())
+        at = (*path, "maintenance", "allow")
+        allow = known.networks.resolved(at, closed.allow or ())
+        if not set(allow).isdisjoint(ALL):
+            found.add(at, "everybody may come, and nothing is closed", "write maintenance = false, or fewer networks")
         return Maintenance(allow=allow, **given(closed, "page", "retry_after"))
     if isinstance(closed, str):
         return Maintenance(page=closed)

@@ -107,6 +107,19 @@ def _maintenance(given: str | bool) -> str | bool:  # noqa: FBT001 - a value of 
     return given if isinstance(given, bool) else texts.nginx_path(given)
 
 
+#: nginx wants room for one of its buffers, if there is to be a file at all.
+_LEAST_FILE = 64 << 10
+
+
+def _temp_file_limit(given: str) -> int:
+    size = quantities.size(given)
+    if 0 < size < _LEAST_FILE:
+        raise Unreadable(
+            f"{quoted(given)} is less than one of nginx's buffers", 'write "0" for no file, or at least "64k"'
+        )
+    return size
+
+
 def _snippet(given: str) -> str:
     if not given.strip():
         raise Unreadable("it is empty", "write nginx directives, or leave the key out")
@@ -231,5 +244,5 @@ SnippetText: TypeAlias = Annotated[str, text(_snippet, 'nginx directives, or { f
 RetryAfter: TypeAlias = Annotated[dt.timedelta, duration(most=dt.timedelta(days=7))]
 FailTimeout: TypeAlias = Annotated[dt.timedelta, duration(most=dt.timedelta(days=1))]
 TempFileLimit: TypeAlias = Annotated[
-    int, text(quantities.size, 'a size such as "2g", or "0" for no file', pattern=f"^{quantities.SIZE}$")
+    int, text(_temp_file_limit, 'a size such as "2g", or "0" for no file', pattern=f"^{quantities.SIZE}$")
 ]

@@ -26,12 +26,15 @@ _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _PROFILE = re.compile(r"[\x21-\x7e]{1,64}")
 
-#: RFC 9110 §5.6.2.
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+#: RFC 9110 §5.6.2, less the `$` that nginx would take for a variable.
+_TOKEN = re.compile(r"[A-Za-z0-9!#%&'*+.^_`|~-]+")
 _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9!#&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#&^_.+-]*(?:; ?[A-Za-z0-9_-]+=[A-Za-z0-9._-]+)*"
 )
 _LONGEST_NAME = 200
+
+#: What fits into nginx's tables of header names, whose buckets hold 64 bytes (`proxy_headers_hash_bucket_size`).
+_LONGEST_HEADER = 46
 
 #: nginx reads its configuration through a buffer of 4096 bytes, which must hold a whole argument as it is written, and we leave
 #: some for what stands beside a text in it. A `$` is written as `${gatelodge_dollar}`.
@@ -232,8 +235,12 @@ def header_name(text: str) -> str:
     Raises:
         Unreadable: it is none.
     """
-    if not _TOKEN.fullmatch(text) or len(text) > _LONGEST_NAME:
+    if not _TOKEN.fullmatch(text):
         raise Unreadable(f"{quoted(text)} is not the name of a header", 'write one such as "X-Frame-Options"')
+    if len(text) > _LONGEST_HEADER:
+        raise Unreadable(
+            f"{quoted(text)} is longer than {_LONGEST_HEADER} characters, the most for nginx", "shorten it"
+        )
     return text
 
 

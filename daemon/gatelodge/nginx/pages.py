@@ -38,6 +38,9 @@ _UNREACHABLE_PLACE = "@gatelodge_unreachable"
 _CLOSED_PLACE = "@gatelodge_closed"
 _FOLDER = "/.gatelodge/pages/"
 
+#: Apart from those, since one file may be both.
+_CLOSED_FOLDER = "/.gatelodge/closed/"
+
 #: What a page of our own is, whatever was asked for: else the end of the path would tell.
 HTML = (block("types", inside=[]), line("default_type", "text/html"))
 
@@ -90,7 +93,7 @@ def closing(
     variable = closed_variable(site)
     allowed = [line(network, "0") for network in maintenance.allow]
     before = [block("geo", Expression(variable), inside=[line("default", "1"), *allowed])]
-    page = f"{_FOLDER}{maintenance.page.lstrip('/')}" if maintenance.page else _CLOSED_PLACE
+    page = f"{_CLOSED_FOLDER}{maintenance.page.lstrip('/')}" if maintenance.page else _CLOSED_PLACE
     seconds = str(int(maintenance.retry_after.total_seconds()))
     later = [line("add_header", name, value, "always") for name, value in (*told, ("Retry-After", seconds))]
     inside = [
