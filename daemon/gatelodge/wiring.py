@@ -12,7 +12,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatelodge.errors import StateError
+from gatelodge.errors import ConfigError, StateError
 from gatelodge.gates import Gates
 from gatelodge.issuers import selfsigned
 from gatelodge.issuers.keys import NewKeys
@@ -108,7 +108,10 @@ async def open_house(
     await ledger.load()
     last = event_log.newest(directory)
     async with Gates(clock=clock, documents=documents, ledger=ledger, events=log) as gates:
-        gate = gates.make(config)
+        try:
+            gate = gates.make(config)
+        except ConfigError as error:
+            raise ConfigError(error.mistakes, file=str(file)) from error
         if gate.addresses is not None:
             await gate.addresses.load()
         reconciler = Reconciler(

@@ -157,7 +157,7 @@ class House:
                 return False
             gate = self.make_gate(config)
         except ConfigError as error:
-            mistakes = [describe_mistake(mistake, error.file) for mistake in error.mistakes]
+            mistakes = [describe_mistake(mistake, error.file or self.config_file) for mistake in error.mistakes]
             self.events.emit("config.refused", level="error", mistakes=mistakes)
             return False
         except GatelodgeError as error:
