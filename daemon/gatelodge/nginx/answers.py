@@ -25,9 +25,14 @@ def answer(route: Route, action: Redirect | Respond) -> list[Directive]:
     """
     if isinstance(action, Redirect):
         return _redirect(route, action)
-    body = [Expanding(action.body)] if action.body else []
-    # Else the end of the path would tell the type.
-    return [block("types", inside=[]), line("default_type", action.type), line("return", str(action.status), *body)]
+    return [line("return", str(action.status), *([Expanding(action.body)] if action.body else []))]
+
+
+def kind(action: Redirect | Respond) -> list[Directive]:
+    """
+    Return what an answer is called: else the end of the path would tell.
+    """
+    return [] if isinstance(action, Redirect) else [block("types", inside=[]), line("default_type", action.type)]
 
 
 def _redirect(route: Route, redirect: Redirect) -> list[Directive]:

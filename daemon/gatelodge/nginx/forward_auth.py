@@ -7,6 +7,7 @@ Each service is a row of data, from its own documentation. A visitor who is not 
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING
 
 from gatelodge.model import ForwardKind
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Where the visitor wanted to go, as he sees it.
 WANTED = "$scheme://$host$gatelodge_port_suffix$request_uri"
+
+#: What all headers of one service begin with.
+_SAID = re.compile(r"^(?:remote|x-authentik|x-auth-request)-")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +110,10 @@ def sign_in(auth: ForwardAuth) -> str | None:
 
 def variable(header: str) -> str:
     """
-    Return the variable that holds what the service said in a header. Its name must fit into nginx's hash of variables, which is
-    not always ours to size.
+    Return the variable that holds what the service said in a header. Services share them, and names are short: nginx's hash of
+    variables is not always ours to size.
     """
-    return f"$gatelodge_as_{header.lower().removeprefix('x-').replace('-', '_')}"
+    return f"$gatelodge_as_{_SAID.sub('', header.lower()).replace('-', '_')}"
 
 
 def answered(header: str) -> str:

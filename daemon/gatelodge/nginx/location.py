@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MODIFIERS = {Match.PREFIX: (), Match.EXACT: ("=",), Match.REGEX: ("~",)}
 
+_KIND = "content-type"
+
 #: A year, and two, which the preload list wants at least half of (https://hstspreload.org).
 _HSTS = {
     Hsts.ON: "max-age=31536000",
@@ -76,10 +78,14 @@ def locations(
             inside += upstreams.passing(route, route.action)
         case Files():
             handed, beside = files.handing_out(site, route, route.action)
-            inside += [*handed, *_snippet(route)]
+            inside += [*handed, *_kind(route), *_snippet(route)]
             beside += answers.slashed(site, route)
         case Redirect() | Respond():
-            answer = [*_snippet(route), *answers.answer(route, route.action)]
+            answer = [
+                *_snippet(route),
+                *(_kind(route) or answers.kind(route.action)),
+                *answers.answer(route, route.action),
+            ]
             # A client that is to send its body elsewhere is told so, however large it is.
             inside.append(line("client_max_body_size", str(route.transport.body_size)))
             if route.guard == Guard():
@@ -120,8 +126,27 @@ def _said(route: Route, keepers: Doorkeepers, told: Sequence[tuple[str, str]]) -
             for name, variable, _ in SECURITY
             if name.lower() not in own
         ]
-    said += [line("add_header", name, Expanding(value), "always") for name, value in route.headers.response if value]
+    said += [
+        line("add_header", name, Expanding(value), *_whenever(name))
+        for name, value in route.headers.response
+        if value and (isinstance(route.action, Pool) or name.lower() != _KIND)
+    ]
     return said + [line("add_header", name, value, "always") for name, value in keepers.cookies(route.guard)]
+
+
+def _whenever(name: str) -> list[str]:
+    """
+    Say a header in answers of any status; but nginx's own of errors have a type already, and there is one in an answer.
+    """
+    return ["always"] if name.lower() != _KIND else []
+
+
+def _kind(route: Route) -> list[Directive]:
+    """
+    Return how nginx calls what it answers itself, where the user says so.
+    """
+    said = next((value for name, value in route.headers.response if name.lower() == _KIND), "")
+    return [block("types", inside=[]), line("default_type", Verbatim(said))] if said else []
 
 
 def _snippet(route: Route) -> list[Part]:

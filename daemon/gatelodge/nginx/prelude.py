@@ -38,9 +38,9 @@ _DETOUR = r"~*^[^?#]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\?#;]|%2f|%5c|%3b|$)"
 
 #: Cookies as nginx joins them: the comma of a date is followed by no name.
 _OTHERS = "(?:, [^=;, ]+=.*)?$"
-_FIRST = f"~^(?<gatelodge_first>.+?){_OTHERS}"
-_SECOND = f"~^.+?, (?<gatelodge_second>[^=;, ]+=.+?){_OTHERS}"
-_TERMS = f"~^[^;]*(?<gatelodge_terms>;.+?){_OTHERS}"
+_FIRST = f"~^(?<gatelodge_rest>.+?){_OTHERS}"
+_SECOND = f"~^.+?, (?<gatelodge_rest>[^=;, ]+=.+?){_OTHERS}"
+_TERMS = f"~^[^;]*(?<gatelodge_rest>;.+?){_OTHERS}"
 _SPLIT = "$upstream_cookie__oauth2_proxy_1"
 
 #: The port that a Host header leaves out where it is over TLS.
@@ -141,14 +141,14 @@ def _cookies() -> list[Directive]:
     found = "$upstream_http_set_cookie"
     split = f"_oauth2_proxy_1={_SPLIT}$gatelodge_cookie_terms"
     return [
-        _map(found, "$gatelodge_cookie_first", ("default", ""), (_FIRST, "$gatelodge_first"), volatile=True),
-        _map(found, "$gatelodge_cookie_terms", ("default", ""), (_TERMS, "$gatelodge_terms"), volatile=True),
+        _map(found, "$gatelodge_cookie_first", ("default", ""), (_FIRST, "$gatelodge_rest"), volatile=True),
+        _map(found, "$gatelodge_cookie_terms", ("default", ""), (_TERMS, "$gatelodge_rest"), volatile=True),
         _map(_SPLIT, "$gatelodge_cookie_split", ("default", split), ("", ""), volatile=True),
         _map(
             found,
             "$gatelodge_cookie_second",
             ("default", "$gatelodge_cookie_split"),
-            (_SECOND, "$gatelodge_second"),
+            (_SECOND, "$gatelodge_rest"),
             volatile=True,
         ),
     ]

@@ -37,7 +37,7 @@ VARIABLES = frozenset(
         *(f"gatelodge_{name}" for name in ("frames", "generation", "login", "nosniff", "port", "port_suffix")),
         *(f"gatelodge_{name}" for name in ("referrer", "rest", "service", "unreachable", "upgrade", "upstream")),
         *(f"gatelodge_{name}" for name in ("cookie_first", "cookie_second", "cookie_split", "cookie_terms", "cookies")),
-        *(f"gatelodge_{name}" for name in ("detour", "first", "second", "silent_port", "silent_suffix", "terms")),
+        *(f"gatelodge_{name}" for name in ("detour", "silent_port", "silent_suffix")),
     }
 )
 
