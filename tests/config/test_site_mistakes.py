@@ -117,6 +117,8 @@ _TABLE = [
     (bare('respond = { status = 204, body = "x" }  #!'), f"{_AT}.respond.body", "has no body"),
     (bare(f'respond = {{ body = "{"x" * 3001}" }}  #!'), f"{_AT}.respond.body", "longer than 3000 bytes"),
     (bare(f'respond = {{ body = "{"$" * 300}" }}  #!'), f"{_AT}.respond.body", "spelled out"),
+    (bare('respond = { body = "' + r"\n" * 2000 + '" }  #!'), f"{_AT}.respond.body", "spelled out"),
+    (bare('respond = { body = "a\\u001bb" }  #!'), f"{_AT}.respond.body", "that no line ends with"),
     (bare('respond = { type = "html" }  #!'), f"{_AT}.respond.type", "is not a media type"),
     # Upstreams.
     (bare("upstream = []  #!"), f"{_AT}.upstream", "it is empty"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.nginx_house import DEBIAN, WHEEL, house
 
-from gatelodge.nginx.quote import Expanding, Expression, Verbatim, block, line, spell_dollar, write
+from gatelodge.nginx.quote import Expanding, Expression, Lines, Verbatim, block, line, spell_dollar, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,6 +53,10 @@ HOSTILE = [
 ]
 
 
+#: What stands on several lines, and what only looks so.
+LINES = ["two\nlines\n", "\r\n\t", "\n", "\\n", "\\\n\\", 'User-agent: *\nDisallow: /$"\\\n', "$\n" * 150, "\n" * 1900]
+
+
 @pytest.fixture(params=[DEBIAN, WHEEL], ids=["debian", "wheel"])
 async def home(request: pytest.FixtureRequest) -> AsyncIterator[House]:
     """
@@ -92,6 +96,25 @@ async def test_nginx_answers_with_the_very_string(home: House) -> None:
             assert (kind, answer.body.decode()) == (kind, text)
         beside = await home.get("strings.test", f"/beside/{number}", tls=False)
         assert beside.body.decode() == f"{text}|http"
+
+
+async def test_nginx_answers_with_the_very_lines(home: House) -> None:
+    """
+    Their ends too, and nothing that only looks like one.
+    """
+    listen = [line("listen", str(home.settings.http_port)), line("server_name", "strings.test")]
+    locations = [
+        block("location", "=", f"/{number}", inside=[line("return", "200", Lines(text))])
+        for number, text in enumerate(LINES)
+    ]
+    home.add("a.example.com")
+    rendered = home.render()
+    extra = write([block("server", inside=[*listen, line("default_type", "text/plain"), *locations])])
+    await home.managed().apply(
+        dataclasses.replace(rendered, sites={"a.example.com": rendered.sites["a.example.com"] + extra})
+    )
+    for number, text in enumerate(LINES):
+        assert (await home.get("strings.test", f"/{number}", tls=False)).body.decode() == text
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatelodge.core.tree import GENERATION
-from gatelodge.nginx.quote import LONGEST, Expanding, Expression, Verbatim, block, line, quote, spell_dollar, write
+from gatelodge.nginx.quote import (
+    LONGEST,
+    Expanding,
+    Expression,
+    Lines,
+    Verbatim,
+    block,
+    line,
+    quote,
+    spell_dollar,
+    write,
+)
 
 if TYPE_CHECKING:
     from gatelodge.nginx.quote import Argument
@@ -81,6 +92,8 @@ def test_no_variable_comes_out_of_a_literal(text: str) -> None:
         ("ö", '"ö"'),
         (Expanding("a$b"), '"a${gatelodge_dollar}b"'),
         (Verbatim("^/$"), '"^/$"'),
+        (Lines("a"), "a"),
+        (Lines("a\n$\t\\n"), r'"a\n${gatelodge_dollar}\t\\n"'),
         (Expression("https://$host:2443$request_uri"), "https://$host:2443$request_uri"),
         (Expression("${gatelodge_dollar}x"), '"${gatelodge_dollar}x"'),
         (f"/x/{GENERATION}/y", f"/x/{GENERATION}/y"),
@@ -103,6 +116,9 @@ def test_how_arguments_look(argument: Argument, written: str) -> None:
         "a\x85b",
         Verbatim("a\rb"),
         Expanding("a\x1bb"),
+        Lines("a\x1bb"),
+        Lines("a\x0bb"),
+        Expanding("a\nb"),
         "a$b",
         Expression("$unknown"),
         Expression("${unknown}"),

@@ -157,6 +157,7 @@ UPSTREAMS = st.builds(
 )
 LENGTHS = st.timedeltas(min_value=dt.timedelta(milliseconds=1), max_value=dt.timedelta(days=365))
 TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=60)
+BODIES = st.text(st.characters(exclude_categories=("Cc", "Cs"), include_characters="\n\r\t"), max_size=60)
 NETWORKS = st.lists(st.sampled_from(["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]), max_size=2, unique=True).map(
     tuple
 )
@@ -198,7 +199,7 @@ ROUTES = st.builds(
             code=st.sampled_from([301, 308]),
             keep_path=st.booleans(),
         ),
-        st.builds(Respond, status=st.sampled_from([200, 404]), body=TEXTS, type=st.just("application/json")),
+        st.builds(Respond, status=st.sampled_from([200, 404]), body=BODIES, type=st.just("application/json")),
     ),
     transport=st.builds(
         Transport,
@@ -269,6 +270,10 @@ IN_LOCATION = "        client_max_body_size 0;\n"
 
 #: What is written, where: after a line of that context, or as the whole file.
 HOSTILE_LINES = [
+    # The end of a line where a header would end.
+    ("location", '        proxy_set_header X "a\\r\\nEvil: b";\n'),
+    ("location", '        return 200 "a\\nb$evil";\n'),
+    ("location", '        return 200 "a\\bb";\n'),
     # Code in nginx's master, or its workers.
     ("top", "load_module /tmp/evil.so;\n"),
     ("top", "lua_package_path /tmp/?.lua;\n"),

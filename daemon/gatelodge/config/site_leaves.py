@@ -223,7 +223,7 @@ RedirectTarget: TypeAlias = Annotated[
         urls.target, "a URL, or a path", pattern="^([Hh][Tt][Tt][Pp][Ss]?://|/)", examples=["https://www.example.com"]
     ),
 ]
-Body: TypeAlias = Annotated[str, text(lambda given: texts.fitting(given, 3000), "text")]
+Body: TypeAlias = Annotated[str, text(lambda given: texts.lines(given, longest=3000), "text")]
 MediaType: TypeAlias = Annotated[
     str, text(texts.media_type, "a media type", examples=["text/plain", "application/json"])
 ]

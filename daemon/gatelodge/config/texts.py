@@ -306,6 +306,18 @@ def value(text: str, *, longest: int = 2000) -> str:
     return fitting(text, longest)
 
 
+def lines(text: str, *, longest: int) -> str:
+    """
+    Read text of several lines that nginx sends.
+
+    Raises:
+        Unreadable: it holds another control character than those between lines, or is too long.
+    """
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text if character not in "\n\r\t"):
+        raise Unreadable("it holds a control character that no line ends with", "leave it out")
+    return fitting(text, longest)
+
+
 def fitting(text: str, longest: int) -> str:
     """
     Read text of any kind that is not too long, neither as it is nor as nginx must be told it.
@@ -317,7 +329,7 @@ def fitting(text: str, longest: int) -> str:
         raise Unreadable(f"it is longer than {longest} bytes", "shorten it")
     if as_written(text) > LONGEST_WRITTEN:
         raise Unreadable(
-            f'with each $ and " in it spelled out it would be longer than {LONGEST_WRITTEN} bytes, the most for nginx',
+            f'with each $, " and end of a line in it spelled out it would be longer than {LONGEST_WRITTEN} bytes, the most for nginx',
             "shorten it",
         )
     return text
@@ -325,9 +337,11 @@ def fitting(text: str, longest: int) -> str:
 
 def as_written(text: str) -> int:
     """
-    Return how many bytes a text takes in nginx's files, where a quote and a backslash are escaped, and a `$` is a variable of ours.
+    Return how many bytes a text takes in nginx's files, where quotes, backslashes and ends of lines are escaped, and a `$` is a variable
+    of ours.
     """
-    return len(text.encode(errors="surrogatepass")) + text.count('"') + text.count("\\") + _DOLLAR * text.count("$")
+    escaped = sum(map(text.count, '"\\\n\r\t'))
+    return len(text.encode(errors="surrogatepass")) + escaped + _DOLLAR * text.count("$")
 
 
 def media_type(text: str) -> str:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Match, Redirect
-from gatelodge.nginx.quote import Directive, Expanding, Expression, Verbatim, block, line, spell_dollar
+from gatelodge.nginx.quote import Directive, Expression, Lines, Verbatim, block, line, spell_dollar
 from gatelodge.nginx.upstreams import escape_path
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def answer(route: Route, action: Redirect | Respond) -> list[Directive]:
     """
     if isinstance(action, Redirect):
         return _redirect(route, action)
-    return [line("return", str(action.status), *([Expanding(action.body)] if action.body else []))]
+    return [line("return", str(action.status), *([Lines(action.body)] if action.body else []))]
 
 
 def kind(action: Redirect | Respond) -> list[Directive]:

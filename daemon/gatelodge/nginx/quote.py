@@ -46,15 +46,17 @@ _FAMILY = re.compile(
     r"(?:http|cookie|upstream_http|upstream_cookie|gatelodge_as|gatelodge_closed|gatelodge_denied|gatelodge_stream)_[a-z0-9_]+"
 )
 
+#: A `$` that stands for itself, where nginx expands variables: one that holds it.
+DOLLAR = "${gatelodge_dollar}"
+
 #: nginx reads its configuration through a buffer of 4096 bytes, which must hold a whole argument as it is written.
 LONGEST = 4000
 
-_DOLLAR = "${gatelodge_dollar}"
 _BARE = re.compile(r"[A-Za-z0-9_./:=,+*@%~()[\]^-]+")
 _BARE_EXPRESSION = re.compile(r"[A-Za-z0-9_./:=,+*@%~()[\]^$-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w*))", re.ASCII)
-_ESCAPED = str.maketrans({"\\": r"\\", '"': r"\""})
+_ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 _INDENT = "    "
 _NEWLINE = "\n"
 
@@ -66,6 +68,15 @@ END_OF = "end of "
 class Expanding:
     """
     A literal where nginx expands variables: a `$` in it is written as a variable that holds one.
+    """
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lines:
+    """
+    A literal as `Expanding`, of several lines: their ends and tabs are the control characters for which nginx has a spelling.
     """
 
     text: str
@@ -89,7 +100,7 @@ class Verbatim:
     text: str
 
 
-Argument: TypeAlias = str | Expanding | Expression | Verbatim
+Argument: TypeAlias = str | Expanding | Lines | Expression | Verbatim
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -165,6 +176,8 @@ def quote(argument: Argument) -> str:
     text = _expressed(argument)
     # The one sequence with control characters that may pass is ours: the place of the generation's number.
     plain = text.replace(GENERATION, "0")
+    if isinstance(argument, Lines):
+        plain = plain.translate(_ESCAPED)
     if _CONTROL.search(plain):
         raise ValueError(f"{plain!r} has a control character, which no nginx directive can hold")
     bare = _BARE_EXPRESSION if isinstance(argument, Expression) else _BARE
@@ -189,7 +202,7 @@ def spell_dollar(text: str) -> str:
     """
     Return a literal for use inside an `Expression`: its `$` become variables that hold one.
     """
-    return text.replace("$", _DOLLAR)
+    return text.replace("$", DOLLAR)
 
 
 def _expressed(argument: Argument) -> str:
@@ -198,7 +211,7 @@ def _expressed(argument: Argument) -> str:
             if "$" in argument:
                 raise ValueError(f"{argument!r} has a $, which cannot be written here")
             return argument
-        case Expanding(text):
+        case Expanding(text) | Lines(text):
             return spell_dollar(text)
         case Verbatim(text):
             return text

@@ -11,7 +11,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING
 
-from gatelodge.nginx.quote import Expression, Verbatim, quote
+from gatelodge.nginx.quote import DOLLAR, Expression, Lines, Verbatim, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +32,16 @@ _LONGEST_LINE = 65536
 _DEEPEST = 3
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-_WORD = r'(?:[A-Za-z0-9_./:=,+*@%~()[\]^$-]+|"(?:[^"\\]|\\["\\])*")'
+_WORD = r'(?:[A-Za-z0-9_./:=,+*@%~()[\]^$-]+|"(?:[^"\\]|\\["\\nrt])*")'
 _LINE = re.compile(rf"(?P<indent> *)(?P<words>{_WORD}(?: {_WORD})*)(?P<end>;| \{{)")
 _ONE_WORD = re.compile(_WORD)
 _ESCAPE = re.compile(r"\\(.)")
+
+#: The control characters that nginx has a spelling for, and the one directive that may have them: a body of several lines. Its rule
+#: sees them as they are written.
+_LINE_ENDS = {"n": "\n", "r": "\r", "t": "\t"}
+_LINE_ENDS_IN = frozenset(_LINE_ENDS.values())
+_WITH_LINES = "return"
 
 #: So much of a line that is refused is shown.
 _SHOWN = 80
@@ -124,20 +130,30 @@ def _line(row: str, number: int, depth: int, file: str) -> Line:
     written = _ONE_WORD.findall(found["words"])
     words = tuple(_read(word) for word in written)
     for word, text in zip(written, words, strict=True):
-        if not _is_ours(word, text):
+        if not _is_ours(word, text, lines=words[0] == _WITH_LINES):
             raise refusal(f"{shown(word)}, which Gatelodge would not have written so,", file, number)
-    return Line(number, words, opens=found["end"] != ";")
+    return Line(number, tuple(map(_spelled, words)), opens=found["end"] != ";")
 
 
 def _read(word: str) -> str:
-    return _ESCAPE.sub(r"\1", word[1:-1]) if word.startswith('"') else word
+    if not word.startswith('"'):
+        return word
+    return _ESCAPE.sub(lambda found: _LINE_ENDS.get(found[1], found[1]), word[1:-1])
 
 
-def _is_ours(word: str, text: str) -> bool:
+def _spelled(text: str) -> str:
+    for letter, end in _LINE_ENDS.items():
+        text = text.replace(end, f"\\{letter}")
+    return text
+
+
+def _is_ours(word: str, text: str, *, lines: bool) -> bool:
     """
     Tell whether a value is written as it would have been: bare or quoted by the same rule, and no longer than nginx can read.
     """
     try:
+        if lines and not _LINE_ENDS_IN.isdisjoint(text):
+            return quote(Lines(text.replace(DOLLAR, "$"))) == word
         if quote(Verbatim(text)) == word:
             return True
         return "$" in text and quote(Expression(text)) == word
