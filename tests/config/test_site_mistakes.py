@@ -339,6 +339,8 @@ def test_roots_helper_takes_no_passwords() -> None:
     helper = '[nginx]\nmode = "external"\nreload = "helper"\n'
     text = helper + site("auth = 'people'") + '\n[auth.people]\nprovider = "basic"\nusers_file = "/x"'
     assert_told_once(text, "auth.people", "passwords from a file")
+    text = helper + site("auth = 'people'") + '\n[auth.people]\nprovider = "authelia"\nurl = "http://unix:/run/a"'
+    assert_told_once(text, "auth.people.url", "root's helper")
 
 
 @pytest.mark.parametrize(

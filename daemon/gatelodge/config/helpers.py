@@ -31,6 +31,8 @@ def find(draft: Draft, found: Mistakes) -> None:
     for name, entry in draft.config.auth.items():
         if isinstance(entry, BasicAuth):
             found.add(("auth", name), f"nginx would read passwords from a file: {_PROBLEM}", "ask by a service instead")
+        elif entry.service.first.socket is not None:
+            found.add(("auth", name, "url"), _PROBLEM, _REMEDY)
     for site, path in draft.sites(found):
         table = draft.tables[site.hosts[0]]
         for at in (*_of_site(path, table), *_of_all(path, table)):
