@@ -155,7 +155,7 @@ async def local_root(config: Config, *, der: bool) -> bytes:
 
 def current_sites(config: Config) -> dict[str, str]:
     """
-    Return the nginx text of each site, by file name, in the current tree.
+    Return the nginx text of each site and stream, by the name of its part, in the current tree.
     """
     trees = Trees(Path(config.state_directory) / "nginx")
     number = _current(config, trees)

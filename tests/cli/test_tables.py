@@ -107,6 +107,23 @@ def test_who_renews_a_certificate_of_the_users_own_is_said() -> None:
     assert "by you" not in tables.status(report(certificates=[{**brought, "not_after": None}]))
 
 
+def test_streams_have_a_table_of_their_own() -> None:
+    """
+    With where they listen, and where each name goes.
+    """
+    streams = [
+        {"stream": "gate", "listen": ["443"], "state": "passing", "upstreams": {"vpn.example.com": "tcp://10.0.0.5:443", "*": "tcp://127.0.0.1:4443"},
+         "error": None, "retry_at": None},
+        {"stream": "dns", "listen": ["53/udp"], "state": "quarantined", "upstreams": {"*": "udp://192.168.1.1:53"},
+         "error": "no", "retry_at": at(DAY)},
+    ]  # fmt: skip
+    lines = click.unstyle(tables.status(report(streams=streams))).splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("STREAM "))
+    assert lines[start + 1].split() == ["dns", "53/udp", "quarantined", "udp://192.168.1.1:53"]
+    assert lines[start + 2].endswith("vpn.example.com → tcp://10.0.0.5:443, tcp://127.0.0.1:4443")
+    assert "! stream dns: no (next try in 1 d)" in lines
+
+
 def test_every_state_has_its_row_and_the_worst_comes_first() -> None:
     """
     Whatever a report can hold can be shown, in the order in which a person should look.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gatelodge.core.observed import Nginx as NginxObserved
 from gatelodge.core.tree import Capabilities, Generation
 from gatelodge.errors import NginxMissing, NginxRefused, NginxUnproven
+from gatelodge.nginx.stream import is_left_out
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -30,7 +31,7 @@ class _Tree:
 
 class FakeNginx:
     """
-    Implements `ports.Nginx`. What it does not like can be changed at any time: `refuses` is asked about each site's file name
+    Implements `ports.Nginx`. What it does not like can be changed at any time: `refuses` is asked about each part's name
     and text, `missing` says why there is no program, `unproven` why a tree is not proven, `closed` why nginx does not start.
     `reloads` counts how often it was reloaded.
     """
@@ -82,7 +83,7 @@ class FakeNginx:
     async def apply(self, rendered: Rendered) -> int:
         await asyncio.sleep(0)
         self._check_program()
-        guilty = frozenset(site for site, text in rendered.sites.items() if self.refuses(site, text))
+        guilty = frozenset(part for part, text in rendered.parts.items() if self.refuses(part, text))
         self._highest += 1
         if guilty:
             raise NginxRefused(f"[emerg] in {', '.join(sorted(guilty))}", guilty)
@@ -140,7 +141,8 @@ class FakeNginx:
 
     async def site_text(self, site: str) -> str | None:
         number = self._last_proven()
-        return self._trees[number].rendered.sites.get(site) if number is not None else None
+        text = self._trees[number].rendered.parts.get(site) if number is not None else None
+        return None if text is None or is_left_out(text) else text
 
     def leave_unproven(self, rendered: Rendered) -> None:
         """

@@ -125,15 +125,16 @@ async def _look(config: Config) -> Look:
 
 def _changes(config: Config, look: Look) -> Iterator[str]:
     from gatelodge import wiring
+    from gatelodge.core.tree import place
 
     if look.rendered is None:
         return
     before = wiring.current_sites(config)
-    after = look.rendered.sites
-    for name in sorted({*before, *after}):
-        old, new = before.get(name, ""), after.get(name, "")
+    after = look.rendered.parts
+    for part in sorted({*before, *after}):
+        old, new = before.get(part, ""), after.get(part, "")
         yield from difflib.unified_diff(
-            old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/sites/{name}.conf", f"b/sites/{name}.conf"
+            old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{place(part)}", f"b/{place(part)}"
         )
 
 

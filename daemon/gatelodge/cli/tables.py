@@ -16,11 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COLOURS = {
-    "kept": "green", "trouble": "yellow", "serving": "green", "valid": "green", "plain": "green", "placeholder": "yellow", "unused": "bright_black",
+    "kept": "green", "trouble": "yellow", "serving": "green", "valid": "green", "plain": "green", "passing": "green", "placeholder": "yellow", "unused": "bright_black",
     "missing": "red", "expired": "red", "down": "red", "quarantined": "red", "error": "red", "warning": "yellow",
 }  # fmt: skip
 
-_URGENCY = ("down", "expired", "missing", "quarantined", "placeholder", "valid", "serving", "plain", "unused")
+_URGENCY = (
+    "down",
+    "expired",
+    "missing",
+    "quarantined",
+    "placeholder",
+    "valid",
+    "serving",
+    "plain",
+    "passing",
+    "unused",
+)
 
 #: So many routes of a site are shown in a table, and one more rather than "1 more".
 _ROUTES_SHOWN = 2
@@ -76,6 +87,7 @@ def status(document: dict[str, Any]) -> str:
             for site in sites
         ]
         lines += [*_table(("SITE", "STATE", "LEADS TO"), rows), ""]
+    lines += _streams(document)
     certificates = sorted(document["certificates"], key=lambda entry: _URGENCY.index(entry["state"]))
     if certificates:
         rows4 = [
@@ -91,6 +103,23 @@ def status(document: dict[str, Any]) -> str:
         lines += [*_table(("CERTIFICATE", "STATE", "FROM", "GOOD UNTIL", "RENEWS"), rows4), ""]
     lines += _troubles(document)
     return "\n".join(lines).rstrip()
+
+
+def _streams(document: dict[str, Any]) -> list[str]:
+    """
+    Return the table of streams; nothing when there are none.
+    """
+    streams = sorted(document.get("streams", ()), key=lambda stream: _URGENCY.index(stream["state"]))
+    rows = [
+        (
+            stream["stream"],
+            ", ".join(stream["listen"]),
+            _coloured(stream["state"]),
+            ", ".join(to if name == "*" else f"{name} → {to}" for name, to in stream["upstreams"].items()),
+        )
+        for stream in streams
+    ]
+    return [*_table(("STREAM", "LISTENS", "STATE", "UPSTREAMS"), rows), ""] if rows else []
 
 
 def ddns(document: dict[str, Any]) -> str:
@@ -164,10 +193,13 @@ def _troubles(document: dict[str, Any]) -> list[str]:
     if failure := document["nginx"]["failure"]:
         lines.append(f"! nginx: {printable(failure['error.detail'])} (next try {relative(failure['retry_at'], now)})")
     lines += [
-        f"! {site['site']}: {printable(site['error'])}"
-        + (f" (next try {relative(site['retry_at'], now)})" if site["retry_at"] else "")
-        for site in document["sites"]
-        if site["error"]
+        f"! {name}: {printable(part['error'])}"
+        + (f" (next try {relative(part['retry_at'], now)})" if part["retry_at"] else "")
+        for name, part in [
+            *((site["site"], site) for site in document["sites"]),
+            *((f"stream {stream['stream']}", stream) for stream in document.get("streams", ())),
+        ]
+        if part["error"]
     ]
     lines += [
         f"! TXT records are left at {provider}, and will be swept: {', '.join(names)}"

@@ -120,12 +120,26 @@ class Rendered:
         return {**self.sites, **{f"{STREAM_PREFIX}{name}": text for name, text in self.streams.items()}}
 
 
+#: The part that holds the user's own text for `stream {}`. No stream's name begins with a dot.
+STREAM_SNIPPET = f"{STREAM_PREFIX}.snippet"
+
+
 def place(part: str) -> str:
     """
     Return where a part lies in its tree.
     """
     name = part.removeprefix(STREAM_PREFIX)
     return f"sites/{part}.conf" if name == part else f"streams/{name}.conf"
+
+
+def called(part: str) -> tuple[str, str]:
+    """
+    Return what kind of thing a part is, and its name, as people and programs are told them.
+    """
+    name = part.removeprefix(STREAM_PREFIX)
+    if part == STREAM_SNIPPET:
+        return "stream", "nginx.stream_snippet"
+    return ("site" if name == part else "stream"), name
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

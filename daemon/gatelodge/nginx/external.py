@@ -216,7 +216,7 @@ class External:
         Return a site's text in the last proven tree.
         """
         before = await in_thread(self._last_proven)
-        return self._trees.site_text(before.generation.number, site) if before is not None else None
+        return self._trees.kept(before.generation.number, site) if before is not None else None
 
     def _last_proven(self) -> Tree | None:
         number = self._trees.last_proven()

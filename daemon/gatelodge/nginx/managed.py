@@ -184,7 +184,7 @@ class Managed:
 
     def _site_text(self, site: str) -> str | None:
         number = self._trees.last_proven()
-        return self._trees.site_text(number, site) if number is not None else None
+        return self._trees.kept(number, site) if number is not None else None
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[dict[str, str]]:

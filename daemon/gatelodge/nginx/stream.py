@@ -58,11 +58,21 @@ def streaming(stream: Stream, files: tuple[Files, ...], ground: Ground) -> str:
     return HEADER + write([*_zones(stream), *course.blocks.values(), *course.maps, *servers])
 
 
+_LEFT_OUT = f"{HEADER}# Left out: "
+
+
 def left_out(why: str) -> str:
     """
     Write what stands in place of a stream that is not served.
     """
-    return f"{HEADER}# Left out: {''.join(each if each.isprintable() else ' ' for each in why)}\n"
+    return f"{_LEFT_OUT}{''.join(each if each.isprintable() else ' ' for each in why)}\n"
+
+
+def is_left_out(text: str) -> bool:
+    """
+    Tell whether a text only stands in place of a stream.
+    """
+    return text.startswith(_LEFT_OUT)
 
 
 def _require(stream: Stream, ground: Ground) -> None:

@@ -13,7 +13,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from gatelodge.core.observed import shown
-from gatelodge.core.tree import Served
+from gatelodge.core.tree import STREAM_SNIPPET, Served
 from gatelodge.model import STREAM_PREFIX, is_ip, is_wildcard
 from gatelodge.nginx.certificates import paths, visits
 from gatelodge.nginx.prelude import concrete
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from gatelodge.model import Listener, Stream
     from gatelodge.nginx.ground import Ground
     from gatelodge.nginx.site import Files
-
-#: The part that holds the user's own text for `stream {}`. No stream's name begins with a dot.
-SNIPPET = f"{STREAM_PREFIX}.snippet"
 
 _MISSING = (
     "this nginx has no stream module, by which TCP and UDP are passed on: install it (Debian: apt install libnginx-mod-stream), "
@@ -129,7 +126,7 @@ def _asked(desired: Desired, observed: Observed, ground: Ground, capabilities: C
     missing = "" if ground.shared or has_streams(capabilities) else _MISSING
     if desired.nginx.stream_snippet and desired.streams:
         snippet = Raw(desired.nginx.stream_snippet, "nginx.stream_snippet")
-        yield _Part(SNIPPET, HEADER + write([snippet]))
+        yield _Part(STREAM_SNIPPET, HEADER + write([snippet]))
     for stream in desired.streams:
         held = shown(observed.held[name] for name in stream.certificates if name in observed.held)
         text, why = _stream(stream, paths(held), ground)

@@ -28,6 +28,7 @@ from gatelodge.errors import StateError
 from gatelodge.model import STREAM_PREFIX, Listener, Name
 from gatelodge.nginx.guard import FOLDER, PASSWORD_FILE
 from gatelodge.nginx.reading import read
+from gatelodge.nginx.stream import is_left_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -278,6 +279,13 @@ class Trees:
             return (self.folder(number) / place(site)).read_text()
         except OSError:
             return None
+
+    def kept(self, number: int, part: str) -> str | None:
+        """
+        Return the text at which a part can stay as it is in a tree, or None when there is none, or nothing in it.
+        """
+        text = self.site_text(number, part)
+        return None if text is None or is_left_out(text) else text
 
     def site_texts(self, number: int) -> dict[str, str]:
         """

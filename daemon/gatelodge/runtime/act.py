@@ -33,6 +33,7 @@ from gatelodge.core.actions import (
 )
 from gatelodge.errors import DnsError, IssuanceError, NginxError, NginxRefused, NginxUnproven, Problem, StateError
 from gatelodge.model import KeyKind, SelfSigned
+from gatelodge.runtime.parts import tell_kept_back, tell_released
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -209,12 +210,12 @@ class Actor:
             if not await self._quarantine(error, rendered, observed, gate):
                 raise
             return  # the next look renders a tree without the guilty
-        for site in self._journal.quarantines.keys() & rendered.sites.keys() - observed.quarantines.keys():
+        for part in self._journal.quarantines.keys() & rendered.parts.keys() - observed.quarantines.keys():
             # It was tried as it is, and nginx takes it again.
-            await self._journal.release(site)
-            self._events.emit("site.released", site=site)
-        for site, why in rendered.unwritten.items():
-            self._events.emit("site.quarantined", level="error", site=site, error__detail=why, serving="503")
+            await self._journal.release(part)
+            tell_released(self._events, part)
+        for part, why in rendered.unwritten.items():
+            tell_kept_back(self._events, part, why=why)
         if observed.nginx.running is None and observed.nginx.ours:
             await self._journal.nginx_started(rendered.digest)
         self._events.emit(
@@ -226,29 +227,24 @@ class Actor:
 
     async def _quarantine(self, error: NginxRefused, rendered: Rendered, observed: Observed, gate: Gate) -> bool:
         """
-        Keep back the sites that nginx blamed: each at its last proven text, or with a 503 when that is what was refused. Tell
-        whether anything was left to keep back.
+        Keep back the sites and streams that nginx blamed: each at its last proven text, or when that is what was refused a site with a
+        503 and a stream not at all. Tell whether anything was left to keep back.
         """
         kept_back = False
-        for site in sorted(error.guilty & rendered.fresh.keys()):
-            before = observed.quarantines.get(site)
-            again = before is not None and before.digest == rendered.fresh[site]
+        for part in sorted(error.guilty & rendered.fresh.keys()):
+            before = observed.quarantines.get(part)
+            again = before is not None and before.digest == rendered.fresh[part]
             if before is not None and again and before.kept is None:
                 continue
-            kept = None if again else await gate.nginx.site_text(site)
-            if kept == rendered.sites[site]:
+            kept = None if again else await gate.nginx.site_text(part)
+            if kept == rendered.parts[part]:
                 kept = None
             found = await self._journal.quarantine(
-                site, digest=rendered.fresh[site], error=error.reason(site), kept=kept
+                part, digest=rendered.fresh[part], error=error.reason(part), kept=kept
             )
             kept_back = True
-            self._events.emit(
-                "site.quarantined",
-                level="error",
-                site=site,
-                error__detail=error.reason(site),
-                serving="its last good configuration" if kept else "503",
-                retry_at=found.retry_at.isoformat(),
+            tell_kept_back(
+                self._events, part, why=error.reason(part), last_good=kept is not None, retry_at=found.retry_at
             )
         return kept_back
 

@@ -20,6 +20,7 @@ import gatelodge
 from gatelodge.core.actions import NGINX_START
 from gatelodge.core.desired import STDOUT
 from gatelodge.errors import ConfigError, GatelodgeError, describe_mistake
+from gatelodge.model import STREAM_PREFIX
 from gatelodge.runtime.visits import brought_out
 from gatelodge.runtime.waiting import first
 from gatelodge.runtime.watch import watch, watch_all
@@ -163,7 +164,7 @@ class House:
         except GatelodgeError as error:
             self.events.emit("config.refused", level="error", error__detail=str(error))
             return False
-        before, now = set(self.config.sites), set(config.sites)
+        before, now = _entries(self.config), _entries(config)
         warnings = [describe_mistake(mistake, self.config_file) for mistake in config.warnings]
         if config.admin_socket != self.config.admin_socket:
             warnings.append("[admin] socket takes effect when the daemon is started again")
@@ -173,7 +174,7 @@ class House:
         self.events.emit(
             "config.loaded",
             file=self.config_file,
-            sites=len(now),
+            sites=len(config.sites),
             added=sorted(now - before),
             removed=sorted(before - now),
             warnings=warnings,
@@ -245,3 +246,10 @@ def _signals(*, hang_up: Callable[[], None], leave: asyncio.Event | None = None)
             if stop.is_set() and number != signal.SIGINT:
                 # What comes now says what is being done, and must not break it off.
                 signal.signal(number, signal.SIG_IGN)
+
+
+def _entries(config: Config) -> set[str]:
+    """
+    Name what a configuration has nginx serve.
+    """
+    return {*config.sites, *(f"{STREAM_PREFIX}{name}" for name in config.streams)}

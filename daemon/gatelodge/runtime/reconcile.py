@@ -19,6 +19,7 @@ from gatelodge.runtime.act import Actor
 from gatelodge.runtime.herald import Herald
 from gatelodge.runtime.jobs import Jobs
 from gatelodge.runtime.observe import observe
+from gatelodge.runtime.parts import tell_released
 from gatelodge.runtime.waiting import first
 
 if TYPE_CHECKING:
@@ -70,9 +71,9 @@ class Look:
     @property
     def kept_back(self) -> Mapping[str, str]:
         """
-        The sites that are not served as they are asked for, by file name, and why: nginx refused them, or cannot do what they want.
+        The parts that are not served as they are asked for, by name, and why: nginx refused them, or cannot do what they want.
         """
-        refused = {site: quarantine.error for site, quarantine in self.observed.quarantines.items()}
+        refused = {part: quarantine.error for part, quarantine in self.observed.quarantines.items()}
         return {**(self.rendered.unwritten if self.rendered else {}), **refused}
 
     @property
@@ -268,14 +269,14 @@ class Reconciler:
 
     async def _release(self, look: Look) -> None:
         """
-        Let sites go that nginx serves as they are again: their text was accepted, or is another one now.
+        Let sites and streams go that nginx serves as they are again: their text was accepted, or is another one now.
         """
         if not look.served or look.rendered is None:
             return
-        for site, kept_back in tuple(self._journal.quarantines.items()):
-            if site not in look.observed.quarantines or look.rendered.fresh.get(site) != kept_back.digest:
-                await self._journal.release(site)
-                self._events.emit("site.released", site=site)
+        for part, kept_back in tuple(self._journal.quarantines.items()):
+            if part not in look.observed.quarantines or look.rendered.fresh.get(part) != kept_back.digest:
+                await self._journal.release(part)
+                tell_released(self._events, part)
 
     def _answer(self, action: Action) -> None:
         """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatelodge.core.actions import ADDRESSES, certificate_key, describe
 from gatelodge.core.renewal import due_at
+from gatelodge.core.tree import STREAM_SNIPPET, called
 from gatelodge.model import INTERNAL_HOST
 from gatelodge.runtime.addresses import document
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Attempt, Held, Observed
-    from gatelodge.model import Site
+    from gatelodge.model import Site, Stream
     from gatelodge.runtime.reconcile import Look
 
 
@@ -35,6 +36,7 @@ def report(look: Look, now: dt.datetime) -> dict[str, Any]:
         "clock": observed.doubt.reason if observed.doubt else None,
         "nginx": _nginx(look),
         "sites": [_site(site, look) for site in desired.sites],
+        "streams": [*(_stream(stream, look) for stream in desired.streams), *_stream_snippet(look)],
         "ddns": _addresses(look),
         "leftovers": {provider: list(names) for (provider, _), names in observed.leftovers.items()},
         "certificates": [_certificate(name, desired, observed, now) for name in (*names, *unused)],
@@ -52,6 +54,7 @@ def healthy(document: dict[str, Any]) -> bool:
         and document["nginx"]["up_to_date"]
         and document["nginx"]["failure"] is None
         and all(site["state"] in ("serving", "plain") for site in document["sites"])
+        and all(stream["state"] in ("serving", "passing") for stream in document["streams"])
         and all(entry["state"] in ("valid", "unused") for entry in document["certificates"])
     )
 
@@ -88,12 +91,10 @@ def _nginx(look: Look) -> dict[str, Any]:
 
 def _site(site: Site, look: Look) -> dict[str, Any]:
     observed = look.observed
-    quarantine = observed.quarantines.get(site.file_name)
-    kept_back = look.kept_back.get(site.file_name)
     held = observed.held.get(site.certificates[0]) if site.certificates else None
     if observed.nginx.running is None:
         state = "down"
-    elif kept_back is not None:
+    elif site.file_name in look.kept_back:
         state = "quarantined"
     elif site.plain:
         state = "plain"
@@ -108,7 +109,53 @@ def _site(site: Site, look: Look) -> dict[str, Any]:
         "certificate": site.certificates[0] if site.certificates else None,
         "upstreams": {route.path: str(route.action) for route in site.routes},
         "state": state,
-        "error": kept_back,
+        **_trouble(site.file_name, look),
+    }
+
+
+def _stream(stream: Stream, look: Look) -> dict[str, Any]:
+    observed = look.observed
+    held = observed.held.get(stream.certificates[0]) if stream.certificates else None
+    if observed.nginx.running is None:
+        state = "down"
+    elif stream.part in look.kept_back:
+        state = "quarantined"
+    elif not stream.certificates:
+        state = "passing"
+    elif held is None or held.placeholder:
+        state = "placeholder"
+    else:
+        state = "serving"
+    others = {"*": str(stream.upstream)} if stream.upstream else {}
+    return {
+        "stream": stream.name,
+        "listen": [str(listener) for listener in stream.listeners],
+        "hosts": list(stream.hosts),
+        "certificate": stream.certificates[0] if stream.certificates else None,
+        "upstreams": {**{name: str(pool) for name, pool in stream.by_name}, **others},
+        "state": state,
+        **_trouble(stream.part, look),
+    }
+
+
+def _stream_snippet(look: Look) -> list[dict[str, Any]]:
+    """
+    Return the user's own text for `stream {}` where it is kept back: otherwise nothing is to be said of it.
+    """
+    if STREAM_SNIPPET not in look.kept_back:
+        return []
+    nothing: dict[str, Any] = {"listen": [], "hosts": [], "certificate": None, "upstreams": {}}
+    _, name = called(STREAM_SNIPPET)
+    return [{"stream": name, **nothing, "state": "quarantined", **_trouble(STREAM_SNIPPET, look)}]
+
+
+def _trouble(part: str, look: Look) -> dict[str, Any]:
+    """
+    Say why a part is not served as it is asked for, if it is not, and when it is tried again.
+    """
+    quarantine = look.observed.quarantines.get(part)
+    return {
+        "error": look.kept_back.get(part),
         "retry_at": quarantine.retry_at.isoformat() if quarantine else None,
     }
 

@@ -72,7 +72,11 @@ def _ending(look: Look, now: dt.datetime) -> Iterator[str]:
 
 
 def _sites(look: Look) -> Iterator[str]:
-    quarantined = sorted(site.name for site in look.gate.desired.sites if site.file_name in look.kept_back)
+    desired = look.gate.desired
+    quarantined = [
+        *sorted(site.name for site in desired.sites if site.file_name in look.kept_back),
+        *sorted(f"the stream {stream.name}" for stream in desired.streams if stream.part in look.kept_back),
+    ]
     if quarantined:
         yield f"nginx refused {', '.join(quarantined)}"
 
@@ -84,7 +88,9 @@ def _counts(look: Look) -> str:
         for name in look.gate.desired.certificates
         if name != INTERNAL_HOST and name in held and not held[name].placeholder
     ]
-    return f"{_many(len(look.gate.desired.sites), 'site')}, {_many(len(real), 'certificate')}"
+    desired = look.gate.desired
+    streams = [_many(len(desired.streams), "stream")] if desired.streams else []
+    return ", ".join([_many(len(desired.sites), "site"), *streams, _many(len(real), "certificate")])
 
 
 def _next(look: Look, now: dt.datetime) -> Iterator[str]:
