@@ -521,7 +521,7 @@ def test_subfolders_are_routes_of_url(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("conf", "why"),
     [
-        (SUBFOLDER.replace("^~ ", ""), "a way that Gatelodge does not have"),
+        (SUBFOLDER.replace("^~ ", ""), "a way that is not taken over"),
         (SUBFOLDER.replace("location ^~ /wiki/ {", "location ^~ /wiki/ { include /config/nginx/authelia-location.conf;"), "who they are"),
         (SUBFOLDER.replace("location ^~ /wiki/ {", "location ^~ /wiki/ { rewrite ^/wiki/x /y break;"), "rewrites"),
         (SUBFOLDER + "location ~ /wiki/api { deny all; }", "deny"),

@@ -37,6 +37,10 @@ _TUNING = frozenset(
 #: What Gatelodge does by itself where nginx can.
 _SILENT = frozenset({"http2", "http3", "resolver", "resolver_timeout"})
 
+#: What is to be written by hand in place of what keeps people out.
+_LOGIN_HINT = "write it as an [auth.NAME], and `auth` in the site (docs/sites.md)"
+_WALL_HINT = "write it as `auth`, `allow` or `deny` in the site (docs/sites.md)"
+
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _STRIP = re.compile(r"\^?(?P<path>/[A-Za-z0-9._-]+)(?:\(\.\*\)|(?P<slash>/)\(\.\*\))")
 _REDIRECT = re.compile(r"https://\$(?:host|server_name|http_host)\$request_uri")
@@ -176,13 +180,13 @@ def _common(each: Directive, shared: Shared, dropped: list[str]) -> None:
         if file is None:
             base = posixpath.basename(" ".join(each.args))
             if LOGIN.search(base):
-                raise Doubt(f"it asks visitors who they are ({shown(base)}), which Gatelodge would not", guards=True)
+                raise Doubt(f"it asks visitors who they are ({shown(base)}): {_LOGIN_HINT}", guards=True)
             raise Doubt(f"it includes {shown(' '.join(each.args))}, of which it is not known what it does", guards=True)
         if file in shared.doubts:
             raise Doubt(shared.doubts[file], guards=True)
     elif each.name in GUARDS:
         if each.args != ("off",):
-            raise Doubt(f"it keeps people out ({each.name}), which Gatelodge would not", guards=True)
+            raise Doubt(f"it keeps people out ({each.name}): {_WALL_HINT}", guards=True)
     elif each.name in _TUNING and each.block is None:
         dropped.append(each.name)
     elif each.name not in _SILENT or each.block is not None:
@@ -298,7 +302,7 @@ def _combined(places: list[Place]) -> tuple[str, dict[str, str]]:
     prefixes = {each.path: each for each in places if each.way in {"", "^~"} and each is not root}
     others = [each for each in places if each.way not in {"", "^~"}]
     if astray := [each for each in others if each.upstream != bare]:
-        raise Doubt(f"{astray[0].shown} leads elsewhere, and Gatelodge compares beginnings of paths only")
+        raise Doubt(f"{astray[0].shown} leads elsewhere, and only beginnings of paths are taken over")
     if "/" in prefixes or len(prefixes) + len(others) + 1 != len(places):
         raise Doubt("it has a location twice")
     if all(each.upstream == bare for each in prefixes.values()):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 #: Folders of SWAG's that do something which Gatelodge does not.
 _FOLDERS = {
     "fail2ban": "Gatelodge bans nobody; a fail2ban of the machine can read nginx's access log ([nginx] access_log)",
-    "www": "files are not served by Gatelodge, only services behind it",
-    "php": "there is no PHP in Gatelodge; run it as a service of its own",
+    "www": 'files are not taken over: write a site with static = "/path" (docs/sites.md)',
+    "php": 'there is no PHP in Gatelodge; run it as a service of its own, behind upstream = "fastcgi://…" (docs/sites.md)',
     "crontabs": "Gatelodge runs no cron jobs; renewal is its own",
     "custom-cont-init.d": "scripts at the start of SWAG's container",
     "custom-services.d": "services within SWAG's container",
@@ -50,9 +50,15 @@ def look(folder: Folder, shared: Shared, customs: Iterable[str]) -> Iterator[Lef
             yield Left(what=f"{name}/", why=why)
     for name in folder.names("nginx"):
         if name == ".htpasswd":
-            yield Left(what="nginx/.htpasswd", why="passwords are not asked for by Gatelodge in this release")
+            yield Left(
+                what="nginx/.htpasswd",
+                why='write [auth.NAME] with provider = "basic" and users_file, and `auth` in the sites that it guards (docs/sites.md)',
+            )
         elif name.endswith(".conf") and name not in _OWN_CONFS:
-            yield Left(what=f"nginx/{shown(name)}", why="Gatelodge includes no nginx files of yours")
+            yield Left(
+                what=f"nginx/{shown(name)}",
+                why="nginx files of yours are not taken over; `snippet` in a site can hold directives (docs/sites.md)",
+            )
     for file in customs:
         why = "files of www/ and what else it does are not taken over; unknown names are refused by Gatelodge itself"
         if not file.endswith("/default.conf") and not file.endswith("/default"):

@@ -130,7 +130,7 @@ def _routes(directives: tuple[Directive, ...], shared: Shared, *, taken: Mapping
         if place.path in routes or place.path in taken:
             raise Doubt(f"{place.shown} is there twice")
         if place.way != "^~" or place.path == "/":
-            raise Doubt(f"{place.shown} is compared in a way that Gatelodge does not have")
+            raise Doubt(f"{place.shown} is compared in a way that is not taken over")
         routes[place.path] = str(proxy_conf.route(place))
     if lost := [path for path in redirected if path not in routes]:
         raise Doubt(f"it redirects to {shown(lost[0])}, which it does not have")
