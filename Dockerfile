@@ -34,7 +34,7 @@ COPY docker/packages /usr/local/lib/gatelodge/packages
 # setpriv is in util-linux; tzdata is for TZ. The runtime folder is open to whichever user the container gets.
 RUN set -eu; \
     nginx=; \
-    case ",$EXTRAS," in *,nginx,*) ;; *) command -v nginx >/dev/null || nginx=nginx-light ;; esac; \
+    case ",$EXTRAS," in *,nginx,*) ;; *) command -v nginx >/dev/null || nginx="nginx-light libnginx-mod-stream" ;; esac; \
     /usr/local/lib/gatelodge/packages python3 ca-certificates tzdata util-linux $nginx; \
     groupadd --gid 1000 gatelodge; \
     useradd --uid 1000 --gid gatelodge --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin gatelodge; \

@@ -286,6 +286,37 @@ async def test_a_certificate_is_read_back_through_a_proxy_header(home: House) ->
         assert [each.proxy_protocol for each in home.render().served] == [True]
 
 
+async def test_a_gate_by_name_stands_before_our_own_sites(home: House, tmp_path: Path) -> None:
+    """
+    Sites are told who the visitor is; a service that knows no PROXY header has it taken off by a stream between.
+    """
+    gate, between = home.spare[:2]
+    believed = ListenSettings(proxy_protocol=("127.0.0.1",))
+    within = Listener(port=between, address="127.0.0.1")
+    home.settings = dataclasses.replace(
+        home.settings, listen=((Listener(port=home.settings.https_port), believed), (within, believed))
+    )
+    context = certificate(tmp_path, "vpn.example.com")[0]
+    async with upstream.running() as up, echoing(tls=context) as vpn:
+        home.add("a.example.com", to=f"http://127.0.0.1:{up.port}")
+        add(home, "vpn", to=f"127.0.0.1:{vpn.port}", listeners=(within,))
+        add(
+            home,
+            "gate",
+            port=gate,
+            to=f"127.0.0.1:{home.settings.https_port}",
+            by_name=((Name("vpn.example.com"), pool(f"127.0.0.1:{between}")),),
+            proxy_protocol=True,
+        )
+        await serve(home)
+        request = b"GET / HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\n\r\n"
+        answer = await say(gate, request, source="127.0.0.7", tls=trusting(), name="a.example.com")
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert up.seen[-1].headers["x-forwarded-for"] == "127.0.0.7"
+        assert await say(gate, b"hello", tls=trusting(), name="vpn.example.com") == b"hello"
+        assert vpn.heard == [b"hello"]
+
+
 async def test_only_those_may_come_who_are_let(home: House) -> None:
     """
     The daemon is not among them, and does not look; TLS or not.
