@@ -65,7 +65,7 @@ class Mistakes:
         """
         Tell whether the value at one of these paths, or a part of it, or what it stands in, could not be read.
         """
-        return any(
+        return bool(self._unread) and any(
             path in self._holding or any(path[:length] in self._unread for length in range(1, len(path) + 1))
             for path in paths
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -203,7 +204,8 @@ def _is_of(annotation: Any, origin: type) -> bool:
     return bool(typing.get_origin(annotation) == origin)
 
 
-def _hints(table: type) -> dict[str, Any]:
+@functools.cache
+def _hints(table: type) -> Mapping[str, Any]:
     return typing.get_type_hints(table, include_extras=True)
 
 
