@@ -135,12 +135,12 @@ def member(worker: Worker, **options: object) -> Server:
     return Server(upstream=url(worker.url), **options)  # type: ignore[arg-type]
 
 
-async def who(home: House, target: str = "/", *, source: str | None = None, **headers: str) -> int:
+async def who(home: House, target: str = "/", **headers: str) -> int:
     """
     Return the port of the server that answered a GET; 0 when none did.
     """
     said = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = await home.get("a.example.com", target, tls=False, source=source, headers=said)
+    answer = await home.get("a.example.com", target, tls=False, headers=said)
     return int(answer.body) if answer.status == 200 else 0
 
 
@@ -178,17 +178,22 @@ async def test_a_visitor_stays_with_his_server(home: House, workers: list[Worker
     """
     By ip_hash his network of 256 does, by hash:address himself; several visitors are not all at one.
     """
-    for balance, alike in (
-        (Balance(spread=Spread.IP_HASH), True),
-        (Balance(spread=Spread.HASH, by="address"), False),
+    for host, balance in (
+        ("network.example.com", Balance(spread=Spread.IP_HASH)),
+        ("address.example.com", Balance(spread=Spread.HASH, by="address")),
     ):
-        home.add("a.example.com", routes=pool(*workers, balance=balance), tls=False)
-        await home.serve()
-        places = {source: await who(home, source=source) for source in (f"127.0.{n}.1" for n in range(24))}
+        home.add(host, routes=pool(*workers, balance=balance), tls=False)
+    await home.serve()
+    for host, alike in (("network.example.com", True), ("address.example.com", False)):
+
+        async def place(source: str, host: str = host) -> int:
+            return int((await home.get(host, tls=False, source=source)).body)
+
+        places = {source: await place(source) for source in (f"127.0.{n}.1" for n in range(24))}
         assert set(places.values()) == {each.port for each in workers}
-        assert {source: await who(home, source=source) for source in places} == places
-        near = {source: await who(home, source=source) for source in (f"127.0.7.{n}" for n in range(1, 20))}
-        assert (set(near.values()) == {places["127.0.7.1"]}) is alike
+        assert {source: await place(source) for source in places} == places
+        near = {await place(f"127.0.7.{n}") for n in range(1, 20)}
+        assert (near == {places["127.0.7.1"]}) is alike
 
 
 #: What a request says whose server is chosen by a key.
@@ -359,6 +364,7 @@ async def test_idle_connections_are_used_again(home: House) -> None:
         home.add("socket.example.com", to=socket, tls=False)
         home.add("name.example.com", to=f"http://service:{one.port}", tls=False)
         await home.serve()
+        await home.found("name.example.com", tls=False)
         few = 2 * home.capabilities().cpus
         kept = {"pool": True, "socket": True, "name": home.capabilities().at_least(1, 27, 3)}
         for name, again in kept.items():

@@ -187,6 +187,7 @@ async def test_what_reaches_the_upstream_is_the_same_for_an_address_a_name_and_a
             }
             home.add(host, routes=tuple(routes.values()))
         await home.serve()
+        await home.found("name.example.com", target="/app/")
         for host in services:
             for _, _, asked, reached in REPLACED:
                 assert (await home.get(host, asked)).status == 200

@@ -15,6 +15,7 @@ import trustme
 from tests.support import fastcgi, grpc, upstream
 from tests.support.nginx_dns import naming
 from tests.support.nginx_house import DEBIAN, WHEEL, house, parse, url
+from tests.support.waiting import until
 
 from gatelodge.model import (
     Files,
@@ -124,6 +125,12 @@ async def test_an_https_service_is_believed_by_its_name_and_ca_alone(home: House
         await home.serve()
         for case, (_, _, status, sni) in cases.items():
             asked.clear()
+
+            async def reached(host: str = f"{case}.example.com") -> bool:
+                await home.get(host, tls=False)
+                return bool(asked)
+
+            await until(reached)
             answer = await home.get(f"{case}.example.com", tls=False)
             assert (case, answer.status) == (case, status)
             assert (case, set(asked)) == (case, {sni})
@@ -187,6 +194,7 @@ async def test_a_service_that_asks_for_a_certificate_is_shown_ours(home: House, 
             for word, each in (*shows.items(), ("none", tls)):
                 home.add(f"{word}.{host}.example.com", routes=(over(f"https://{host}:{up.port}", each),), tls=False)
         await home.serve()
+        await home.found("mine.service.internal.example.com", tls=False)
         for host in ("service.internal", "127.0.0.1"):
             assert (await home.get(f"mine.{host}.example.com", tls=False)).status == 200
             for word in ("other", "none"):
@@ -234,6 +242,7 @@ async def test_grpc_goes_through_with_its_trailers(home: House, authority: trust
         for host, route in routes.items():
             home.add(f"{host}.example.com", routes=(route,))
         await home.serve()
+        await home.found("name.example.com", "tls-name.example.com")
         plain.more = secured.more = {"x-large": "y" * 8_000, "x-hidden": "1"}
         for host in ("address", "name", "socket", "tls", "tls-name", "unchecked"):
             service = secured if host.startswith(("tls", "un")) else plain
@@ -319,6 +328,7 @@ async def test_a_fastcgi_application_is_told_what_php_needs(home: House) -> None
             home.add(f"{host}.example.com", routes=(Route(path="/", action=pool, headers=headers),))
             home.add(f"{host}.plain.example.com", routes=(Route(path="/", action=pool),), tls=False)
         await home.serve()
+        await home.found("name.example.com")
         for host in services:
             said = {
                 "Proxy": "evil",
@@ -452,6 +462,7 @@ async def test_a_websocket_goes_through_wherever_the_service_is(home: House, aut
             forced = dataclasses.replace(over(stripped, tls, "/ws/"), transport=Transport(websocket=Websocket.FORCE))
             home.add(f"{host}.example.com", routes=(route, forced))
         await home.serve()
+        await home.found("name.example.com", "tls-name.example.com")
         for host in services:
             service = secured if host.startswith("tls") else plain
             for asked, reached, word in (("/live?x", "/live?x", "websocket"), ("/ws/live?x", "/live?x", "own")):

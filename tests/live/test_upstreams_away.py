@@ -101,6 +101,30 @@ async def test_a_service_that_moves_is_found_again(home: House, up: upstream.Ups
         assert (await home.get(INTERNAL_HOST, GENERATION_PATH, tls=False)).body == b"1"
 
 
+async def test_a_reload_forgets_no_address(home: House, up: upstream.Upstream) -> None:
+    """
+    While a certificate is renewed again and again, every request by name is answered.
+    """
+    async with naming(service="127.0.0.1") as names:
+        home.resolver = (f"127.0.0.1:{names.port}",)
+        home.add("a.example.com", to=f"http://service:{up.port}")
+        await home.serve()
+        await home.found("a.example.com")
+        over, statuses = asyncio.Event(), set()
+
+        async def visit() -> None:
+            while not over.is_set():
+                statuses.add((await home.get("a.example.com")).status)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(visit())
+            for _ in range(5):
+                home.certify("a.example.com")
+                await home.serve()
+            over.set()
+        assert statuses == {200}
+
+
 async def test_nginx_starts_though_no_service_is_known(home: House, up: upstream.Upstream) -> None:
     """
     By any protocol: each such route is a 502, and no other.

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from tests.support.waiting import until
 
 from gatelodge.core.desired import Desired
 from gatelodge.core.observed import Held, Observed
@@ -201,6 +202,17 @@ class House:
         rendered = self.render()
         assert rendered.unwritten == {}
         await self.managed().apply(rendered)
+
+    async def found(self, *hosts: str, target: str = "/", tls: bool = True) -> None:
+        """
+        Return once each of these hosts leads to a service. A name in a pool is looked up only when nginx runs.
+        """
+        for host in hosts:
+
+            async def answers(host: str = host) -> bool:
+                return (await self.get(host, target, tls=tls)).status != 502
+
+            await until(answers)
 
     async def get(
         self,
