@@ -109,7 +109,7 @@ def test_every_key_arrives() -> None:
         check_every=dt.timedelta(minutes=90),
         acme=AcmeSection(
             agree_tos=True,
-            ca="step",
+            cas=("step",),
             email="Me@xn--mnze-0ra.example",
             keys=(KeyKind.RSA_2048,),
             profile="short",
@@ -129,7 +129,7 @@ def test_every_key_arrives() -> None:
         certificates={
             "wildcard.example.com": CertificateSection(
                 names=(Name("example.com"), Name("2606:4700::1")),
-                ca="letsencrypt-staging",
+                cas=("letsencrypt-staging",),
                 keys=(KeyKind.ECDSA_P384,),
                 profile="classic",
                 challenges=("http-01",),

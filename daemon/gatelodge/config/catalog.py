@@ -47,15 +47,17 @@ class ProviderKind:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
     """
-    `authorities` are the built-in CAs by name, all of them open to everybody. `closed` names well-known ones that take only
-    customers (external account binding, RFC 8555 §7.3.4). `default` is used where nothing is said. `providers` are the DNS
+    `authorities` are the built-in CAs by name. `customers` says of those that make accounts for their customers only (external account
+    binding, RFC 8555 §7.3.4) how to become one; `ended` says what became of well-known ones that are no more. `default` is used where nothing
+    is said. `providers` are the DNS
     providers by the word that `[dns.NAME] provider` has for them; `presets` are parts of a site by the name of the app that wants them,
     `upstreams` where such an app usually listens.
     """
 
     authorities: Mapping[str, CertificateAuthority]
-    closed: Mapping[str, str]
+    ended: Mapping[str, str]
     default: str
+    customers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     providers: Mapping[str, ProviderKind] = dataclasses.field(default_factory=dict)
     presets: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
     upstreams: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -75,8 +77,22 @@ _LETSENCRYPT_STAGING = CertificateAuthority(
     production=False,
 )
 
+#: https://zerossl.com/documentation/acme/, also for the service that makes a key for an e-mail address.
+_ZEROSSL = CertificateAuthority(
+    name="zerossl",
+    directory="https://acme.zerossl.com/v2/DV90",
+    eab_service="https://api.zerossl.com/acme/eab-credentials-email",
+)
+
+#: https://docs.cloud.google.com/certificate-manager/docs/public-ca-tutorial
+_GOOGLE = CertificateAuthority(name="google", directory="https://dv.acme-v02.api.pki.goog/directory")
+
 BUILT_IN = Catalog(
-    authorities={authority.name: authority for authority in (_LETSENCRYPT, _LETSENCRYPT_STAGING)},
-    closed={"zerossl": "ZeroSSL", "google": "Google Trust Services"},
+    authorities={each.name: each for each in (_LETSENCRYPT, _LETSENCRYPT_STAGING, _ZEROSSL, _GOOGLE)},
+    ended={"buypass": "Buypass ended its ACME service for TLS certificates on 2025-10-31"},
     default=_LETSENCRYPT.name,
+    customers={
+        "zerossl": "write email under [acme], for which a key is fetched, or take one from its page for developers",
+        "google": "make a key with `gcloud publicca external-account-keys create` (its keyId is the kid, its b64MacKey the hmac_key)",
+    },
 )

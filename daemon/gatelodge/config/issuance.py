@@ -1,6 +1,6 @@
 """
-Finds what no CA could be asked for with this configuration: terms not agreed to, names that only one network knows, names that
-their challenges cannot prove, a port that the CA cannot reach.
+Finds what no CA could be asked for with this configuration: terms not agreed to, customers that the CA does not know, names that only
+one network knows, names that their challenges cannot prove, a port that the CA cannot reach.
 
 Each of these would otherwise be a refusal by the CA, again every day.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.config import names, providers, streams
+from gatelodge.config import authorities, names, providers, streams
 from gatelodge.config.shape import Tls
 from gatelodge.model import DNS_PREFIX, HTTP_01, is_ip, is_wildcard
 
@@ -30,15 +30,16 @@ _HTTP_01_PORT = 80
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
     """
-    A certificate that an ACME CA will be asked for. `authority` is None when it is not known which; `challenges` is empty when it is
-    not known how its names are proven.
+    A certificate that ACME CAs will be asked for, and by what key it says which. `authorities` is empty when it is not known;
+    `challenges` is empty when it is not known how its names are proven.
     """
 
     path: Path
     title: str
     names: tuple[Name, ...]
-    authority: CertificateAuthority | None
+    authorities: tuple[CertificateAuthority, ...]
     challenges: tuple[str, ...]
+    ca: Path = ("acme", "ca")
     alias: Name | None = None
 
     @property
@@ -76,6 +77,7 @@ def find(draft: Draft, catalog: Catalog, found: Mistakes) -> None:
     if not asked:
         return
     _agreed(draft, asked[0], found)
+    _bound(draft, asked, catalog, found)
     _reached(draft, catalog, tuple(each for each in asked if each.first_by_http is not None), found)
     for each in asked:
         _provable(each, catalog, found)
@@ -83,17 +85,18 @@ def find(draft: Draft, catalog: Catalog, found: Mistakes) -> None:
 
 def _asked(draft: Draft, catalog: Catalog, found: Mistakes) -> Iterator[_Asked]:
     config = draft.config
-    default = config.acme.ca if config.acme else catalog.default
+    default = config.acme.cas if config.acme else (catalog.default,)
     if found.unread(("acme", "ca")):
-        default = ""
+        default = ()
     for name, section in config.certificates.items():
         path = draft.certificate_paths[name]
-        ca = "" if found.unread((*path, "ca")) else section.ca or default
+        cas = () if found.unread((*path, "ca")) else section.cas or default
         yield _Asked(
             path=path,
             title=name,
             names=section.names,
-            authority=config.authorities.get(ca),
+            authorities=_known(cas, draft),
+            ca=(*path, "ca") if section.cas else ("acme", "ca"),
             challenges=_challenges(draft, path, section.challenges, found),
             alias=section.alias,
         )
@@ -101,12 +104,11 @@ def _asked(draft: Draft, catalog: Catalog, found: Mistakes) -> Iterator[_Asked]:
         return
     for site, path in draft.sites(found, "tls", "certificate"):
         if site.tls is Tls.ACME and draft.has_own_certificate(site):
-            authority = config.authorities.get(default)
             yield _Asked(
                 path=path,
                 title=site.hosts[0],
                 names=site.names,
-                authority=authority,
+                authorities=_known(default, draft),
                 challenges=_challenges(draft, path, site.challenges, found),
             )
     for name, stream in config.streams.items():
@@ -117,9 +119,14 @@ def _asked(draft: Draft, catalog: Catalog, found: Mistakes) -> Iterator[_Asked]:
                 path=path,
                 title=stream.hosts[0],
                 names=stream.hosts,
-                authority=config.authorities.get(default),
+                authorities=_known(default, draft),
                 challenges=_challenges(draft, path, stream.challenges, found),
             )
+
+
+def _known(cas: tuple[str, ...], draft: Draft) -> tuple[CertificateAuthority, ...]:
+    known = draft.config.authorities
+    return tuple(known[name] for name in cas if name in known)
 
 
 def _challenges(draft: Draft, path: Path, own: tuple[str, ...] | None, found: Mistakes) -> tuple[str, ...]:
@@ -132,12 +139,23 @@ def _agreed(draft: Draft, first: _Asked, found: Mistakes) -> None:
     acme = draft.config.acme
     if (acme and acme.agree_tos) or found.unread(("acme", "agree_tos")):
         return
-    ca = first.authority.name if first.authority else "a CA"
+    ca = first.authorities[0].name if first.authorities else "a CA"
     found.add(
         ("acme", "agree_tos"),
         f"{first.title} needs a certificate of {ca}, whose terms of service are not agreed to",
         'write agree_tos = true under [acme], or tls = "local" for a site of your own network',
     )
+
+
+def _bound(draft: Draft, asked: tuple[_Asked, ...], catalog: Catalog, found: Mistakes) -> None:
+    email = draft.config.acme.email if draft.config.acme else None
+    wanted = {each.ca: each.authorities for each in asked}
+    told: set[str] = set()
+    for path, known in wanted.items():
+        for authority in known:
+            if authority.name not in told:
+                told.add(authority.name)
+                authorities.bound(path, authority, email=email, catalog=catalog, found=found)
 
 
 def _reached(draft: Draft, catalog: Catalog, asked: tuple[_Asked, ...], found: Mistakes) -> None:
@@ -151,17 +169,23 @@ def _reached(draft: Draft, catalog: Catalog, asked: tuple[_Asked, ...], found: M
             "write http_port = 80, or the port to which port 80 is forwarded",
         )
         return
-    public = next((each for each in asked if each.authority and catalog.is_public(each.authority)), None)
+    public = next(((each, ca) for each in asked if (ca := _public(each, catalog))), None)
     unread = found.unread(("nginx", "http_port"), ("nginx", "public_http_port"))
-    if public and public.authority and not unread and nginx.public_http_port != _HTTP_01_PORT:
+    if public and not unread and nginx.public_http_port != _HTTP_01_PORT:
+        each, authority = public
         found.warn(
             ("nginx", "public_http_port"),
-            f"{public.authority.name} proves {public.title} by port 80 alone, and visitors come by {nginx.public_http_port}",
+            f"{authority.name} proves {each.title} by port 80 alone, and visitors come by {nginx.public_http_port}",
             f"forward port 80 to {nginx.http_port} too, and write public_http_port = 80 when visitors may use it",
         )
 
 
+def _public(asked: _Asked, catalog: Catalog) -> CertificateAuthority | None:
+    return next((each for each in asked.authorities if catalog.is_public(each)), None)
+
+
 def _provable(asked: _Asked, catalog: Catalog, found: Mistakes) -> None:
+    public = _public(asked, catalog)
     for name in asked.names:
         if asked.challenges and is_wildcard(name) and not asked.by_dns:
             found.add(
@@ -175,10 +199,10 @@ def _provable(asked: _Asked, catalog: Catalog, found: Mistakes) -> None:
                 f"{name} cannot be proven by dns-01, which knows no addresses (RFC 8738 §7)",
                 'write challenge = ["http-01", "dns:NAME"], or tls = "local" for a site of your own network',
             )
-        elif asked.authority and catalog.is_public(asked.authority) and names.is_private(name):
+        elif public is not None and names.is_private(name):
             found.add(
                 asked.path,
-                f"{asked.authority.name} certifies no private {'address' if is_ip(name) else 'name'}, and {name} is one",
+                f"{public.name} certifies no private {'address' if is_ip(name) else 'name'}, and {name} is one",
                 'leave it to a site with tls = "local", which this machine certifies by itself',
             )
     if asked.alias is not None and asked.challenges and not asked.by_dns:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
-from gatelodge.config import names, networks, quantities, texts, urls
+from gatelodge.config import names, networks, options, quantities, texts, urls
 from gatelodge.config.keys import quoted
 from gatelodge.config.leaf import Leaf, choice, duration, text
 from gatelodge.config.mistakes import Unreadable
@@ -23,7 +23,9 @@ from gatelodge.model import (
     KeyKind,
     Listener,
     Name,
+    OnBadName,
     Reload,
+    SecretRef,
     TlsProfile,
 )
 
@@ -189,6 +191,12 @@ User: TypeAlias = Annotated[str, text(texts.user, "a user name", examples=["www-
 Email: TypeAlias = Annotated[str, text(texts.email, "an e-mail address", format="email")]
 Profile: TypeAlias = Annotated[str, text(texts.profile, "a profile's name", examples=["shortlived"])]
 Text: TypeAlias = Annotated[str, text(str, "a name in quotes")]
+Word: TypeAlias = Annotated[str, options.TEXT]
+Hidden: TypeAlias = Annotated[SecretRef, options.SECRET]
+BadName: TypeAlias = Annotated[OnBadName, choice(OnBadName)]
+ProxyUrl: TypeAlias = Annotated[
+    str, text(urls.proxy, "the URL of a proxy", pattern="^[Hh][Tt][Tt][Pp]://", examples=["http://127.0.0.1:3128"])
+]
 Key: TypeAlias = Annotated[KeyKind, choice(KeyKind)]
 HeaderName: TypeAlias = Annotated[
     str, text(texts.real_ip_header, "the name of a header", examples=["CF-Connecting-IP"])

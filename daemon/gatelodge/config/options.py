@@ -116,12 +116,16 @@ SECRET = Leaf(
     takes=(str, dict),
     read=_secret,
     wanted=_WANTED,
+    blind=True,
     schema={
         "anyOf": [
             {"type": "string"},
             {
                 "type": "object",
-                "properties": {"file": {"type": "string"}, "env": {"type": "string"}},
+                "properties": {
+                    "file": {"type": "string", "description": "The file that holds it."},
+                    "env": {"type": "string", "description": "The variable of the daemon's environment that holds it."},
+                },
                 "minProperties": 1,
                 "maxProperties": 1,
                 "additionalProperties": False,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatelodge.config import (
     auth,
+    authorities,
     certificates,
     conflicts,
     helpers,
@@ -78,7 +79,7 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
     """
     Make a configuration of everything that could be read.
     """
-    known = certificates.authorities(document.acme.cas if document.acme else {}, catalog, found)
+    known = authorities.authorities(document.acme.cas if document.acme else {}, catalog, found)
     specs, spec_paths = _certificates(document, known, catalog, found)
     networks = Networks(document.nets, found)
     settings, files = nginx_section.nginx(document, networks, found)
@@ -113,7 +114,7 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
         auth=auths,
         ca_subject=_subject(document),
         snippet_files=(*files, *stream_files),
-        exposed=(*providers.exposed(dns), *auth.exposed(auths)),
+        exposed=(*providers.exposed(dns), *auth.exposed(auths), *authorities.exposed(known)),
         **_settings(document),
     )
     return Draft(

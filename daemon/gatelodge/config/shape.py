@@ -13,7 +13,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from gatelodge.config import names
-from gatelodge.model import DNS_PREFIX, HTTP_01, CaSubject, Hsts, KeyKind, NginxSettings, is_ip, is_pattern
+from gatelodge.model import DNS_PREFIX, HTTP_01, CaSubject, Hsts, KeyKind, NginxSettings, OnBadName, is_ip, is_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,16 +53,21 @@ class Tls(enum.StrEnum):
 class AcmeSection:
     """
     `[acme]`: the account and what specs inherit. `webroot` None means the state directory's own, `challenges` None the only
-    `[dns.NAME]` when there is exactly one, else http-01. `keys` are one kind, or an ECDSA and an RSA one.
+    `[dns.NAME]` when there is exactly one, else http-01. `keys` are one kind, or an ECDSA and an RSA one. `cas` are tried in order;
+    `proxy` is asked for all that they are asked.
     """
 
     agree_tos: bool
-    ca: str
+    cas: tuple[str, ...]
     email: str | None = None
     keys: tuple[KeyKind, ...] = (KeyKind.ECDSA_P256,)
     profile: str | None = None
     webroot: str | None = None
     challenges: tuple[str, ...] | None = None
+    proxy: str | None = None
+    on_bad_name: OnBadName = OnBadName.FAIL
+    reuse_key: bool = False
+    allow_ephemeral_state: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +77,14 @@ class CertificateSection:
     """
 
     names: tuple[Name, ...]
-    ca: str | None = None
+    cas: tuple[str, ...] | None = None
     keys: tuple[KeyKind, ...] | None = None
     profile: str | None = None
     challenges: tuple[str, ...] | None = None
     alias: Name | None = None
     adopt: str | None = None
+    on_bad_name: OnBadName | None = None
+    reuse_key: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,9 @@ class CertificateTable:
     """
 
     names: tuple[leaves.HostName, ...] | None = field("The host names it is for.")
-    ca: Annotated[tuple[leaves.Text, ...] | None, OneOrMore()] = field("The CA that issues it. Default: acme.ca.")
+    ca: Annotated[tuple[leaves.Text, ...] | None, OneOrMore()] = field(
+        "The CA that issues it; of several, the first that can. Default: acme.ca."
+    )
     key: Annotated[tuple[leaves.Key, ...] | None, OneOrMore()] = field(
         "The kind of private key, or two: an ECDSA and an RSA one. Default: acme.key."
     )
@@ -35,6 +37,20 @@ class CertificateTable:
     adopt: leaves.File | None = field(
         "The folder of a certificate of another tool (fullchain.pem, privkey.pem), served until ours is there."
     )
+    on_bad_name: leaves.BadName | None = field(
+        "What becomes of it when some names are refused: fail, or subset: one for the others. Default: acme.on_bad_name."
+    )
+    reuse_key: leaves.Flag | None = field("Whether renewals keep the private key. Default: acme.reuse_key.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerTable:
+    """
+    What a CA knows its customer by (external account binding).
+    """
+
+    kid: leaves.Word | None = field("The name of the key that the CA made for you.")
+    hmac_key: leaves.Hidden | None = field("That key, base64url: in a file, in the environment, or here.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +61,11 @@ class AuthorityTable:
 
     directory: leaves.DirectoryUrl | None = field("The URL of its directory (RFC 8555 §7.1.1).")
     root: leaves.File | None = field("The PEM file with the root that its own HTTPS is trusted by.")
+    eab: CustomerTable | None = field("What the CA knows you by, where it makes accounts for its customers only.")
     profile: leaves.Profile | None = field("The certificate profile asked of it.")
+    preferred_chain: leaves.Word | None = field(
+        "The root that its chains should lead to, by common name or organisation, where it offers several."
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +76,7 @@ class AcmeTable:
 
     agree_tos: leaves.Flag | None = field("true: you agree to the CA's terms of service. Nothing is issued without.")
     ca: Annotated[tuple[leaves.Text, ...] | None, OneOrMore()] = field(
-        "letsencrypt (default), letsencrypt-staging, or one of acme.cas."
+        "letsencrypt (default), letsencrypt-staging, zerossl, google, or one of acme.cas; several are tried in order."
     )
     email: leaves.Email | None = field("Where the CA writes to, if it does.")
     key: Annotated[tuple[leaves.Key, ...] | None, OneOrMore()] = field(
@@ -66,6 +86,14 @@ class AcmeTable:
     webroot: leaves.Folder | None = field("Where http-01 tokens are put. Default: webroot in the state directory.")
     challenge: Annotated[tuple[leaves.ChallengeKind, ...] | None, OneOrMore()] = field(
         'How names are proven: "http-01", "dns:NAME", or a list. Default: the only [dns] provider, else http-01.'
+    )
+    proxy: leaves.ProxyUrl | None = field("An HTTP proxy through which the CAs are asked.")
+    on_bad_name: leaves.BadName | None = field(
+        "What becomes of a certificate when some of its names are refused: fail (default): none is had; subset: one for the others."
+    )
+    reuse_key: leaves.Flag | None = field("Whether renewals keep the private key. Default: false.")
+    allow_ephemeral_state: leaves.Flag | None = field(
+        "Whether a public CA is asked although the state directory does not survive a restart. Default: false."
     )
     cas: dict[str, AuthorityTable] = entries("CAs by name.")
 

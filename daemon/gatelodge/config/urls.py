@@ -74,6 +74,20 @@ def directory(text: str) -> str:
     return text
 
 
+def proxy(text: str) -> str:
+    """
+    Read the URL of an HTTP proxy: what goes through it is TLS from end to end, so that the way to it needs none.
+
+    Raises:
+        Unreadable: it is not one.
+    """
+    found = parts(text, '"http://127.0.0.1:3128"', _HTTP)
+    host_and_port(found["authority"], text)
+    if found["scheme"].lower() != "http" or found["path"] not in {"", "/"} or found["rest"]:
+        raise Unreadable(f"{quoted(text)} is not the address of an HTTP proxy", 'write "http://HOST:PORT"')
+    return text
+
+
 def page(text: str) -> str:
     """
     Read the URL of a page that visitors are sent to, in the form in which they see it.

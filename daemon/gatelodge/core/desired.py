@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gatelodge.config.shape import Tls
 from gatelodge.model import (
     INTERNAL_HOST,
     AcmeIssuer,
+    Alternative,
     CaSubject,
     CertificateSpec,
     FileIssuer,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         IssuerRef,
         Name,
         NginxSettings,
+        OnBadName,
         Stream,
     )
 
@@ -216,11 +218,11 @@ def _explicit(name: str, config: Config) -> tuple[CertificateSpec, ...]:
     spec = CertificateSpec(
         name=name,
         names=section.names,
-        issuer=_acme(config, section.ca),
-        profile=section.profile or _profile(config, section.ca),
+        **_asked(config, section.cas, section.profile),
         challenges=config.challenges(section.challenges),
         alias=section.alias,
         adopt=section.adopt,
+        **_chosen(config, section.on_bad_name, reuse_key=section.reuse_key),
     )
     return _for_each(section.keys or _usual_keys(config), spec)
 
@@ -238,9 +240,9 @@ def _own(sections: tuple[SiteSection | StreamSection, ...], config: Config) -> t
         return (dataclasses.replace(spec, issuer=first.files),)
     spec = dataclasses.replace(
         spec,
-        issuer=_acme(config, None),
-        profile=_profile(config, None),
         challenges=config.challenges(first.challenges),
+        **_asked(config, None, None),
+        **_chosen(config, None, reuse_key=None),
     )
     return _for_each(first.keys or _usual_keys(config), spec)
 
@@ -263,18 +265,33 @@ def _for_each(keys: tuple[KeyKind, ...], spec: CertificateSpec) -> tuple[Certifi
     return mine, dataclasses.replace(spec, name=name_beside(spec.name), key=with_rsa, adopt=None, beside=spec.name)
 
 
-def _acme(config: Config, ca: str | None) -> IssuerRef:
-    if ca is None:
-        if config.acme is None:
-            raise AssertionError("parse lets no ACME certificate through without [acme]")
-        ca = config.acme.ca
-    return AcmeIssuer(ca=ca)
+def _asked(config: Config, cas: tuple[str, ...] | None, profile: str | None) -> dict[str, Any]:
+    """
+    Return whom a certificate is asked of, and for which profile. A word of the certificate's or of `[acme]` is one of the first CA's; the
+    others know their own.
+    """
+    if config.acme is None:
+        raise AssertionError("parse lets no ACME certificate through without [acme]")
+    first, *others = cas or config.acme.cas
+    return {
+        "issuer": AcmeIssuer(ca=first),
+        "profile": profile or config.acme.profile or config.authorities[first].profile,
+        "others": tuple(
+            Alternative(issuer=AcmeIssuer(ca=name), profile=config.authorities[name].profile) for name in others
+        ),
+    }
 
 
-def _profile(config: Config, ca: str | None) -> str | None:
-    name = ca or (config.acme.ca if config.acme else "")
-    authority = config.authorities.get(name)
-    return (config.acme.profile if config.acme else None) or (authority.profile if authority else None)
+def _chosen(config: Config, on_bad_name: OnBadName | None, *, reuse_key: bool | None) -> dict[str, Any]:
+    """
+    Return what else a certificate inherits from `[acme]`.
+    """
+    if config.acme is None:
+        raise AssertionError("as for whom it is asked of")
+    return {
+        "on_bad_name": on_bad_name or config.acme.on_bad_name,
+        "reuse_key": config.acme.reuse_key if reuse_key is None else reuse_key,
+    }
 
 
 def _named(sections: tuple[SiteSection | StreamSection, ...]) -> str | None:

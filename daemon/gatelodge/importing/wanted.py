@@ -18,7 +18,8 @@ from gatelodge.model import DNS_PREFIX, HTTP_01, INTERNAL_HOST, Name, is_ip, is_
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-#: Directories under which the built-in CAs were known before, and how CAs are called that are not built in.
+#: Directories under which the built-in CAs were known before, and how CAs are called that take only customers: what they know
+#: them by is not found where a tool keeps its certificates.
 _FORMER = {
     "https://acme-v01.api.letsencrypt.org/directory": "letsencrypt",
     "https://acme-staging.api.letsencrypt.org/directory": "letsencrypt-staging",
@@ -53,7 +54,7 @@ def authority(directory: str) -> tuple[str, str | None, str | None]:
         Unreadable: Gatelodge cannot speak with it.
     """
     for known in BUILT_IN.authorities.values():
-        if directory == known.directory:
+        if directory == known.directory and known.name not in BUILT_IN.customers:
             return known.name, None, None
     if directory in _FORMER:
         return _FORMER[directory], None, None

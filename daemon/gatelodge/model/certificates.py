@@ -14,6 +14,7 @@ from gatelodge.model.names import is_ip
 
 if TYPE_CHECKING:
     from gatelodge.model.names import Name
+    from gatelodge.model.secret import SecretRef
 
 
 class KeyKind(enum.StrEnum):
@@ -108,6 +109,25 @@ HTTP_01 = "http-01"
 DNS_PREFIX = "dns:"
 
 
+class OnBadName(enum.StrEnum):
+    """
+    What becomes of a certificate when some of its names are refused: none is had, or one for the others.
+    """
+
+    FAIL = "fail"
+    SUBSET = "subset"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """
+    A CA that is asked when those before it cannot help, and the profile that is asked of it.
+    """
+
+    issuer: AcmeIssuer
+    profile: str | None = None
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateSpec:
     """
@@ -118,7 +138,8 @@ class CertificateSpec:
     that can is used: `http-01`, or `dns:NAME` for dns-01 through the provider `[dns.NAME]`. `alias` is the name under which
     answers to dns-01 are put, since `_acme-challenge` of every name is a CNAME to it (RFC 8555 §8.4). `adopt` is the folder of another
     tool's certificate, which is served until ours is there. `beside` is the NAME of the certificate whose sites show this one too, to
-    visitors who take no other kind of key: they can do without it, so that nothing stands in for it.
+    visitors who take no other kind of key: they can do without it, so that nothing stands in for it. `others` are the CAs that are asked,
+    in this order, when `issuer` cannot help. With `reuse_key` a renewal keeps the private key.
     """
 
     name: str
@@ -130,6 +151,27 @@ class CertificateSpec:
     alias: Name | None = None
     adopt: str | None = None
     beside: str | None = None
+    others: tuple[Alternative, ...] = ()
+    reuse_key: bool = False
+    on_bad_name: OnBadName = OnBadName.FAIL
+
+    @property
+    def issuers(self) -> tuple[IssuerRef, ...]:
+        """
+        Whoever may be asked for it, in order. A certificate of any of them will do.
+        """
+        return (self.issuer, *(each.issuer for each in self.others))
+
+    @property
+    def ways(self) -> tuple[CertificateSpec, ...]:
+        """
+        This spec as it is put to each of its issuers alone.
+        """
+        alone = dataclasses.replace(self, others=()) if self.others else self
+        return (
+            alone,
+            *(dataclasses.replace(alone, issuer=each.issuer, profile=each.profile) for each in self.others),
+        )
 
     @property
     def needs_nginx(self) -> bool:
@@ -142,7 +184,8 @@ class CertificateSpec:
     @property
     def digest(self) -> str:
         """
-        A short hash of everything that getting it depends on: when that changes, what was begun or failed is out of date.
+        A short hash of everything that getting it from its first issuer depends on: when that changes, what was begun or failed is out of
+        date.
         """
         parts: list[object] = [sorted(self.names), str(self.issuer), self.key, self.profile]
         if (self.challenges, self.alias) != ((HTTP_01,), None):
@@ -172,9 +215,22 @@ class CaSubject:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """
+    What a CA knows its customer by (RFC 8555 §7.3.4): the name of a key, and where the key is found.
+    """
+
+    kid: str
+    hmac_key: SecretRef
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateAuthority:
     """
     An ACME CA: its directory URL (RFC 8555 §7.1.1) and, for a private one, the PEM file with its TLS root.
+
+    `eab` is what it knows us by, where it makes accounts for customers only; `eab_service` a URL that gives such for an e-mail address
+    when there is none. `preferred_chain` is the root that its chains should lead to, by common name or organisation.
     """
 
     name: str
@@ -182,3 +238,6 @@ class CertificateAuthority:
     root: str | None = None
     production: bool = True
     profile: str | None = None
+    preferred_chain: str | None = None
+    eab: Customer | None = None
+    eab_service: str | None = None
