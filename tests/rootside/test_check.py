@@ -28,7 +28,9 @@ from gatelodge.model import (
     ForwardKind,
     Guard,
     Headers,
+    Hsts,
     Listener,
+    Maintenance,
     Match,
     Name,
     NginxSettings,
@@ -215,7 +217,7 @@ ROUTES = st.builds(
     match=st.sampled_from([Match.PREFIX, Match.EXACT]),
     guard=st.builds(
         Guard,
-        auth=st.none() | st.sampled_from(["sso", "pages"]),
+        auth=st.none() | st.sampled_from(list(ForwardKind)),
         allow=NETWORKS,
         deny=NETWORKS,
         satisfy_any=st.booleans(),
@@ -239,7 +241,9 @@ HOSTS = st.one_of(
     st.ip_addresses().map(str),
 )
 SITES = st.builds(
-    site,
+    lambda closed, hsts, *hosts, **more: dataclasses.replace(site(*hosts, **more), maintenance=closed, hsts=hsts),
+    st.none() | st.builds(Maintenance, allow=NETWORKS),
+    st.sampled_from(Hsts),
     HOSTS,
     listen=st.lists(LISTENERS, max_size=3, unique=True).map(tuple),
     routes=st.lists(ROUTES, min_size=1, max_size=3).map(tuple),
@@ -257,8 +261,10 @@ def test_any_site_is_let_through(sites: list, version: str, bundle: bool) -> Non
     certificates = [held(each.certificates[0], *each.hosts) for each in sites if each.certificates]
     wanted = desired(*sites)
     asked = Pool.of(Upstream(scheme="http", host="auth_1", port=9091))
-    kinds = {"sso": ForwardKind.AUTHELIA, "pages": ForwardKind.AUTHENTIK}
-    object.__setattr__(wanted, "auth", {name: ForwardAuth(kind=kind, service=asked) for name, kind in kinds.items()})
+    services = {
+        kind: ForwardAuth(kind=kind, service=asked, sign_in="https://login.example.com/") for kind in ForwardKind
+    }
+    object.__setattr__(wanted, "auth", services)
     found = dataclasses.replace(found, modules=found.modules | {"http_auth_request_module"})
     files = texts(rendered(wanted, observed(*certificates, found=found)))
 

@@ -13,6 +13,8 @@ from gatelodge.nginx.quote import Directive, Expression, Lines, Verbatim, block,
 from gatelodge.nginx.upstreams import escape_path
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gatelodge.model import Respond, Route, Site
 
 #: What may be escaped in a URL, or means something in a regular expression.
@@ -56,10 +58,13 @@ def _redirect(route: Route, redirect: Redirect) -> list[Directive]:
     return [block("if", *condition, inside=[appended]), bare]
 
 
-def slashed(site: Site, route: Route) -> list[Directive]:
+def slashed(site: Site, route: Route, first: Sequence[Directive]) -> list[Directive]:
     """
     Lead who leaves out the last slash of a route to it, unless a route is there for him. Where nginx passes requests on, it does so
     itself.
+
+    Args:
+        first: what may keep him from it.
     """
     bare = route.path.removesuffix("/")
     if route.match is not Match.PREFIX or bare in {"", route.path}:
@@ -67,7 +72,7 @@ def slashed(site: Site, route: Route) -> list[Directive]:
     if any(each.path == bare and each.match is not Match.REGEX for each in site.routes):
         return []
     target = Expression(f"{escape_path(route.path)}$is_args$args")
-    return [block("location", "=", Verbatim(bare), inside=[line("return", "301", target)])]
+    return [block("location", "=", Verbatim(bare), inside=[*first, line("return", "301", target)])]
 
 
 def place(word: str, route: Route) -> str:

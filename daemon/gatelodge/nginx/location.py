@@ -79,7 +79,7 @@ def locations(
         case Files():
             handed, beside = files.handing_out(site, route, route.action)
             inside += [*handed, *_kind(route), *_snippet(route)]
-            beside += answers.slashed(site, route)
+            beside += answers.slashed(site, route, closed)
         case Redirect() | Respond():
             answer = [
                 *_snippet(route),
@@ -95,7 +95,7 @@ def locations(
                 place = answers.place("answer", route)
                 inside.append(line("try_files", "", place))
                 beside.append(block("location", place, inside=[*said, *answer]))
-            beside += answers.slashed(site, route) if isinstance(route.action, Redirect) else []
+            beside += answers.slashed(site, route, closed) if isinstance(route.action, Redirect) else []
     return [block("location", *_MODIFIERS[route.match], path, inside=inside, remark=route.key), *beside]
 
 

@@ -8,6 +8,7 @@ A page tells no more than its status does: neither what stands behind the gate n
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from gatelodge.nginx.quote import Directive, Expanding, Expression, block, line
@@ -38,8 +39,8 @@ _UNREACHABLE_PLACE = "@gatelodge_unreachable"
 _CLOSED_PLACE = "@gatelodge_closed"
 _FOLDER = "/.gatelodge/pages/"
 
-#: Apart from those, since one file may be both.
-_CLOSED_FOLDER = "/.gatelodge/closed/"
+#: The end of a file's name, as far as it can tell a type.
+_END = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
 #: What a page of our own is, whatever was asked for: else the end of the path would tell.
 HTML = (block("types", inside=[]), line("default_type", "text/html"))
@@ -49,7 +50,7 @@ def in_place_of(route: Route, *, proxied: bool) -> list[Directive]:
     """
     Return which pages a location shows in place of nginx's own.
     """
-    own = [line("error_page", str(code), _own_place(file)) for code, file in route.error_pages]
+    own = [line("error_page", str(code), _own_place(code, file)) for code, file in route.error_pages]
     given = {str(code) for code, _ in route.error_pages}
     silent = [each for each in _SILENT if each not in given] if proxied else []
     return own + ([line("error_page", *silent, _UNREACHABLE_PLACE)] if silent else [])
@@ -65,20 +66,44 @@ def unreachable() -> Directive:
 
 def own_pages(site: Site) -> list[Directive]:
     """
-    Return the locations of the user's own pages, each once.
+    Return the locations of the user's own pages, each once, and what is shown when one cannot be.
     """
-    files = dict.fromkeys(file for route in site.routes for _, file in route.error_pages)
-    return [_shown(_own_place(file), file) for file in files]
+    named = dict.fromkeys(each for route in site.routes for each in route.error_pages)
+    bare = dict.fromkeys(code for code, _ in named)
+    several = bool(named) or (site.maintenance is not None and site.maintenance.page is not None)
+    return [
+        # From one page to the next, where the first cannot be shown; the last is nginx's own.
+        *([line("recursive_error_pages", "on")] if several else []),
+        *(block("location", _bare_place(code), inside=[line("return", str(code))]) for code in bare),
+        *(
+            block("location", "=", _own_place(code, file), inside=_shown(file, otherwise=_bare_place(code)))
+            for code, file in named
+        ),
+    ]
 
 
-def _own_place(file: str) -> str:
-    # By its path: two pages of one name lie in two folders.
-    return f"{_FOLDER}{file.lstrip('/')}"
+def _bare_place(code: int) -> str:
+    return f"@gatelodge_status_{code}"
 
 
-def _shown(place: str, file: str) -> Directive:
-    inside = [line("internal"), line("default_type", "text/html"), line("alias", Expanding(file))]
-    return block("location", "=", place, inside=inside)
+def _own_place(code: int | str, file: str) -> str:
+    """
+    Return where a file is shown in place of a status. By its path: two of one name lie in two folders. The end tells its type.
+    """
+    end = _END.search(file)
+    return f"{_FOLDER}{code}-{hashlib.sha256(file.encode()).hexdigest()[:8]}{end[0] if end else ''}"
+
+
+def _shown(file: str, *, otherwise: str) -> list[Directive]:
+    """
+    Show a file, or something else while it is not there or not to be read by nginx's workers.
+    """
+    return [
+        line("internal"),
+        line("default_type", "text/html"),
+        line("error_page", "403", "404", "=", otherwise),
+        line("alias", Expanding(file)),
+    ]
 
 
 def closing(
@@ -93,24 +118,23 @@ def closing(
     variable = closed_variable(site)
     allowed = [line(network, "0") for network in maintenance.allow]
     before = [block("geo", Expression(variable), inside=[line("default", "1"), *allowed])]
-    page = f"{_CLOSED_FOLDER}{maintenance.page.lstrip('/')}" if maintenance.page else _CLOSED_PLACE
-    seconds = str(int(maintenance.retry_after.total_seconds()))
-    later = [line("add_header", name, value, "always") for name, value in (*told, ("Retry-After", seconds))]
+    page = _own_place("closed", maintenance.page) if maintenance.page else _CLOSED_PLACE
     inside = [
         block("if", Expression(f"({variable})"), inside=[line("return", "503")]),
         line("error_page", "503", page),
     ]
+    usual = [line("add_header", name, value, "always") for name, value in told]
+    # An upstream's own 503 comes here too, where some status of the route has a page of the user's. Nobody said how long that will be.
+    unsaid = [*usual, line("add_header", "Retry-After", "", "always"), line("return", "503")]
+    seconds = str(int(maintenance.retry_after.total_seconds()))
+    later = [
+        block("if", Expression("($upstream_status)"), inside=unsaid),
+        *usual,
+        line("add_header", "Retry-After", seconds, "always"),
+    ]
+    server = [block("location", _CLOSED_PLACE, inside=[*HTML, *later, line("return", "503", Expanding(CLOSED))])]
     if maintenance.page:
-        shown = [
-            line("internal"),
-            line("default_type", "text/html"),
-            *later,
-            line("alias", Expanding(maintenance.page)),
-        ]
-        server = [block("location", "=", page, inside=shown)]
-    else:
-        shown = [*HTML, *later, line("return", "503", Expanding(CLOSED))]
-        server = [block("location", page, inside=shown)]
+        server.append(block("location", "=", page, inside=[*later, *_shown(maintenance.page, otherwise=_CLOSED_PLACE)]))
     return before, inside, server
 
 

@@ -177,7 +177,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("limit_conn", "location", rf"gatelodge_connections_{NAME}\n[0-9]{{1,9}}", ""),
     ("limit_conn_status", "location", r"429", ""),
     ("error_page", "location", rf"(?:[45][0-9]{{2}}\n){{1,2}}(?:=\n)?(?:{_PLACES})", ""),
-    ("add_header", "server location", rf"{_HEADER}\n{_EXPRESSION}\nalways|(?i:content-type)\n{_EXPRESSION}", ""),
+    ("add_header", "server location if", rf"{_HEADER}\n{_EXPRESSION}\nalways|(?i:content-type)\n{_EXPRESSION}", ""),
     ("gzip", "location", r"on", ""),
     ("client_max_body_size", "location", r"[0-9]{1,19}", ""),
     ("proxy_connect_timeout", "location", _TIME, ""),
