@@ -12,7 +12,8 @@ from tests.nginx.streams import stream
 from tests.nginx.test_stream import MODULES
 from tests.nginx.trees import NOW, desired, held, nginx, observed, site
 
-from gatelodge.core.tree import GENERATION, Quarantine, Rendered, Served, place
+from gatelodge.core.parts import place
+from gatelodge.core.tree import GENERATION, Quarantine, Rendered, Served
 from gatelodge.model import ByMailbox, Listener, ListenSettings, Name, NginxSettings, Stream
 from gatelodge.nginx.blame import find_guilty, find_streams, reasons, written
 from gatelodge.nginx.reading import read
@@ -130,13 +131,13 @@ def test_a_refused_stream_is_left_out() -> None:
     """
     fresh = tree(MQTT, DNS)
     refused = tree(MQTT, DNS, quarantines=(kept_back(fresh, "stream:mqtt"),))
-    assert refused.streams["mqtt"].splitlines()[1] == "# Left out: nginx said no"
-    assert refused.streams["dns"] == fresh.streams["dns"]
+    assert refused.streams["stream:mqtt"].splitlines()[1] == "# Left out: nginx said no"
+    assert refused.streams["stream:dns"] == fresh.streams["stream:dns"]
     assert Listener(port=8883) not in refused.listeners
     assert refused.fresh == fresh.fresh
     assert not any(each.certificate == "mqtt.example.com" for each in refused.served)
     mended = tree(dataclasses.replace(MQTT, deny=("192.0.2.1",)), DNS, quarantines=(kept_back(fresh, "stream:mqtt"),))
-    assert "Left out" not in mended.streams["mqtt"]
+    assert "Left out" not in mended.streams["stream:mqtt"]
     none = tree(MQTT, found=DYNAMIC, quarantines=(kept_back(tree(MQTT, found=DYNAMIC), "stream:mqtt"),))
     assert none.entry == tree(found=DYNAMIC).entry
 
@@ -146,10 +147,10 @@ def test_a_kept_text_is_served_unless_another_has_its_place() -> None:
     Stream or site; what it names is named all the same.
     """
     fresh = tree(DNS)
-    older = tree(MQTT).streams["mqtt"].replace("/versions/4/", "/versions/3/")
+    older = tree(MQTT).streams["stream:mqtt"].replace("/versions/4/", "/versions/3/")
     quarantine = kept_back(fresh, "stream:dns", kept=older)
     rendered = tree(DNS, quarantines=(quarantine,))
-    assert rendered.streams["dns"] == older
+    assert rendered.streams["stream:dns"] == older
     assert ("mqtt.example.com", 3) in rendered.references
     assert Listener(port=8883) in rendered.listeners
     for other in (
@@ -157,7 +158,7 @@ def test_a_kept_text_is_served_unless_another_has_its_place() -> None:
         tree(DNS, stream("new", port=8883), quarantines=(quarantine,)),
         tree(DNS, settings=NginxSettings(http_port=8883), quarantines=(quarantine,)),
     ):
-        assert "Left out" in other.streams["dns"]
+        assert "Left out" in other.streams["stream:dns"]
         assert other.unwritten == {}
     waiting = tree(stream("new", port=8883), settings=NginxSettings(http_port=8883))
     assert waiting.unwritten["stream:new"].startswith("8883 is held by a site")
@@ -210,7 +211,7 @@ def test_they_are_read_back_from_the_disk(tmp_path: Path) -> None:
     assert read_back.listeners == rendered.listeners
     assert read_back.served == frozenset(rendered.served)
     assert trees.site_texts(number) == dict(rendered.parts)
-    assert trees.site_text(number, "stream:dns") == rendered.streams["dns"]
+    assert trees.site_text(number, "stream:dns") == rendered.streams["stream:dns"]
     trees.swap(number)
     later = trees.stage(tree(MQTT, DNS), now=NOW)
     inodes = {(trees.folder(each) / "streams" / "dns.conf").stat().st_ino for each in (number, later)}
@@ -224,8 +225,8 @@ def test_what_a_stream_listens_on_is_read_from_its_text() -> None:
     """
     With its protocol.
     """
-    assert read(tree(DNS).streams["dns"]).plain == {Listener(port=53, udp=True)}
-    assert read(tree(MQTT).streams["mqtt"]).tls == {Listener(port=8883)}
+    assert read(tree(DNS).streams["stream:dns"]).plain == {Listener(port=53, udp=True)}
+    assert read(tree(MQTT).streams["stream:mqtt"]).tls == {Listener(port=8883)}
 
 
 @pytest.mark.parametrize(
@@ -255,4 +256,4 @@ def test_streams_alone_are_left_out_for_what_is_not_shown() -> None:
     assert find_streams({Listener(port=8883)}, rendered) == {"stream:mqtt"}
     assert find_streams({Listener(port=8883), Listener(port=443)}, rendered) == frozenset()
     assert find_streams(set(), rendered) == frozenset()
-    assert written(rendered, folder="/t")["/t/streams/mqtt.conf"] == rendered.streams["mqtt"]
+    assert written(rendered, folder="/t")["/t/streams/mqtt.conf"] == rendered.streams["stream:mqtt"]

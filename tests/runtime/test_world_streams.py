@@ -13,7 +13,7 @@ from tests.world import DAY, MINUTE, World, inhabited
 
 from gatelodge.api.wishes import Wishes
 from gatelodge.cli import tables
-from gatelodge.core.tree import STREAM_SNIPPET, called
+from gatelodge.core.parts import STREAM_SNIPPET, called
 from gatelodge.runtime.report import healthy, report
 from gatelodge.runtime.summary import summary
 
@@ -64,8 +64,8 @@ async def test_a_refused_stream_is_kept_back_and_let_go() -> None:
         await world.live(MINUTE)
 
         assert world.nginx.serving is not None
-        assert "listen 5432;" in world.nginx.serving.streams["db"]
-        assert "Left out" in world.nginx.serving.streams["new"]
+        assert "listen 5432;" in world.nginx.serving.streams["stream:db"]
+        assert "Left out" in world.nginx.serving.streams["stream:new"]
         told = {event["stream"]: event for event in world.events.of("stream.quarantined")}
         assert told["db"]["serving"] == "its last good configuration"
         assert told["new"]["serving"] == "nothing"
@@ -85,7 +85,7 @@ async def test_a_refused_stream_is_kept_back_and_let_go() -> None:
         use(world, stream("db", port=5433), stream("mqtt"))
         await world.live(2 * DAY)
 
-        assert "listen 5433;" in world.nginx.serving.streams["db"]
+        assert "listen 5433;" in world.nginx.serving.streams["stream:db"]
         assert {event["stream"] for event in world.events.of("stream.released")} >= {"db"}
         assert world.reconciler.latest.observed.quarantines == {}
         assert healthy(report(world.reconciler.latest, world.clock.now()))

@@ -125,7 +125,7 @@ async def _look(config: Config) -> Look:
 
 def _changes(config: Config, look: Look) -> Iterator[str]:
     from gatelodge import wiring
-    from gatelodge.core.tree import place
+    from gatelodge.core.parts import place
 
     if look.rendered is None:
         return

@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, TypeAlias
 
-from gatelodge.model import STREAM_PREFIX
-
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
@@ -84,8 +82,8 @@ class Rendered:
     A whole tree as text.
 
     `entry` is nginx.conf, with `GENERATION` where the number goes; `prelude` what all sites stand on; `sites` one text for
-    each site by its file name, in order, and `streams` one for each stream; `fresh` the digest of each part's own text, before a
-    quarantine replaced it;
+    each site by its file name, in order, and `streams` one for each stream by `Stream.part`; `fresh` the digest of each part's own
+    text, before a quarantine replaced it; `unwritten` says of parts why they could not be written as they were asked for;
     `references` every version that the text names; `listeners` what it opens; `served` what the proof reads back;
     `proof` is the URL origin (`http://127.0.0.1:80`) where nginx tells its generation, `proof_proxied` whether connections there begin
     with a PROXY header; `digest` is the same for the same text, whatever the number. `snippets` are files for hand-written
@@ -117,29 +115,7 @@ class Rendered:
         """
         The text of everything that can be kept back alone, by its name: a site's is its file name, a stream's `Stream.part`.
         """
-        return {**self.sites, **{f"{STREAM_PREFIX}{name}": text for name, text in self.streams.items()}}
-
-
-#: The part that holds the user's own text for `stream {}`. No stream's name begins with a dot.
-STREAM_SNIPPET = f"{STREAM_PREFIX}.snippet"
-
-
-def place(part: str) -> str:
-    """
-    Return where a part lies in its tree.
-    """
-    name = part.removeprefix(STREAM_PREFIX)
-    return f"sites/{part}.conf" if name == part else f"streams/{name}.conf"
-
-
-def called(part: str) -> tuple[str, str]:
-    """
-    Return what kind of thing a part is, and its name, as people and programs are told them.
-    """
-    name = part.removeprefix(STREAM_PREFIX)
-    if part == STREAM_SNIPPET:
-        return "stream", "nginx.stream_snippet"
-    return ("site" if name == part else "stream"), name
+        return {**self.sites, **self.streams}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gatelodge.core.tree import place
+from gatelodge.core.parts import place
 from gatelodge.model import STREAM_PREFIX
 from gatelodge.nginx.quote import END_OF
 from gatelodge.nginx.reading import read

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gatelodge.core.parts import place
 from gatelodge.core.tree import GENERATION
 from gatelodge.nginx.quote import Directive, Expression, block, line, write
 from gatelodge.nginx.site import HEADER
@@ -35,7 +36,7 @@ _MAP_BUCKET = "512"
 
 def entry(desired: Desired, capabilities: Capabilities, sites: Iterable[str], streams: Iterable[str] = ()) -> str:
     """
-    Write the entry, which includes the prelude and then the sites and streams with these file names, in order.
+    Write the entry, which includes the prelude and then these sites and streams by the names of their parts, in order.
     """
     state = desired.state_directory
     passing = _streams(state, streams)
@@ -94,7 +95,7 @@ def _includes(state: str, sites: Iterable[str]) -> list[Directive]:
 
 def _streams(state: str, streams: Iterable[str]) -> list[Directive]:
     tree = f"{state}/nginx/generations/{GENERATION}"
-    return [line("include", _unglobbed(f"{tree}/streams/{stream}.conf")) for stream in streams]
+    return [line("include", _unglobbed(f"{tree}/{place(stream)}")) for stream in streams]
 
 
 def _unglobbed(path: str) -> str:

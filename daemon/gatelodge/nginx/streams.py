@@ -13,8 +13,9 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from gatelodge.core.observed import shown
-from gatelodge.core.tree import STREAM_SNIPPET, Served
-from gatelodge.model import STREAM_PREFIX, is_ip, is_wildcard
+from gatelodge.core.parts import STREAM_SNIPPET
+from gatelodge.core.tree import Served
+from gatelodge.model import is_ip, is_wildcard
 from gatelodge.nginx.certificates import paths, visits
 from gatelodge.nginx.prelude import concrete
 from gatelodge.nginx.quote import Raw, write
@@ -44,7 +45,7 @@ _HELD = "{listener} is held by a site that stays as it was proven last; this wai
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Streams:
     """
-    The streams of a tree: the text of each part by its file name, in order; the digest of each part's own text before anything took its
+    The streams of a tree: the text of each part by its name, in order; the digest of each part's own text before anything took its
     place; why some are not written as they were asked for; what they open, and what the proof reads back.
     """
 
@@ -106,7 +107,7 @@ def place_streams(desired: Desired, observed: Observed, ground: Ground, taken: I
             unwritten[part.name] = _HELD.format(listener=clash)
             texts[part.name] = left_out(unwritten[part.name])
     return Streams(
-        texts={part.name.removeprefix(STREAM_PREFIX): texts[part.name] for part in parts},
+        texts={part.name: texts[part.name] for part in parts},
         fresh={part.name: read(part.text).digest for part in parts},
         unwritten=unwritten,
         listeners=frozenset(opened - before),

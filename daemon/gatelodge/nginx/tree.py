@@ -23,7 +23,8 @@ import stat
 from typing import TYPE_CHECKING
 
 from gatelodge import durable
-from gatelodge.core.tree import GENERATION, Generation, Served, place
+from gatelodge.core.parts import place
+from gatelodge.core.tree import GENERATION, Generation, Served
 from gatelodge.errors import StateError
 from gatelodge.model import STREAM_PREFIX, Listener, Name
 from gatelodge.nginx.guard import FOLDER, PASSWORD_FILE

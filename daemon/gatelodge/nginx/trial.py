@@ -13,7 +13,8 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from gatelodge import durable
-from gatelodge.core.tree import GENERATION, place
+from gatelodge.core.parts import place
+from gatelodge.core.tree import GENERATION
 from gatelodge.errors import NginxMissing, NginxRefused
 from gatelodge.nginx.blame import find_complaints, find_guilty
 from gatelodge.nginx.quote import spell_path

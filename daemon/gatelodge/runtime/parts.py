@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gatelodge.core.tree import called
+from gatelodge.core.parts import called
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.core.actions import ADDRESSES, certificate_key, describe
+from gatelodge.core.parts import STREAM_SNIPPET, called
 from gatelodge.core.renewal import due_at
-from gatelodge.core.tree import STREAM_SNIPPET, called
 from gatelodge.model import INTERNAL_HOST
 from gatelodge.runtime.addresses import document
 
