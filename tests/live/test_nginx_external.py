@@ -9,6 +9,8 @@ import ssl
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support import upstream
+from tests.support.nginx_dns import naming
 from tests.support.nginx_external import Others, others
 from tests.support.nginx_house import DEBIAN, NOW, WHEEL
 from tests.support.waiting import until
@@ -395,3 +397,23 @@ async def _after(his: Others, nginx: External) -> int:
     Show that the script goes on.
     """
     return await served(his, nginx, WIKI, CLOUD)
+
+
+async def test_names_are_looked_up_where_he_says_nothing_of_it(his: Others) -> None:
+    """
+    His http {} need not name a resolver, and what asks for a name in ours brings its own.
+    """
+    his.write()
+    written = (his.folder / "nginx.conf").read_text()
+    (his.folder / "nginx.conf").write_text(written.replace("    resolver 127.0.0.1;\n", ""))
+    await his.type("-s", "reload")
+    nginx = his.external()
+    async with naming(wiki="127.0.0.1") as names, upstream.running() as up:
+        his.home.resolver = (f"127.0.0.1:{names.port}",)
+        his.home.add(WIKI, to=f"http://wiki:{up.port}")
+        await nginx.apply(his.render())
+
+        async def found() -> bool:
+            return (await his.home.get(WIKI)).status == 200
+
+        await until(found)

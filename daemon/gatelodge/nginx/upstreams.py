@@ -89,13 +89,18 @@ class Upstreams:
         """
         servers = [_server(each) for each in pool.servers]
         balance = _balance(pool.balance)
-        shared = len(servers) > 1 or any("resolve" in each for each in servers)
+        named = any("resolve" in each for each in servers)
+        shared = len(servers) > 1 or named
         kept = (line("keepalive", str(self._ground.keepalive)), line("keepalive_timeout", _KEEPALIVE_SECONDS))
         spoken = (pool.first.scheme, pool.tls)
         identity = hashlib.sha256(repr((servers, balance, _ZONE_SIZE, kept, spoken)).encode()).hexdigest()[:8]
         name = f"gatelodge_{self._site}_{identity}"
         zone = [line("zone", name, _ZONE_SIZE)] if shared else []
-        self.blocks[name] = block("upstream", name, inside=[*zone, *balance, *(line(*each) for each in servers), *kept])
+        # Somebody else's `http {}` need not say where names are looked up, and an upstream does not ask its servers' blocks.
+        resolving = self._ground.resolving if named and self._ground.shared else ()
+        self.blocks[name] = block(
+            "upstream", name, inside=[*zone, *resolving, *balance, *(line(*each) for each in servers), *kept]
+        )
         return name
 
 

@@ -27,7 +27,12 @@ NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}"
 NUMBER = r"[1-9][0-9]{0,14}"
 
 #: Variables, and families of them whose last part is a name.
-_VARIABLE = "|".join([*sorted(VARIABLES), r"(?:http|cookie|upstream_http|upstream_cookie|gatelodge_as|gatelodge_closed|gatelodge_denied)_[a-z0-9_]+"])
+_VARIABLE = "|".join(
+    [
+        *sorted(VARIABLES),
+        r"(?:http|cookie|upstream_http|upstream_cookie|gatelodge_as|gatelodge_closed|gatelodge_denied)_[a-z0-9_]+",
+    ]
+)
 #: Text with variables, each of them one of ours.
 _EXPRESSION = rf"(?:[^$\n]|\$(?:{_VARIABLE})(?![A-Za-z0-9_])|\$\{{(?:{_VARIABLE})\}})*"
 _ANY = r"[^\n]*"
@@ -99,6 +104,8 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("zone", "upstream", rf"{_UPSTREAM}\n{_KILO}", ""),
     # Without `resolve` nginx's master would ask for the name itself, at each start and reload, and wait.
     ("server", "upstream", rf"(?:{_PLACE}:{_PORT}|{_AUTHORITY}\nresolve){_SHARE}", ""),
+    ("resolver", "upstream", rf"(?:{_PLACE}(?::{_PORT})?\n){{1,16}}valid=[0-9]{{1,4}}s(?:\nipv6=off)?", ""),
+    ("resolver_timeout", "upstream", _TIME, ""),
     ("least_conn", "upstream", r"", ""),
     ("ip_hash", "upstream", r"", ""),
     ("hash", "upstream", rf"{_HASHED}\nconsistent", ""),
