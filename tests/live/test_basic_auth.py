@@ -243,6 +243,9 @@ async def test_a_route_is_open_where_it_says_so_and_nowhere_else(home: House, up
     """
     folder = home.state / "public"
     (folder / "index.html").write_text("files")
+    (folder / ".env").write_text("secret")
+    (folder / ".well-known").mkdir()
+    (folder / ".well-known" / "x").write_text("known")
     home.auth |= {
         "people": BasicAuth(realm="People", users=users("ann")),
         "staff": BasicAuth(realm="Staff", users=users("bob")),
@@ -273,7 +276,7 @@ async def test_a_route_is_open_where_it_says_so_and_nowhere_else(home: House, up
         seen = len(up.seen)
         for target in (
             *("/", "/x", "/share", "/sharex", "//", "/share/../x", "/share/%2e%2e/x", "/share/..%2fx", "/staff/x"),
-            *("/%73taff/x", "/files/", "/files/index.html", "/say", "/go"),
+            *("/%73taff/x", "/files/", "/files/index.html", "/say", "/go", "/files/.well-known/x"),
         ):
             refused = await status(host, target)
             assert (target, refused) in {(target, 401), (target, 400), ("/share", 301)}
@@ -283,6 +286,10 @@ async def test_a_route_is_open_where_it_says_so_and_nowhere_else(home: House, up
             ("/files/", "ann", 200), ("/files/", "bob", 401),
         ):  # fmt: skip
             assert (target, user, await status(host, target, user)) == (target, user, expected)
+        # What begins with a dot is there for nobody, but what is to be known (RFC 8615) for those who may come.
+        for target, expected in (("/files/.env", 404), ("/open/.env", 404), ("/files/.well-known/x", 200)):
+            assert (target, await status(host, target, "ann")) == (target, expected)
+        assert await status(host, "/files/.env") in {401, 404}
 
 
 async def test_answers_of_nginx_itself_ask_for_the_password_too(home: House) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from tests.support import auth_services, upstream
+from tests.support import auth_services, fastcgi, upstream
 from tests.support.auth_services import COOKIES, IDENTITY, PAGES, PORTAL
 from tests.support.nginx_dns import naming
 from tests.support.nginx_house import DEBIAN, WHEEL, house, parse, url
@@ -551,6 +551,31 @@ async def test_everything_that_a_route_does_can_be_guarded(
         answer = await home.get(HOST, path, source=source, headers={**headers, "Remote-User": "root"})
         assert (path, source, answer.status) == (path, source, status)
         assert all(each.headers.get("remote-user") in {None, "ann"} for each in up.seen)
+
+
+async def test_a_fastcgi_application_is_told_who_the_visitor_is(home: House, service: AuthService) -> None:
+    """
+    By the same word alone: where nobody was asked, nobody is named.
+    """
+    application = fastcgi.Application()
+    home.auth["sso"] = service.entry()
+    php = Pool.of(url(f"fastcgi://127.0.0.1:{home.spare[0]}"))
+    routes = tuple(
+        Route(path=path, action=php, guard=Guard(auth=auth)) for path, auth in (("/", "sso"), ("/share/", None))
+    )
+    home.add(SITE, routes=routes)
+    await home.serve()
+    told = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in IDENTITY[service.kind].items()}
+    forged = dict.fromkeys(IDENTITY[service.kind], "root")
+    async with await asyncio.start_server(application.serve, "127.0.0.1", home.spare[0]):
+        assert (await home.get(HOST, "/x.php", headers=forged)).status == 302
+        assert application.seen == []
+        for path, expected in (("/x.php", told), ("/share/x.php", dict.fromkeys(told, ""))):
+            assert (await home.get(HOST, path, method="POST", headers={**forged, **ANN}, body=b"form")).status == 200
+            seen = application.seen[-1]
+            assert {name: seen.parameters.get(name, "") for name in told} == expected
+            assert "root" not in seen.parameters.values()
+            assert seen.body == b"form"
 
 
 async def test_two_services_on_one_site_do_not_vouch_for_one_another(
