@@ -6,6 +6,7 @@ Nothing is decided here but who is who. What it opens it closes.
 
 from __future__ import annotations
 
+import functools
 import grp
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-    from gatelodge.config.shape import Config
+    from gatelodge.config.shape import AcmeSection, Config
     from gatelodge.core.desired import Desired
+    from gatelodge.issuers.acme.customers import Binding
     from gatelodge.issuers.acme.issuer import Acme
     from gatelodge.model import CaSubject, CertificateAuthority, DnsSettings, NginxSettings
     from gatelodge.nginx.reloading import Reloading
@@ -104,7 +106,7 @@ class Gates:
         self._ledger = ledger
         self._events = events
         self._keys = NewKeys()
-        self._webs: dict[str | None, Web] = {}
+        self._webs: dict[tuple[str | None, str | None], Web] = {}
         self._kept: dict[str, tuple[object, Any]] = {}
         self._adoption = Adoptions()
         self._brought = BroughtFiles(clock=clock)
@@ -130,10 +132,8 @@ class Gates:
         issuers: dict[str, Issuer] = {str(LocalIssuer()): local}
         dates: list[Callable[[], Awaitable[dt.datetime]]] = []
         providers = {name: self._provider(settings, wanted) for name, settings in wanted.dns.items()}
-        for name in sorted(
-            {spec.issuer.ca for spec in wanted.certificates.values() if isinstance(spec.issuer, AcmeIssuer)}
-        ):
-            acme = self._acme(wanted, wanted.authorities[name], config.acme.email if config.acme else None, providers)
+        for name in wanted.asked:
+            acme = self._acme(wanted, wanted.authorities[name], config.acme, providers)
             issuers[str(AcmeIssuer(ca=name))] = acme
             dates.append(acme.date)
         return Gate(
@@ -167,18 +167,25 @@ class Gates:
         )
 
     def _acme(
-        self, wanted: Desired, authority: CertificateAuthority, email: str | None, providers: Mapping[str, DnsProvider]
+        self,
+        wanted: Desired,
+        authority: CertificateAuthority,
+        section: AcmeSection | None,
+        providers: Mapping[str, DnsProvider],
     ) -> Acme:
         # Heavy, and not needed by a gate of the LAN alone.
         from gatelodge.issuers.acme.issuer import Acme  # noqa: PLC0415 - memory on a small machine
 
         solvers = self._solvers(wanted, providers)
+        email, proxy = (section.email, section.proxy) if section else (None, None)
         return self._same(
             f"acme {authority.name}",
-            (authority, email, solvers),
+            (authority, email, proxy, solvers),
             lambda: Acme(
                 authority=authority,
-                http=self._web(authority.root),
+                http=self._web(authority.root, proxy),
+                binding=self._binding(authority, email, proxy),
+                preferred_chain=authority.preferred_chain,
                 documents=self._documents,
                 clock=self._clock,
                 keys=self._keys,
@@ -187,6 +194,16 @@ class Gates:
                 events=self._events,
             ),
         )
+
+    def _binding(self, authority: CertificateAuthority, email: str | None, proxy: str | None) -> Binding | None:
+        from gatelodge.issuers.acme import customers  # noqa: PLC0415 - as for the issuer
+
+        if authority.eab is not None:
+            return functools.partial(customers.known, authority.eab, ca=authority.name)
+        if authority.eab_service is not None and email is not None:
+            http = self._web(None, proxy)
+            return functools.partial(customers.fetched, http, authority.eab_service, email=email, ca=authority.name)
+        return None
 
     def _solvers(self, wanted: Desired, providers: Mapping[str, DnsProvider]) -> Mapping[str, Solver]:
         from gatelodge.solvers.dns01 import Dns01  # noqa: PLC0415 - only where an ACME CA is used
@@ -281,10 +298,10 @@ class Gates:
         part: _Part = kept[1]
         return part
 
-    def _web(self, root: str | None) -> Web:
-        if root not in self._webs:
-            self._webs[root] = Web(root=root)
-        return self._webs[root]
+    def _web(self, root: str | None, proxy: str | None = None) -> Web:
+        if (root, proxy) not in self._webs:
+            self._webs[root, proxy] = Web(root=root, proxy=proxy)
+        return self._webs[root, proxy]
 
 
 def external(*, state_directory: str, settings: NginxSettings, clock: Clock) -> External:

@@ -13,6 +13,7 @@ from cryptography import x509
 from josepy.b64 import b64encode
 from tests.issuers.test_acme import SPEC, World, leaf
 from tests.issuers.test_acme_resume import Disk
+from tests.support.customers import giving
 
 from gatelodge.acme.binding import ExternalAccount
 from gatelodge.errors import IssuanceError, StateError
@@ -47,7 +48,7 @@ def bound(world: World, binding: ExternalAccount | None = CUSTOMER) -> Acme:
         solvers=world.solvers,
         email="me@example.com",
         events=world.events,
-        binding=binding,
+        binding=None if binding is None else giving(binding),
     )
 
 

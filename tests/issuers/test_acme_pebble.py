@@ -16,6 +16,7 @@ import pytest
 from cryptography import x509
 from josepy.b64 import b64decode, b64encode
 from tests.support import acme2certifier
+from tests.support.customers import giving
 from tests.support.fake_acme import Board
 from tests.support.pebble_world import Events, PebbleWorld, quiet, running, spec
 
@@ -108,9 +109,9 @@ async def test_a_ca_for_customers_only(tmp_path: Path) -> None:
         assert await problem_of(world.acme(stranger), spec("a.example")) == "externalAccountRequired"
         assert stranger.count("/sign-me-up") == 0
         wrong = ExternalAccount(kid="kid-1", hmac_key=Secret(b64encode(b"x" * 32).decode()))
-        assert await problem_of(world.acme(binding=wrong), spec("a.example")) == "externalAccount"
+        assert await problem_of(world.acme(binding=giving(wrong)), spec("a.example")) == "externalAccount"
         right = ExternalAccount(kid="kid-1", hmac_key=Secret(f"{CUSTOMER}="))
-        issued = await get(world.acme(binding=right), spec("a.example"))
+        issued = await get(world.acme(binding=giving(right)), spec("a.example"))
         assert await world.verified(issued, "a.example")
 
 

@@ -102,6 +102,14 @@ class Desired:
         return {name: spec.adopt for name, spec in self.certificates.items() if spec.adopt is not None}
 
     @property
+    def asked(self) -> tuple[str, ...]:
+        """
+        The names of the ACME CAs that may be asked for some certificate.
+        """
+        issuers = (issuer for spec in self.certificates.values() for issuer in spec.issuers)
+        return tuple(sorted({issuer.ca for issuer in issuers if isinstance(issuer, AcmeIssuer)}))
+
+    @property
     def brought(self) -> Mapping[str, FileIssuer]:
         """
         The files of the certificates that the user brings, by NAME.

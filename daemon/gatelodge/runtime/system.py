@@ -60,15 +60,17 @@ class Web:
     An HTTP client on aiohttp: connections are kept, redirects are answers, certificates are verified.
     """
 
-    def __init__(self, *, root: str | None = None) -> None:
+    def __init__(self, *, root: str | None = None, proxy: str | None = None) -> None:
         """
         Args:
             root: a PEM file of roots to trust instead of the machine's.
+            proxy: the URL of an HTTP proxy that leads to all servers.
 
         Raises:
             ConfigError: the file cannot be used.
         """
         self._tls = _context(root)
+        self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -110,7 +112,7 @@ class Web:
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10))
         try:
             async with self._opened().request(
-                method, url, headers=headers, data=body, timeout=limits, allow_redirects=False
+                method, url, headers=headers, data=body, timeout=limits, allow_redirects=False, proxy=self._proxy
             ) as answer:
                 content = await answer.content.read(_MAX_BODY + 1)
                 while len(content) <= _MAX_BODY and (more := await answer.content.read(_MAX_BODY + 1)):
@@ -124,6 +126,10 @@ class Web:
         except aiohttp.ClientConnectorCertificateError as error:
             raise HttpUnreachable(
                 f"the TLS certificate of {host} is not trusted ({error.certificate_error}); a private CA needs `root`"
+            ) from error
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+            raise HttpUnreachable(
+                f"{host} cannot be reached through the proxy {self._proxy}: {_words(error)}"
             ) from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise HttpUnreachable(f"{host} cannot be reached: {_words(error)}") from error

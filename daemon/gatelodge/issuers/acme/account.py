@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatelodge.acme import messages
-    from gatelodge.acme.binding import ExternalAccount
     from gatelodge.acme.transport import Transport
     from gatelodge.errors import Problem
+    from gatelodge.issuers.acme.customers import Binding
     from gatelodge.model import CertificateAuthority, Secret
     from gatelodge.ports import Documents, Events, Keys
 
@@ -52,12 +52,12 @@ class Account:
         keys: Keys,
         email: str | None,
         events: Events,
-        binding: ExternalAccount | None = None,
+        binding: Binding | None = None,
     ) -> None:
         """
         Args:
             email: told to the CA when the account is made.
-            binding: what the CA knows its customer by, where it wants one.
+            binding: gives what the CA knows its customer by, where it wants that.
         """
         self._ca = authority.name
         self._directory = authority.directory
@@ -191,8 +191,9 @@ class Account:
             self._events.emit("account.registered", ca=self._ca, url=account.url)
 
     async def _new(self, signer: Signer) -> messages.Account:
+        binding = await self._binding() if self._binding else None
         try:
-            return await accounts.register(self._transport, signer, email=self._email, binding=self._binding)
+            return await accounts.register(self._transport, signer, email=self._email, binding=binding)
         except IssuanceError as error:
             if error.problem.type not in {"externalAccountRequired", "externalAccount"}:
                 raise

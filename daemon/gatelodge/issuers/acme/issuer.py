@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
-    from gatelodge.acme.binding import ExternalAccount
     from gatelodge.acme.client import Client
     from gatelodge.acme.messages import Account as AccountShown
+    from gatelodge.issuers.acme.customers import Binding
     from gatelodge.issuers.acme.fulfilment import Fulfilled
     from gatelodge.model import CertificateAuthority, CertificateSpec, Name, RenewalInfo
     from gatelodge.ports import Clock, Documents, Events, Http, Issued, Keys, Solver
@@ -63,14 +63,14 @@ class Acme:
         solvers: Mapping[str, Solver],
         email: str | None,
         events: Events,
-        binding: ExternalAccount | None = None,
+        binding: Binding | None = None,
         preferred_chain: str | None = None,
     ) -> None:
         """
         Args:
             solvers: by the word that a spec's `challenges` have for them.
             email: told to the CA as contact.
-            binding: what the CA knows its customer by, where it wants one.
+            binding: gives what the CA knows its customer by, where it wants that.
             preferred_chain: the root that chains should lead to, by its common name or organisation.
         """
         self._authority = authority
