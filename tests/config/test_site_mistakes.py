@@ -173,6 +173,8 @@ _TABLE = [
     (site('routes."/app" = { strip = true, upstream = "grpc://y" }  #!'), f"{_APP}.strip", "no http upstream"),
     (site('routes."/app" = { strip = true, respond = {} }  #!'), f"{_APP}.strip", "no http upstream"),
     (site('routes."/app/" = { upstream = "http://y" }', 'routes."/app" = { strip = true, upstream = "http://z" }  #!'), _APP, "a route /app/ already"),
+    (site(r"routes.'^/a(b)\2' = { match = 'regex', upstream = 'http://y' }  #!"), rf'{_AT}.routes."^/a(b)\\2"', "invalid group reference 2"),
+    (site(r"routes.'^/\u00e9' = { match = 'regex', upstream = 'http://y' }  #!"), rf'{_AT}.routes."^/\\u00e9"', "knows no \\u"),
     (site(r"routes.'^/a(' = { match = 'regex', upstream = 'http://y' }  #!"), rf'{_AT}.routes."^/a("', "is no regular expression"),
     (site(r"routes.'a' = { match = 'regex', upstream = 'http://y/z' }  #!"), f"{_AT}.routes.a.upstream", "cannot replace"),
     (bare('upstream = "http://x/z"', r"routes.'a' = { match = 'regex', auth = 'off' }  #!"), f"{_AT}.routes.a", "without a path"),

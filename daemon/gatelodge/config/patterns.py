@@ -30,6 +30,13 @@ _SURELY_NONE = (
     "min repeat greater than max repeat",
 )
 
+#: What Python's compiler says of a group that is not there; PCRE lets it come later. With more digits it may be a character's number.
+_NO_GROUP = re.compile("invalid group reference ([1-9])")
+
+#: Escapes that only other dialects have (pcre2pattern(3), "Unsupported escape sequences"), unless they stand in a quotation.
+_OTHERS_ESCAPES = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:[LUlu]|N\{(?![0-9,]+\})))")
+_QUOTED = r"\Q"
+
 #: Variables that nginx will not have set by a capture (https://nginx.org/en/docs/http/ngx_http_core_module.html#variables).
 _NGINXS_OWN = frozenset(
     {
@@ -100,7 +107,10 @@ def _problem(text: str) -> str | None:
     except re.error as error:
         # `[\w-]` and the like are ranges to Python alone.
         sure = error.msg.startswith(_SURELY_NONE) and not ("range" in error.msg and "\\" in error.msg)
-        return error.msg if sure else None
+        missing = _NO_GROUP.fullmatch(error.msg)
+        if sure or (missing and int(missing[1]) > text.count("(")):
+            return error.msg
     except (RecursionError, OverflowError):
         return None
-    return None
+    strange = _OTHERS_ESCAPES.search(text) if _QUOTED not in text else None
+    return f"nginx knows no {strange[1]}" if strange else None
