@@ -321,6 +321,7 @@ DIRECTIVES = frozenset(
         "proxy_temp_path",
         "real_ip_header",
         "real_ip_recursive",
+        "recursive_error_pages",
         "resolver",
         "resolver_timeout",
         "return",
