@@ -14,6 +14,7 @@ from gatelodge.config.parse import parse
 from gatelodge.config.read import read
 from gatelodge.config.schema import schema
 from gatelodge.config.site_tables import RouteTable, SiteTable
+from gatelodge.config.stream_tables import StreamTable
 from gatelodge.errors import ConfigError
 from gatelodge.offers import CATALOG
 
@@ -100,6 +101,13 @@ _WHOLE_SITE = st.fixed_dictionaries(
         "hosts": st.lists(st.sampled_from(["b.lan", "~^b", "~(", "*.lan"]), max_size=2),
     },
 )
+_STREAM = st.dictionaries(
+    st.sampled_from(sorted(field.name for field in dataclasses.fields(StreamTable))),
+    st.sampled_from(["a:1", "unix:/x", "udp", [443], [53, "[::1]:53"], ["a:1", "b:2"], {"a.lan": "a:1"}])
+    | _VALUES
+    | _TEXTS,
+    max_size=6,
+)
 
 
 def _ends_well(read_it: Callable[[], Config]) -> None:
@@ -131,6 +139,7 @@ def test_any_mapping_ends_in_a_config_or_its_mistakes(mapping: dict[str, object]
     st.fixed_dictionaries(
         {"sites": st.dictionaries(_WORDS, _TEXTS | _SITE | _WHOLE_SITE | _VALUES, max_size=4)},
         optional={
+            "streams": st.dictionaries(_WORDS, _STREAM | _VALUES, max_size=3),
             "auth": st.dictionaries(
                 st.sampled_from(["p", "q", "off"]),
                 st.fixed_dictionaries(

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import os
+import signal
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -169,6 +170,23 @@ async def test_a_udp_session_ends_with_the_last_answer(home: House) -> None:
             assert await visitor.ask(b"name?") == b"name?"
             await asyncio.sleep(0.1)
         assert len(service.peers) == 3
+
+
+async def test_workers_without_a_master_give_up_their_udp_ports(home: House) -> None:
+    """
+    After kill -9 they go on serving, and hold what the next master needs.
+    """
+    async with echoing_datagrams() as service, visiting(home.spare[0]) as visitor:
+        add(home, to=f"127.0.0.1:{service.port}", udp=True)
+        await serve(home)
+        nginx = home.managed()
+        master = nginx._master.find()
+        assert master is not None
+        master.send(signal.SIGKILL)
+        await until(lambda: nginx._master.find() is None)
+        assert await visitor.ask(b"still") == b"still"
+        await nginx.start()
+        assert await visitor.ask(b"again") == b"again"
 
 
 async def test_tcp_and_udp_share_a_number(home: House) -> None:
