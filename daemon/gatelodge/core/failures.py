@@ -110,6 +110,8 @@ ROWS = (
     Row(type="noSolver", failure=Failure.POLICY, source=_OURS),
     Row(type="unsupported", failure=Failure.POLICY, source=_OURS),
     Row(type="externalAccount", failure=Failure.CREDENTIALS, source=_OURS),
+    Row(type="budget", failure=Failure.RATE_LIMIT, source="core/budget.py"),
+    Row(type="ephemeral", failure=Failure.POLICY, source="stores/mounts.py"),
     Row(type="internal", failure=Failure.OURS, source=_OURS),
     Row(type="state", failure=Failure.OURS, source="runtime/act.py"),
     Row(type="adopt", failure=Failure.POLICY, source="issuers/adopted.py"),

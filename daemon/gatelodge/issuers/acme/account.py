@@ -16,9 +16,9 @@ from gatelodge.acme import accounts
 from gatelodge.acme.client import Client
 from gatelodge.acme.signer import Signer
 from gatelodge.acme.single_flight import SingleFlight
-from gatelodge.errors import IssuanceError
+from gatelodge.errors import HttpUnreachable, IssuanceError
 from gatelodge.issuers.acme.account_document import AccountDocument, Kept
-from gatelodge.issuers.acme.passing import passes
+from gatelodge.issuers.acme.passing import may_have_acted, passes
 from gatelodge.model import KeyKind
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gatelodge.acme import messages
     from gatelodge.acme.transport import Transport
     from gatelodge.errors import Problem
+    from gatelodge.issuers.acme.budgets import Purse
     from gatelodge.issuers.acme.customers import Binding
     from gatelodge.model import CertificateAuthority, Secret
     from gatelodge.ports import Documents, Events, Keys
@@ -52,11 +53,13 @@ class Account:
         keys: Keys,
         email: str | None,
         events: Events,
+        purse: Purse,
         binding: Binding | None = None,
     ) -> None:
         """
         Args:
             email: told to the CA when the account is made.
+            purse: what making one is paid from.
             binding: gives what the CA knows its customer by, where it wants that.
         """
         self._ca = authority.name
@@ -66,6 +69,7 @@ class Account:
         self._keys = keys
         self._email = email
         self._events = events
+        self._purse = purse
         self._binding = binding
         self._client: Client | None = None
         self._flight = SingleFlight()
@@ -192,9 +196,15 @@ class Account:
 
     async def _new(self, signer: Signer) -> messages.Account:
         binding = await self._binding() if self._binding else None
+        await self._purse.account()
         try:
             return await accounts.register(self._transport, signer, email=self._email, binding=binding)
+        except HttpUnreachable:
+            await self._purse.account_refused(None)
+            raise
         except IssuanceError as error:
+            if not may_have_acted(error):
+                await self._purse.account_refused(error.problem)
             if error.problem.type not in {"externalAccountRequired", "externalAccount"}:
                 raise
             remedy = f"give `eab` in [acme.cas.{self._ca}] the kid and hmac_key that the CA shows its customers"

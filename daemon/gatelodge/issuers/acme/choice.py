@@ -50,6 +50,6 @@ def _together(names: Sequence[Name], said: Mapping[Name, Sequence[Problem]]) -> 
     return Problem(
         type=problems[-1].type,
         detail="; ".join(dict.fromkeys(problem.detail for problem in problems)) + "; the CA was not asked",
-        subproblems=subproblems if len(names) > 1 else (),
+        subproblems=subproblems,
         retry_after=max((problem.retry_after for problem in problems if problem.retry_after), default=None),
     )

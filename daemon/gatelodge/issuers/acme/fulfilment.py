@@ -25,7 +25,7 @@ from gatelodge.together import entered, together
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeAlias
 
     from gatelodge.acme import messages
@@ -45,6 +45,10 @@ _FIRST_WAIT = 0.05
 _GROWTH = 1.5
 _LONGEST_WAIT = 5.0
 
+#: An authorization that failed, and an order before which no CSR is taken (RFC 8555 §7.1.6).
+INVALID = "invalid"
+_UNSIGNED = frozenset({"pending", "ready", INVALID})
+
 #: Problems that say nothing about the order itself. After a failed look of our own the CA was told nothing, so the order stays.
 #: Not so when some name server lacks a record (`propagation`): until it is mended, no CA should look, so the order is given up.
 _BESIDE = PASSING | {
@@ -55,8 +59,12 @@ _BESIDE = PASSING | {
 
 class OrderDead(IssuanceError):
     """
-    An order from which no certificate can come any more.
+    An order from which no certificate can come any more. `failed` are the names whose authorization failed at the CA.
     """
+
+    def __init__(self, problem: Problem, failed: frozenset[Name] = frozenset()) -> None:
+        super().__init__(problem)
+        self.failed = failed
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +109,14 @@ class Fulfilment:
         self._preferred_chain = preferred_chain
         self._deadline = clock.monotonic() + DEADLINE
         self._wait = _FIRST_WAIT
+        self._signing = False
+
+    @property
+    def signing(self) -> bool:
+        """
+        True once the CA may have signed a certificate.
+        """
+        return self._signing
 
     async def fulfil(self, order: messages.Order, record: Record) -> Fulfilled:
         """
@@ -122,6 +138,7 @@ class Fulfilment:
     async def _walk(self, order: messages.Order, record: Record) -> Fulfilled:
         if order.names != frozenset(record.names):
             raise OrderDead(Problem(type="badAnswer", detail=f"{order.url} is an order for other names"))
+        self._signing = order.status not in _UNSIGNED
         key = _private_key(record)
         seen: dict[str, messages.Authorization] = {}
         done = steps.Done()
@@ -150,7 +167,7 @@ class Fulfilment:
                         self._progress(f"fetching the certificate from {self._ca}")
                         return self._received(await self._fetch(url), key, record)
                     case steps.Failed(problem=problem):
-                        raise OrderDead(problem)
+                        raise OrderDead(problem, _failed(seen.values()))
 
     async def _see(self, urls: Sequence[str]) -> dict[str, messages.Authorization]:
         return {each.url: each for each in await self._client.authorizations(urls)}
@@ -238,6 +255,7 @@ class Fulfilment:
         """
         self._progress(f"sending the request to {self._ca}")
         self._wait = _FIRST_WAIT
+        self._signing = True
         try:
             return await self._client.finalize(order, request), True
         except IssuanceError as error:
@@ -295,6 +313,10 @@ class Fulfilment:
             raise OrderDead(error.problem) from error
         issued = Issued(chain=chain, private_key=record.private_key)
         return Fulfilled(issued=issued, root=sent.root, preferred=sent.preferred)
+
+
+def _failed(authorizations: Iterable[messages.Authorization]) -> frozenset[Name]:
+    return frozenset(each.name for each in authorizations if each.status == INVALID)
 
 
 def _open_way(authorization: messages.Authorization, solver: Solver) -> messages.Challenge | None:

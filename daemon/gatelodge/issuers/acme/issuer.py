@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import weakref
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from gatelodge.acme.signer import Signer
 from gatelodge.acme.transport import Transport
 from gatelodge.errors import IssuanceError, Problem, TransientError
 from gatelodge.issuers.acme.account import Account
+from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.issuers.acme.choice import choose
 from gatelodge.issuers.acme.fulfilment import Fulfilment, OrderDead
 from gatelodge.issuers.acme.orders import Orders
@@ -35,8 +37,11 @@ if TYPE_CHECKING:
 
     from gatelodge.acme.client import Client
     from gatelodge.acme.messages import Account as AccountShown
+    from gatelodge.acme.messages import Order
+    from gatelodge.issuers.acme.budgets import Claim
     from gatelodge.issuers.acme.customers import Binding
     from gatelodge.issuers.acme.fulfilment import Fulfilled
+    from gatelodge.issuers.acme.record import Record
     from gatelodge.model import CertificateAuthority, CertificateSpec, Name, RenewalInfo
     from gatelodge.ports import Clock, Documents, Events, Http, Issued, Keys, Solver
 
@@ -45,6 +50,18 @@ CONCURRENT = 50
 
 #: What a CA says of a certificate that the account did not get there: the certificate's own key may still revoke it (RFC 8555 §7.6).
 _NOT_THE_ACCOUNTS = frozenset({"unauthorized", "accountDoesNotExist"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """
+    What `issue` was asked for.
+    """
+
+    spec: CertificateSpec
+    replaces: str | None
+    force: bool
+    progress: Callable[[str], None]
 
 
 class Acme:
@@ -65,9 +82,11 @@ class Acme:
         events: Events,
         binding: Binding | None = None,
         preferred_chain: str | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         """
         Args:
+            budgets: what is left at all CAs, in the same documents; None for one who asks no other CA.
             solvers: by the word that a spec's `challenges` have for them.
             email: told to the CA as contact.
             binding: gives what the CA knows its customer by, where it wants that.
@@ -75,6 +94,7 @@ class Acme:
         """
         self._authority = authority
         self._transport = Transport(directory=authority.directory, http=http, clock=clock)
+        self._purse = (budgets or Budgets(documents=documents, clock=clock)).of(authority)
         self._account = Account(
             authority=authority,
             transport=self._transport,
@@ -82,6 +102,7 @@ class Acme:
             keys=keys,
             email=email,
             events=events,
+            purse=self._purse,
             binding=binding,
         )
         self._events = events
@@ -105,15 +126,21 @@ class Acme:
 
     @contextlib.asynccontextmanager
     async def issue(
-        self, spec: CertificateSpec, *, progress: Callable[[str], None], replaces: str | None = None
+        self,
+        spec: CertificateSpec,
+        *,
+        progress: Callable[[str], None],
+        replaces: str | None = None,
+        force: bool = False,
     ) -> AsyncIterator[Issued]:
         """
         Obtain a certificate, as `ports.Issuer` says.
 
         Args:
             replaces: the identifier of the certificate whose place it takes (RFC 9773 §5), where this CA issued that.
+            force: somebody wants it now: our own count of what is left at the CA is no reason not to ask.
         """
-        yield await self._obtain(spec, replaces, progress)
+        yield await self._obtain(_Wish(spec=spec, replaces=replaces, force=force, progress=progress))
         await self._records.close(spec.name)
 
     async def abandon(self, name: str) -> None:
@@ -224,7 +251,8 @@ class Acme:
                 await stack.enter_async_context(self._slots)
             yield
 
-    async def _obtain(self, spec: CertificateSpec, replaces: str | None, progress: Callable[[str], None]) -> Issued:
+    async def _obtain(self, wish: _Wish) -> Issued:
+        spec, progress = wish.spec, wish.progress
         # Let's Encrypt gives two orders for the same names the same pending order, and only one of two keys can have it.
         lock = self._same_names.setdefault(frozenset(spec.names), asyncio.Lock())
         progress(f"waiting for its turn at {self._authority.name}")
@@ -232,13 +260,13 @@ class Acme:
             with self._reached():
                 client = await self._account.client(progress=progress)
                 try:
-                    fulfilled = await self._attempt(client, spec, replaces, progress)
+                    fulfilled = await self._attempt(client, wish)
                 except IssuanceError as error:
                     if error.problem.type != "accountDoesNotExist":
                         raise
                     await self._account.recover(client.kid, progress=progress)
                     client = await self._account.client(progress=progress)
-                    fulfilled = await self._attempt(client, spec, replaces, progress)
+                    fulfilled = await self._attempt(client, wish)
         if not fulfilled.preferred:
             self._events.emit(
                 "certificate.other_chain",
@@ -250,36 +278,64 @@ class Acme:
             )
         return fulfilled.issued
 
-    async def _attempt(
-        self, client: Client, spec: CertificateSpec, replaces: str | None, progress: Callable[[str], None]
-    ) -> Fulfilled:
-        orders = self._orders(client)
+    async def _attempt(self, client: Client, wish: _Wish) -> Fulfilled:
+        spec, orders = wish.spec, self._orders(client)
         record = await self._records.get(spec.name)
-        found = None
-        if record is not None:
-            progress(f"asking {self._authority.name} for the order that was begun")
-            found = await orders.take_up(record, spec)
+        found = await self._taken_up(record, orders, wish) if record is not None else None
         if found is None:
-            progress("looking for a way to prove each name")
-            await choose(spec.names, self._ways(spec), alias=spec.alias)
-            begun = record.begun + 1 if record else 1
-            found = await orders.begin(spec, begun=begun, replaces=replaces, progress=progress)
-        record, order = found
+            found = await self._begun(client, orders, wish, begun=record.begun + 1 if record else 1)
+        record, order, claim = found
         fulfilment = Fulfilment(
             ca=self._authority.name,
             client=client,
             solvers=self._ways(spec),
             alias=spec.alias,
             clock=self._clock,
-            progress=progress,
+            progress=wish.progress,
             preferred_chain=self._preferred_chain,
         )
         try:
-            return await fulfilment.fulfil(order, record)
-        except OrderDead:
+            fulfilled = await fulfilment.fulfil(order, record)
+        except OrderDead as error:
+            await claim.refused(error.problem)
+            await claim.failed(error.failed)
+            if not fulfilment.signing:
+                await claim.not_signed()
             await orders.part(record)
             await self._records.close(spec.name)
             raise
+        except IssuanceError as error:
+            await claim.refused(error.problem)
+            raise
+        await claim.signed()
+        return fulfilled
+
+    async def _taken_up(self, record: Record, orders: Orders, wish: _Wish) -> tuple[Record, Order, Claim] | None:
+        """
+        Return the order that was begun before, if it is still good.
+        """
+        wish.progress(f"asking {self._authority.name} for the order that was begun")
+        found = await orders.take_up(record, wish.spec)
+        claim = await self._purse.taken_up(record)
+        if isinstance(found, frozenset):
+            await claim.failed(found)
+            return None
+        return *found, claim
+
+    async def _begun(self, client: Client, orders: Orders, wish: _Wish, *, begun: int) -> tuple[Record, Order, Claim]:
+        """
+        Order anew, once nothing is known to be in the way.
+        """
+        spec = wish.spec
+        told = wish.replaces is not None and (await self._transport.directory()).renewal_info is not None
+        claim = await self._purse.order(spec.names, account=client.kid, replaces=told, force=wish.force)
+        claim.check()
+        wish.progress("looking for a way to prove each name")
+        await choose(spec.names, self._ways(spec), alias=spec.alias)
+        record, order = await orders.begin(
+            spec, begun=begun, replaces=wish.replaces, claim=claim, progress=wish.progress
+        )
+        return record, order, claim
 
     def _orders(self, client: Client) -> Orders:
         return Orders(

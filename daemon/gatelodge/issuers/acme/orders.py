@@ -21,8 +21,8 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from gatelodge.errors import HttpDisconnected, IssuanceError, TransientError
-from gatelodge.issuers.acme.passing import passes
+from gatelodge.errors import IssuanceError, TransientError
+from gatelodge.issuers.acme.passing import may_have_acted, passes
 from gatelodge.issuers.acme.record import Record
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from gatelodge.acme.client import Client
     from gatelodge.acme.messages import Order
+    from gatelodge.issuers.acme.budgets import Claim
     from gatelodge.issuers.acme.record import Records
-    from gatelodge.model import CertificateAuthority, CertificateSpec
+    from gatelodge.model import CertificateAuthority, CertificateSpec, Name
     from gatelodge.ports import Clock, Keys
 
 #: How many of an account's orders are looked through for one whose URL never came.
@@ -41,7 +42,7 @@ _MOST_LISTED = 100
 _LONGEST = dt.timedelta(days=30)
 
 #: Seconds for giving up authorizations when an order is dead: kind to the CA, and not worth waiting for.
-_GOODBYE = 15.0
+GOODBYE = 15.0
 
 
 class Orders:
@@ -58,21 +59,27 @@ class Orders:
         self._clock = clock
         self._keys = keys
 
-    async def take_up(self, record: Record, spec: CertificateSpec) -> tuple[Record, Order] | None:
+    async def take_up(self, record: Record, spec: CertificateSpec) -> tuple[Record, Order] | frozenset[Name]:
         """
-        Return a record's order when it can still become the certificate that is wanted; else give it up.
+        Return a record's order when it can still become the certificate that is wanted; else give it up, and return the names whose
+        authorization failed while nobody looked.
         """
         order = await self._still_good(record, spec)
         if order is None:
-            await self.part(record)
-            return None
+            return await self.part(record)
         if record.url is None:
             record = dataclasses.replace(record, url=order.url)
             await self._records.put(record)
         return record, order
 
     async def begin(
-        self, spec: CertificateSpec, *, begun: int, replaces: str | None, progress: Callable[[str], None]
+        self,
+        spec: CertificateSpec,
+        *,
+        begun: int,
+        replaces: str | None,
+        claim: Claim,
+        progress: Callable[[str], None],
     ) -> tuple[Record, Order]:
         """
         Order anew, and write the order down before and after.
@@ -80,6 +87,7 @@ class Orders:
         Args:
             begun: how many orders that makes for this certificate.
             replaces: the identifier of the certificate whose place it takes.
+            claim: what it costs; paid before the CA is asked.
         """
         progress(f"ordering from {self._authority.name}")
         record = Record(
@@ -93,42 +101,53 @@ class Orders:
             names=spec.names,
             key=spec.key,
             profile=spec.profile,
+            kind=claim.kind,
             private_key=await self._keys.new(spec.key),
         )
         await self._records.put(record)
+        order: Order | None
         try:
-            order: Order | None = await self._new(record, replaces)
+            order = await self._new(record, replaces, claim)
         except (IssuanceError, TransientError) as error:
-            if not _may_have_arrived(error):
+            if not may_have_acted(error):
                 await self._records.close(spec.name)
                 raise
             order = await self._find(record)
         if order is None:
             record = dataclasses.replace(record, begun=begun + 1)
             await self._records.put(record)
-            order = await self._new(record, replaces)
+            order = await self._new(record, replaces, claim)
+        if order.replaces is None:
+            await claim.not_exempt()
+            record = dataclasses.replace(record, kind=claim.kind)
         record = dataclasses.replace(record, url=order.url)
         await self._records.put(record)
         return record, order
 
-    async def part(self, record: Record) -> None:
+    async def part(self, record: Record) -> frozenset[Name]:
         """
-        Give up an order's open authorizations if that is possible now.
+        Give up an order's open authorizations if that is possible now. Returns the names whose authorization failed.
         """
-        if not self.is_ours(record):
-            return
-        with contextlib.suppress(IssuanceError, TransientError, TimeoutError):
-            async with asyncio.timeout(_GOODBYE):
-                await self.give_up(record)
+        failed: set[Name] = set()
+        if self.is_ours(record):
+            with contextlib.suppress(IssuanceError, TransientError, TimeoutError):
+                async with asyncio.timeout(GOODBYE):
+                    await self.give_up(record, failed)
+        return frozenset(failed)
 
-    async def give_up(self, record: Record) -> None:
+    async def give_up(self, record: Record, failed: set[Name] | None = None) -> None:
         """
         Give up an order's open authorizations. Valid ones stay: other certificates with the same names live on them.
+
+        Args:
+            failed: the names whose authorization failed are added to it.
         """
         if record.url is None:
             return
         order = await self._client.order(record.url)
         seen = await self._client.authorizations(order.authorizations)
+        if failed is not None:
+            failed |= {each.name for each in seen if each.status == "invalid"}
         await self._client.deactivate([each for each in seen if each.status == "pending"])
 
     def is_ours(self, record: Record) -> bool:
@@ -137,8 +156,19 @@ class Orders:
         """
         return record.directory == self._authority.directory and record.kid == self._client.kid
 
-    async def _new(self, record: Record, replaces: str | None) -> Order:
-        return await self._client.new_order(record.names, profile=record.profile, replaces=replaces)
+    async def _new(self, record: Record, replaces: str | None, claim: Claim) -> Order:
+        """
+        Pay and order. What it cost comes back when the CA surely made no order of it.
+        """
+        await claim.pay()
+        try:
+            return await self._client.new_order(record.names, profile=record.profile, replaces=replaces)
+        except (IssuanceError, TransientError) as error:
+            if not may_have_acted(error):
+                await claim.not_ordered()
+            if isinstance(error, IssuanceError):
+                await claim.refused(error.problem)
+            raise
 
     async def _still_good(self, record: Record, spec: CertificateSpec) -> Order | None:
         if not record.serves(spec) or not self.is_ours(record):
@@ -185,12 +215,3 @@ class Orders:
         ends = order.expires or record.at + _LONGEST
         expired = ends <= self._clock.now() and order.certificate is None
         return order.status != "invalid" and not expired
-
-
-def _may_have_arrived(error: IssuanceError | TransientError) -> bool:
-    """
-    Tell whether a request that failed so may have been acted on.
-    """
-    if isinstance(error, IssuanceError):
-        return error.problem.type == "badAnswer" or (error.problem.status or 0) >= 500  # noqa: PLR2004 - class of status
-    return isinstance(error, HttpDisconnected)

@@ -11,6 +11,7 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from gatelodge.core.limits import Kind
 from gatelodge.errors import StateDamaged
 from gatelodge.model import KeyKind, Name, Secret
 
@@ -24,7 +25,8 @@ KIND = "journal/orders"
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """
-    An order that was begun for a certificate. `begun` counts how often one was; `url` is None until the CA has answered.
+    An order that was begun for a certificate. `begun` counts how often one was; `url` is None until the CA has answered; `kind` is
+    what the order is to the CA, by which its failures count.
     """
 
     certificate: str
@@ -39,6 +41,7 @@ class Record:
     profile: str | None
     private_key: Secret
     url: str | None = None
+    kind: Kind = Kind.NEW
 
     def serves(self, spec: CertificateSpec) -> bool:
         """
@@ -99,6 +102,7 @@ def _document(record: Record) -> JsonObject:
         "profile": record.profile,
         "private_key": record.private_key.reveal(),
         "url": record.url,
+        "kind": record.kind,
     }
 
 
@@ -117,6 +121,7 @@ def _read(document: dict[str, Any]) -> Record | None:
             profile=document["profile"],
             private_key=Secret(document["private_key"]),
             url=document["url"],
+            kind=Kind(document.get("kind", Kind.NEW)),
         )
     except (KeyError, TypeError, ValueError):
         return None
