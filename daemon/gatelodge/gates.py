@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gatelodge.core.desired import desired
+from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.issuers.adopted import Adoptions
 from gatelodge.issuers.files import BroughtFiles, Unfit, check_names, find_troubles, load
 from gatelodge.issuers.keys import NewKeys
@@ -105,6 +106,7 @@ class Gates:
         self._documents = documents
         self._ledger = ledger
         self._events = events
+        self.budgets = Budgets(documents=documents, clock=clock)
         self._keys = NewKeys()
         self._webs: dict[tuple[str | None, str | None], Web] = {}
         self._kept: dict[str, tuple[object, Any]] = {}
@@ -146,6 +148,7 @@ class Gates:
             addresses=self._addresses(wanted, providers),
             adoption=self._adoption,
             brought=self._brought,
+            budgets=lambda: self.budgets.shown(wanted.authorities.values()),
         )
 
     def _tell_kept_root(self, wanted: Desired, folder: str) -> None:
@@ -192,6 +195,7 @@ class Gates:
                 solvers=solvers,
                 email=email,
                 events=self._events,
+                budgets=self.budgets,
             ),
         )
 

@@ -108,6 +108,7 @@ async def open_house(
     await ledger.load()
     last = event_log.newest(directory)
     async with Gates(clock=clock, documents=documents, ledger=ledger, events=log) as gates:
+        await gates.budgets.load()
         try:
             gate = gates.make(config)
         except ConfigError as error:

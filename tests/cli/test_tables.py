@@ -181,6 +181,22 @@ def test_what_is_wrong_is_said_in_plain_words(changes: dict[str, Any], said: str
     assert said in click.unstyle(tables.status(report(**changes)))
 
 
+def test_limits_of_a_ca_are_shown_when_they_come_near() -> None:
+    """
+    Below half, or closed by the CA itself; a gate that asks seldom never sees them.
+    """
+    plenty = {
+        "ca": "letsencrypt", "limit": "orders", "whose": "", "left": 299, "of": 300, "period": 10800.0, "source": "",
+        "full_at": at(DAY), "closed_until": None,
+    }  # fmt: skip
+    few = {**plenty, "limit": "certificates per set of names", "whose": "a.example", "left": 2, "of": 5}
+    closed = {**plenty, "ca": "google", "closed_until": at(2 * DAY)}
+    assert "BUDGET" not in tables.status(report(budgets=[plenty]))
+    said = click.unstyle(tables.status(report(budgets=[plenty, few, closed])))
+    assert "letsencrypt  2 of 5      certificates per set of names, a.example  full in 1 d" in said
+    assert f"closed by the CA until {tables.moment(at(2 * DAY))}" in said
+
+
 def test_a_gate_without_sites_is_no_failure() -> None:
     """
     An empty configuration shows nginx alone.

@@ -101,6 +101,7 @@ def status(document: dict[str, Any]) -> str:
             for entry in certificates
         ]
         lines += [*_table(("CERTIFICATE", "STATE", "FROM", "GOOD UNTIL", "RENEWS"), rows4), ""]
+    lines += _budgets(document)
     lines += _troubles(document)
     return "\n".join(lines).rstrip()
 
@@ -170,6 +171,25 @@ def event(entry: dict[str, Any]) -> str:
     level = str(entry.get("level", "info"))
     mark = click.style(f"{level:<7}", fg=_COLOURS.get(level))
     return f"{at} {mark} {click.style(str(entry['event']), bold=True)} {fields}".rstrip()
+
+
+def _budgets(document: dict[str, Any]) -> list[str]:
+    """
+    Say which limits of CAs are less than half left, or closed by the CA.
+    """
+    low = [entry for entry in document.get("budgets", ()) if entry["closed_until"] or entry["left"] * 2 < entry["of"]]
+    rows = [
+        (
+            printable(entry["ca"]),
+            f"{entry['left']} of {entry['of']}",
+            f"{entry['limit']}{', ' if entry['whose'] else ''}{printable(entry['whose'])}",
+            f"closed by the CA until {moment(entry['closed_until'])}"
+            if entry["closed_until"]
+            else f"full {relative(entry['full_at'], document['time'])}",
+        )
+        for entry in low
+    ]
+    return [*_table(("CA", "LEFT", "BUDGET", "AGAIN"), rows), ""] if rows else []
 
 
 def _nginx_line(document: dict[str, Any]) -> str:

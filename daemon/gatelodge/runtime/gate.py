@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Observed
     from gatelodge.core.tree import Rendered
+    from gatelodge.model import JsonObject
     from gatelodge.ports import Adoption, Brought, DnsProvider, Issuer, Nginx
     from gatelodge.runtime.addresses import Addresses
 
@@ -25,7 +26,8 @@ class Gate:
     """
     `issuers` are by the text of their reference (`acme:letsencrypt`, `local`); `render` is pure; `dates` ask the CAs in use for
     their time, in order. `providers` are the DNS providers by the NAME of their `[dns.NAME]`; `addresses` keeps dynamic DNS;
-    `adoption` reads certificates of other tools, `brought` those in files of the user's.
+    `adoption` reads certificates of other tools, `brought` those in files of the user's; `budgets` tells what of the CAs' limits is
+    used up, an object for each.
     """
 
     desired: Desired
@@ -37,3 +39,4 @@ class Gate:
     addresses: Addresses | None = None
     adoption: Adoption | None = None
     brought: Brought | None = None
+    budgets: Callable[[], Sequence[JsonObject]] = tuple

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gatelodge.core import asking
 from gatelodge.core.actions import ADDRESSES, certificate_key, describe
 from gatelodge.core.parts import STREAM_SNIPPET, called
 from gatelodge.core.renewal import due_at
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Attempt, Held, Observed
-    from gatelodge.model import Site, Stream
+    from gatelodge.model import CertificateSpec, Site, Stream
     from gatelodge.runtime.reconcile import Look
 
 
@@ -40,6 +41,7 @@ def report(look: Look, now: dt.datetime) -> dict[str, Any]:
         "ddns": _addresses(look),
         "leftovers": {provider: list(names) for (provider, _), names in observed.leftovers.items()},
         "certificates": [_certificate(name, desired, observed, now) for name in (*names, *unused)],
+        "budgets": list(look.gate.budgets()),
         "next": [describe(action) for action in look.plan.actions],
         "look_at": look.plan.look_at.isoformat(),
     }
@@ -55,7 +57,7 @@ def healthy(document: dict[str, Any]) -> bool:
         and document["nginx"]["failure"] is None
         and all(site["state"] in ("serving", "plain") for site in document["sites"])
         and all(stream["state"] in ("serving", "passing") for stream in document["streams"])
-        and all(entry["state"] in ("valid", "unused") for entry in document["certificates"])
+        and all(entry["state"] in ("valid", "unused") and not entry["lacking"] for entry in document["certificates"])
     )
 
 
@@ -176,13 +178,15 @@ def url(site: Site, desired: Desired) -> str:
 
 def _certificate(name: str, desired: Desired, observed: Observed, now: dt.datetime) -> dict[str, Any]:
     spec, held = desired.certificates.get(name), observed.held.get(name)
-    attempt = observed.attempts.get(certificate_key(name))
+    attempt = asking.latest(observed.attempts, name)
     job = observed.jobs.get(certificate_key(name))
     real = held if held and not held.placeholder else None
     return {
         "certificate": name,
         "names": list(spec.names if spec else held.names if held else ()),
-        "ca": str(spec.issuer) if spec else held.issuer if held else None,
+        "ca": _ca(spec, held),
+        "cas": [str(issuer) for issuer in spec.issuers] if spec else [],
+        "lacking": [each for each in spec.names if each not in real.names] if spec and real else [],
         "state": _state(held, now, used=spec is not None),
         "not_before": real.not_before.isoformat() if real else None,
         "not_after": real.not_after.isoformat() if real else None,
@@ -195,6 +199,15 @@ def _certificate(name: str, desired: Desired, observed: Observed, now: dt.dateti
         "doing": {"step": job.step, "since": job.since.isoformat()} if job else None,
         "failure": _failure(attempt) if attempt else None,
     }
+
+
+def _ca(spec: CertificateSpec | None, held: Held | None) -> str | None:
+    """
+    Say whose a certificate is, of those who are asked for it, else of whom one will be asked first.
+    """
+    if spec is None:
+        return held.issuer if held else None
+    return held.issuer if held and held.issuer in map(str, spec.issuers) else str(spec.issuer)
 
 
 def _state(held: Held | None, now: dt.datetime, *, used: bool) -> str:
