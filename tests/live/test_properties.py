@@ -389,7 +389,7 @@ def test_nginx_takes_whatever_check_accepts(program: str) -> None:
                 accepted.update(one)
 
         collect()
-        assert len(accepted) > 150, "most of what is generated is accepted"
+        assert len(accepted) > 100, "most of what is generated is accepted"
         for number in range(0, len(accepted), BATCH):
             batch = itertools.islice(accepted.items(), number, number + BATCH)
             config = judge.read(EVERYWHERE | dict(batch), TERMS[number // BATCH % len(TERMS)])

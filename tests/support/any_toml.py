@@ -21,11 +21,11 @@ HOSTILE = (
 
 TEXTS = st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=40)
 TOKENS = st.from_regex(r"[A-Za-z0-9!#%&'*+.^_`|~-]{1,46}", fullmatch=True)
-PATHS = TEXTS.map(lambda text: f"/{text.strip('/')}") | st.sampled_from(["/", "/x", "/x/", "/x/y/", "/ö/"])
+PATHS = TEXTS.map(lambda text: f"/x{text.strip('/')}") | st.sampled_from(["/x", "/x/", "/x/y/", "/ö/"])
 FOLDERS = TEXTS.map(lambda text: f"/srv/{text.replace('$', 's')[:300]}")
 URL_PATHS = st.text("abc/%20:@!$&'()*+,;=._~-", max_size=20).map(lambda text: text.replace("%", "%25"))
 FLAGS = st.booleans()
-TIMES = st.sampled_from(["1s", "90s", "1h", "1d", "30d"])
+TIMES = st.sampled_from(["1s", "90s", "1h", "1d"])
 SIZES = st.sampled_from(["0", "64k", "10m", "2g", "900g"])
 NETWORKS = st.lists(
     st.sampled_from(["lan", "cloudflare", "all", "192.0.2.7", "203.0.113.0/24", "2001:db8::/32", "::1"]),
@@ -71,7 +71,7 @@ _SERVERS = st.lists(
             "weight": st.integers(1, 9),
             "backup": st.just(value=False),
             "max_fails": st.integers(0, 9),
-            "fail_timeout": TIMES.filter(lambda text: text != "30d"),
+            "fail_timeout": TIMES,
         },
     ),
     min_size=2,
@@ -134,7 +134,7 @@ _LEVEL: dict[str, st.SearchStrategy[Any]] = {
     "deny": NETWORKS,
     "rate": st.sampled_from(["1/s", "300/m", "9999999/s"]),
     "connections": st.integers(1, 99),
-    "headers": st.dictionaries(TOKENS, TEXTS, max_size=3),
+    "headers": st.dictionaries(TOKENS, TEXTS.filter(bool), max_size=3),
     "request_headers": st.dictionaries(TOKENS, TEXTS, max_size=3),
     "hide_headers": st.lists(TOKENS, max_size=3, unique_by=str.lower),
     "security_headers": FLAGS,
