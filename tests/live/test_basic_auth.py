@@ -191,7 +191,7 @@ async def test_a_changed_password_counts_after_a_reload_and_the_old_file_goes_wi
     other = home.state / "auth" / "by hand"
     other.write_text("kept")
     home.auth["people"] = BasicAuth(realm="People", users=users("bob"))
-    await home.serve()
+    await home.serve_anew()
     now = password_files(home)["people"]
     assert {before, now, other} == set((home.state / "auth").iterdir())
     for user, status in (("ann", 401), ("bob", 200)):
@@ -215,7 +215,7 @@ async def test_a_site_that_is_kept_back_keeps_its_passwords(home: House, up: ups
     home.quarantines = {
         "a.example.com": Quarantine(site="a.example.com", digest=fresh, error="no", since=NOW, retry_at=NOW, kept=kept)
     }
-    await home.serve()
+    await home.serve_anew()
     await home.managed().prune([1])
     for user, status in (("ann", 200), ("bob", 401)):
         assert (await home.get("a.example.com", headers=basic(user))).status == status
@@ -231,7 +231,7 @@ async def test_a_file_is_given_to_the_workers_of_today(home: House, up: upstream
     file = password_files(home)["people"]
     file.chmod(0o600)
     home.add("b.example.com", routes=(guarded("/", up),))
-    await home.serve()
+    await home.serve_anew()
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert (await home.get("b.example.com", headers=basic("ann"))).status == 200
 

@@ -149,7 +149,7 @@ async def test_nobody_is_told_so_by_a_site_that_shows_a_placeholder(home: House,
     for host in (SITE, "www.example.com"):
         assert (await home.get(host)).all(HSTS) == []
     home.certify(SITE, "www.example.com")
-    await home.serve()
+    await home.serve_anew()
     for host in (SITE, "www.example.com"):
         assert (await home.get(host)).all(HSTS) == [PRELOAD]
 

@@ -203,6 +203,18 @@ class House:
         assert rendered.unwritten == {}
         await self.managed().apply(rendered)
 
+    async def serve_anew(self) -> None:
+        """
+        Do so, and return once no worker of before is left: for a moment they take visitors too.
+        """
+        before = self._workers()
+        await self.serve()
+        await until(lambda: before.isdisjoint(self._workers()))
+
+    def _workers(self) -> set[str]:
+        master = (self.state / "nginx" / "nginx.pid").read_text().strip()
+        return set(Path(f"/proc/{master}/task/{master}/children").read_text().split())
+
     async def found(self, *hosts: str, target: str = "/", tls: bool = True) -> None:
         """
         Return once each of these hosts leads to a service. A name in a pool is looked up only when nginx runs.
