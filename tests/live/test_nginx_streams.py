@@ -560,6 +560,18 @@ async def test_a_port_that_is_taken_is_one_streams_trouble(home: House) -> None:
         await serve(home)
 
 
+async def test_the_tls_port_can_be_a_streams_and_its_trouble(home: House) -> None:
+    """
+    Where no site listens on it; then it is not the whole house's.
+    """
+    async with echoing() as service:
+        home.settings = dataclasses.replace(home.settings, https_port=service.port)
+        add(home, to=f"127.0.0.1:{service.port}", port=service.port)
+        with pytest.raises(NginxRefused) as refused:
+            await serve(home)
+        assert refused.value.guilty == {"stream:service"}
+
+
 async def test_a_port_may_change_its_protocol_and_owner(home: House) -> None:
     """
     From a site to a stream and back, in one reload each, after which the old workers answer for a moment.

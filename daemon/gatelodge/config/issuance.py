@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.config import authorities, names, providers, streams
+from gatelodge.config import authorities, names, providers, stream_conflicts
 from gatelodge.config.shape import Tls
 from gatelodge.model import DNS_PREFIX, HTTP_01, is_ip, is_wildcard
 
@@ -114,7 +114,7 @@ def _asked(draft: Draft, catalog: Catalog, found: Mistakes) -> Iterator[_Asked]:
     for name, stream in config.streams.items():
         path = ("streams", name)
         known = not found.unread((*path, "tls"), (*path, "hosts"), (*path, "certificate"))
-        if known and stream.tls is Tls.ACME and streams.has_own_certificate(stream, draft):
+        if known and stream.tls is Tls.ACME and stream_conflicts.has_own_certificate(stream, draft):
             yield _Asked(
                 path=path,
                 title=stream.hosts[0],

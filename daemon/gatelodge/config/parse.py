@@ -23,6 +23,7 @@ from gatelodge.config import (
     presets,
     providers,
     site,
+    stream_conflicts,
     streams,
 )
 from gatelodge.config.catalog import BUILT_IN
@@ -65,7 +66,7 @@ def parse(
     """
     found = Mistakes(lines)
     draft = _draft(structure(presets.applied(mapping, catalog, found), found), catalog, found)
-    for each in (conflicts, streams, listening, loops, helpers):
+    for each in (conflicts, stream_conflicts, listening, loops, helpers):
         each.find(draft, found)
     issuance.find(draft, catalog, found)
     auth.unused(draft.config, found)
