@@ -197,7 +197,7 @@ def test_a_certificates_trap_is_told_with_the_line_that_shows_it(state: Path) ->
     So that the daemon keeps that site back and serves the others.
     """
     link(state / "certificates/chat.example.com/versions/3/privkey.pem")
-    with pytest.raises(RefusedError, match=r"it is shown in \S+/sites/chat\.example\.com\.conf:107$"):
+    with pytest.raises(RefusedError, match=r"it is shown in \S+/sites/chat\.example\.com\.conf:109$"):
         read(state)
 
 

@@ -55,6 +55,9 @@ UPGRADE_HEADERS = (("Upgrade", "$gatelodge_upgrade"), ("Connection", "$gatelodge
 #: Response headers up to 16k (large cookies); up to 128k of a body in memory, the rest in a file.
 _BUFFERS = (("proxy_buffer_size", "16k"), ("proxy_buffers", "8", "16k"), ("proxy_busy_buffers_size", "32k"))
 
+#: One header of a request may be longer than nginx's own 8k: an oauth2-proxy keeps a session in two cookies of 4k.
+_REQUEST_BUFFERS = ("4", "16k")
+
 #: Lines of the access log are written together, a second late at most.
 _LOG_BUFFER = ("combined", "buffer=64k", "flush=1s")
 
@@ -89,6 +92,7 @@ def general(
     return (
         line("access_log", access_log, *(_LOG_BUFFER if access_log != "off" else ())),
         line("server_tokens", "off"),
+        line("large_client_header_buffers", *_REQUEST_BUFFERS),
         # What nginx redirects to by itself is a path: it knows its own port, not the visitor's.
         line("absolute_redirect", "off"),
         *([line("keepalive_min_timeout", _KEEPALIVE_MIN)] if capabilities.at_least(1, 27, 4) else []),
