@@ -21,7 +21,20 @@ from tests.support.nginx_house import DEBIAN, WHEEL, house, parse, url
 from tests.support.waiting import until
 
 from gatelodge.issuers import selfsigned
-from gatelodge.model import BasicAuth, Files, ForwardKind, Guard, Headers, Hsts, Name, Pool, Redirect, Respond, Route
+from gatelodge.model import (
+    BasicAuth,
+    Files,
+    ForwardKind,
+    Guard,
+    Headers,
+    Hsts,
+    Match,
+    Name,
+    Pool,
+    Redirect,
+    Respond,
+    Route,
+)
 from gatelodge.nginx import asking
 
 if TYPE_CHECKING:
@@ -377,7 +390,8 @@ async def test_the_pages_of_a_service_are_open(
         service = auth_services.running(kind, other)
         other.answer = answer
         home.auth["sso"] = service.entry(f"http://127.0.0.1:{other.port}{base}")
-        home.add(SITE, routes=(route("/", up),))
+        # Neither a prefix nor an expression of another route takes them away.
+        home.add(SITE, routes=(route("/", up), route("^/.*x", up, match=Match.REGEX)))
         await home.serve()
         path = PAGES[kind]
         reply = await home.get(HOST, f"{path}callback?code=%41&state=x", headers={"X-Original-URI": "/lie"})
@@ -628,6 +642,20 @@ async def test_a_person_in_many_groups_is_let_in(home: House, up: upstream.Upstr
     await home.serve()
     assert (await home.get(HOST, "/x")).status == 200
     assert up.seen[-1].headers[header.lower()] == groups
+
+
+async def test_a_session_may_be_as_large_as_two_cookies(
+    home: House, up: upstream.Upstream, service: AuthService
+) -> None:
+    """
+    What a browser takes for each, one after the other in one header.
+    """
+    home.auth["sso"] = service.entry()
+    home.add(SITE, routes=(route("/", up),))
+    await home.serve()
+    cookies = f"_oauth2_proxy_0={'x' * 4000}; _oauth2_proxy_1={'y' * 4000}; {'z' * 2000}=1; session=ann"
+    assert (await home.get(HOST, "/x", headers={"Cookie": cookies})).status == 200
+    assert service.heard[-1].headers["cookie"] == up.seen[-1].headers["cookie"] == cookies
 
 
 async def test_a_visitor_who_is_turned_away_hears_of_hsts_too(

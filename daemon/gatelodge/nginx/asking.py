@@ -204,8 +204,10 @@ def _pages(
     service = SERVICES[auth.kind]
     asked = _below(auth.service, service.pages)
     route = Route(path=service.pages, action=asked)
+    # Before any regular expression of a route: nobody could sign in if it led back to where he must.
     return block(
         "location",
+        "^~",
         service.pages,
         remark=f"auth.{name}",
         inside=[
