@@ -46,6 +46,9 @@ _SPLIT = "$upstream_cookie__oauth2_proxy_1"
 #: The port that a Host header leaves out where it is over TLS.
 _HTTPS_PORT = "443"
 
+#: nginx's word for closing the connection without one.
+_NO_ANSWER = "444"
+
 #: From where the generation may be asked for. It is no secret, but nobody's business.
 _NEAR = ("127.0.0.0/8", "::1")
 
@@ -220,20 +223,24 @@ def _tls_strangers(
     default = [*listens([listener], ground, tls=True, default=True), *opening]
     rejecting = [line("ssl_reject_handshake", "on")] if ground.reject else []
     stranger = rejecting or (list(internal.directives()) if internal else [])
+    # Where handshakes are refused, who comes is a visitor of another site who was let in under its name, with a browser that takes
+    # one connection for two sites (RFC 9113 §9.1.1): the connection is that site's, and he may try again by another (§15.5.20 of
+    # RFC 9110).
+    answer = _refuse("421" if rejecting else _NO_ANSWER)
     if by_address is None:
-        return [block("server", inside=[*default, *stranger, _refuse()])]
+        return [block("server", inside=[*default, *stranger, answer])]
     # Visitors of an IP address send no name (RFC 6066 §3): they get the default server's certificate. Any name that is sent
     # and no site's matches the regular expression.
     heard = [*listens([listener], ground, tls=True), *opening]
-    named = [*heard, line("server_name", Verbatim("~.")), *stranger, _refuse()]
+    named = [*heard, line("server_name", Verbatim("~.")), *stranger, answer]
     return [
         block("server", inside=[*default, *(each for files in by_address for each in files.directives()), _refuse()]),
         *([block("server", inside=named)] if stranger else []),
     ]
 
 
-def _refuse() -> Directive:
-    return block("location", "/", inside=[line("return", "444")])
+def _refuse(status: str = _NO_ANSWER) -> Directive:
+    return block("location", "/", inside=[line("return", status)])
 
 
 def _generation(ground: Ground, doors: Doors, internal: Files | None) -> list[Directive]:
@@ -246,7 +253,7 @@ def _generation(ground: Ground, doors: Doors, internal: Files | None) -> list[Di
         "=",
         GENERATION_PATH,
         inside=[
-            block("if", Expression("($gatelodge_elsewhere)"), inside=[line("return", "444")]),
+            block("if", Expression("($gatelodge_elsewhere)"), inside=[line("return", _NO_ANSWER)]),
             line("default_type", "text/plain"),
             line("return", "200", Expression("$gatelodge_generation")),
         ],
