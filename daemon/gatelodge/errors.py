@@ -163,7 +163,8 @@ class Problem:
 
     def __str__(self) -> str:
         parts = [f"{self.type}: {self.detail}"]
-        parts += [f"{sub.identifier or 'unnamed'}: {sub.type}: {sub.detail}" for sub in self.subproblems]
+        untold = (sub for sub in self.subproblems if sub.detail not in self.detail)
+        parts += [f"{sub.identifier or 'unnamed'}: {sub.type}: {sub.detail}" for sub in untold]
         return "; ".join(parts)
 
 

@@ -83,7 +83,8 @@ def test_a_lost_authorization_fails_the_order(status: str) -> None:
     """
     step = next_step(order("pending"), [VALID, authorization("2", status)], Done())
     assert isinstance(step, Failed)
-    assert step.problem == Problem(type="unauthorized", detail=f"2.example: its authorization is {status}")
+    assert str(step.problem) == f"unauthorized: 2.example: its authorization is {status}"
+    assert [sub.identifier for sub in step.problem.subproblems] == ["2.example"]
 
 
 def test_one_failed_name_gives_the_problem_its_type() -> None:
@@ -92,7 +93,8 @@ def test_one_failed_name_gives_the_problem_its_type() -> None:
     """
     step = next_step(order("invalid"), [VALID, authorization("2", "invalid", REFUSED)], Done())
     assert isinstance(step, Failed)
-    assert step.problem == Problem(type="connection", detail="2.example: refused")
+    assert str(step.problem) == "connection: 2.example: refused"
+    assert [sub.identifier for sub in step.problem.subproblems] == ["2.example"]
 
 
 def test_several_failed_names_are_all_named() -> None:

@@ -136,7 +136,7 @@ def rendered(desired: Desired, observed: Observed) -> Rendered:
 @dataclasses.dataclass
 class World:
     """
-    What is desired and what is, with a clock and the names whose issuance fails.
+    What is desired and what is, with a clock and the names whose issuance fails, or the issuers that fail.
     """
 
     desired: Desired
@@ -161,12 +161,12 @@ class World:
             case Obtain(spec=wanted):
                 requests = self.observed.requests
                 self._set(requests=dataclasses.replace(requests, renew=requests.renew - {wanted.name}))
-                if wanted.name in self.failing:
+                if wanted.name in self.failing or str(wanted.issuer) in self.failing:
                     self._fail(action)
                 else:
                     self._hold(held(wanted, version=self._next(wanted.name), now=self.now))
                     self._set(
-                        attempts={t: a for t, a in self.observed.attempts.items() if t != tries(action)},
+                        attempts={t: a for t, a in self.observed.attempts.items() if t.split("/")[0] != key(action)},
                         in_flight={n: o for n, o in self.observed.in_flight.items() if n != wanted.name},
                     )
             case Abandon(certificate=name):

@@ -24,6 +24,7 @@ from tests.core.planning import (
 )
 
 from gatelodge.core.actions import ABANDONING, ApplyTree, Obtain, Reason, certificate_key
+from gatelodge.core.asking import failed
 from gatelodge.core.observed import Attempt, Doubt, InFlight, Job, Nginx, Observed, Requests
 from gatelodge.core.plan import GATHER
 from gatelodge.core.tree import Generation
@@ -149,7 +150,7 @@ def test_a_failure_waits_and_delays_nobody_else() -> None:
     current = world.observed.nginx.current
     assert current is not None
     assert ("b.example", world.observed.held["b.example"].version) in current.references
-    assert world.plan().look_at <= world.observed.attempts["certificate:a.example"].retry_at
+    assert world.plan().look_at <= world.observed.attempts["certificate:a.example/acme:pebble"].retry_at
 
 
 def test_a_changed_spec_does_not_wait_for_the_old_failure() -> None:
@@ -172,7 +173,7 @@ def test_a_failure_dated_in_the_future_holds_nothing_back() -> None:
     world = served(A)
     wrong = NOW + 3650 * DAY
     attempt = Attempt(
-        tries="certificate:a.example", digest=A.digest, failures=1, problem=Problem(type="dns", detail=""),
+        tries="certificate:a.example/acme:pebble", digest=A.digest, failures=1, problem=Problem(type="dns", detail=""),
         at=wrong, retry_at=wrong + HOUR,
     )  # fmt: skip
     kept(
@@ -542,8 +543,8 @@ def worlds(draw: st.DrawFn) -> World:
                 for name in draw(st.lists(st.sampled_from(NAMES), unique=True))
             },
             attempts={
-                certificate_key(each.name): Attempt(
-                    tries=certificate_key(each.name), digest=each.digest, failures=1, problem=Problem(type="dns", detail=""),
+                f"certificate:{each.name}/{each.issuer}": Attempt(
+                    tries=f"certificate:{each.name}/{each.issuer}", digest=each.digest, failures=1, problem=Problem(type="dns", detail=""),
                     at=NOW, retry_at=NOW + dt.timedelta(minutes=draw(st.integers(-5, 5))),
                 )
                 for each in draw(st.lists(SPECS, max_size=2))
@@ -609,7 +610,7 @@ def test_carrying_out_plans_comes_to_rest(world: World) -> None:
     assert nginx.running == nginx.current.number
     for name, wanted in world.desired.certificates.items():
         found = world.observed.held[name]
-        assert found.satisfies(wanted) or certificate_key(name) in world.observed.attempts
+        assert found.satisfies(wanted) or failed(world.observed.attempts, name)
     for site in world.desired.sites:
         newest = world.observed.held[site.certificates[0] if site.certificates else ""]
         assert (newest.name, newest.version) in nginx.current.references

@@ -64,7 +64,7 @@ def test_another_way_to_prove_is_tried_at_once() -> None:
     """
     problem = Problem(type="dnsCredentials", detail="…")
     failed = Attempt(
-        tries="certificate:a.example", digest=BY_DNS.digest, failures=5, problem=problem,
+        tries="certificate:a.example/acme:pebble", digest=BY_DNS.digest, failures=5, problem=problem,
         at=NOW, retry_at=NOW + dt.timedelta(hours=1),
     )  # fmt: skip
     attempts = {failed.tries: failed}

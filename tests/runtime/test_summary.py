@@ -68,7 +68,7 @@ async def test_what_fails_comes_first_with_its_next_try() -> None:
 
         world.ca.refuses = {A: world.ca.refuses[A]}
         await world.live(DAY)
-        attempt = world.reconciler.latest.observed.attempts[f"certificate:{A}"]  # type: ignore[union-attr]
+        attempt = world.reconciler.latest.observed.attempts[f"certificate:{A}/acme:letsencrypt"]  # type: ignore[union-attr]
 
         assert said(world).startswith(
             f"{A} failed: dnsCredentials; next try {attempt.retry_at.astimezone():%H:%M}; 3 sites, 2 certificates"

@@ -139,7 +139,7 @@ def why_invalid(order: Order, authorizations: Sequence[Authorization]) -> Proble
         return Problem(type="badAnswer", detail="the order is invalid and the CA gave no reason")
     if len(subproblems) == 1:
         (sub,) = subproblems
-        return Problem(type=sub.type, detail=f"{sub.identifier}: {sub.detail}")
+        return Problem(type=sub.type, detail=f"{sub.identifier}: {sub.detail}", subproblems=subproblems)
     # `compound` is the type for reasons that differ (RFC 8555 §6.7).
     return Problem(
         type=types.pop() if len(types) == 1 else "compound",

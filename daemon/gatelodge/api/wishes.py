@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from gatelodge.core import asking
 from gatelodge.core.actions import NGINX, certificate_key, key
 from gatelodge.core.renewal import due_at
 from gatelodge.model import INTERNAL_HOST, AcmeIssuer, FileIssuer, covers
@@ -65,7 +66,7 @@ class Wishes:
         held = before.observed.held.get(name)
         spec = desired.certificates[name]
         if held is not None and held.brought and not force and isinstance(spec.issuer, FileIssuer):
-            if certificate_key(name) not in before.observed.attempts:
+            if not asking.failed(before.observed.attempts, name):
                 return Answer(
                     ok=False,
                     message=f"{name} is yours to renew: put a newer one into {spec.issuer.certificate} and {spec.issuer.key}, and it "
@@ -73,7 +74,7 @@ class Wishes:
                 )
         elif held is not None and not held.placeholder and not force and held.satisfies(spec):
             due = due_at(not_before=held.not_before, not_after=held.not_after, stored_at=held.stored_at)
-            if due > self._clock.now() and certificate_key(name) not in before.observed.attempts:
+            if due > self._clock.now() and not asking.failed(before.observed.attempts, name):
                 return Answer(
                     ok=False, message=f"{name} is not due before {due:%Y-%m-%d %H:%M} UTC; --force renews it now"
                 )
@@ -85,7 +86,7 @@ class Wishes:
         after = await self._reconciler.passed(lambda look: self._tried(name, look))
         new = after.observed.held.get(name)
         if new is None or (held is not None and new.version == held.version):
-            attempt = after.observed.attempts.get(certificate_key(name))
+            attempt = asking.latest(after.observed.attempts, name)
             why = str(attempt.problem) if attempt else _impossible(after, spec) or "it was cut short"
             return Answer(ok=False, message=f"{name} was not renewed: {why}")
         self._reconciler.ask(reload=True)

@@ -67,11 +67,12 @@ class Take:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Obtain:
     """
-    Get a certificate from its issuer and store it.
+    Get a certificate from the spec's first issuer and store it. It is `partial` when the spec lacks names that are wanted.
     """
 
     spec: CertificateSpec
     reason: Reason
+    partial: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +258,8 @@ def tries(action: Action) -> str:
     Return the name under which an action's failures are counted. It begins with the key.
     """
     match action:
+        case Obtain(spec=spec, partial=partial):
+            return f"{key(action)}/{spec.issuer}{'/part' if partial else ''}"
         case RollBack():
             return f"{NGINX}/roll-back"
         case StartNginx():

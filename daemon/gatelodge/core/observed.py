@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gatelodge.core.tree import Capabilities, Generation, Quarantine
     from gatelodge.errors import Problem
-    from gatelodge.model import CertificateSpec, KeyKind, Name
+    from gatelodge.model import CertificateSpec, IssuerRef, KeyKind, Name
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +66,16 @@ class Held:
 
     def satisfies(self, spec: CertificateSpec) -> bool:
         """
-        Tell whether this is the certificate that the spec asks for, whatever its age.
+        Tell whether this is the certificate that the spec asks for, from whichever of its issuers, and whatever its age.
         """
         return (
-            self.issuer == str(spec.issuer)
+            (self._is_from(spec.issuer, spec.profile) or any(self._is_from(o.issuer, o.profile) for o in spec.others))
             and frozenset(self.names) == frozenset(spec.names)
             and self.key == spec.key
-            and self.profile == spec.profile
         )
+
+    def _is_from(self, issuer: IssuerRef, profile: str | None) -> bool:
+        return self.issuer == str(issuer) and self.profile == profile
 
 
 def shown(held: Iterable[Held]) -> tuple[Held, ...]:
@@ -176,6 +178,13 @@ class Nginx:
     draining: int = 0
 
     @property
+    def serving(self) -> bool:
+        """
+        True when it shows a CA our tokens: every tree that was once proven does, also while the next one is being loaded.
+        """
+        return self.running is not None and self.last_proven is not None
+
+    @property
     def last_proven(self) -> Generation | None:
         """
         The newest tree that nginx was seen to serve.
@@ -187,10 +196,12 @@ class Nginx:
 class Requests:
     """
     What people asked for since the last pass: certificates to renew now or to delete, a reload, or one pass to the end (`once`),
-    in which a reload waits for every issuance.
+    in which a reload waits for every issuance. `again` are certificates that were to be renewed, and for which somebody was asked: if he
+    failed, another CA may be asked.
     """
 
     renew: frozenset[str] = frozenset()
+    again: frozenset[str] = frozenset()
     forget: frozenset[str] = frozenset()
     reload: bool = False
     once: bool = False

@@ -12,33 +12,27 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from gatelodge.core import backoff, brought
 from gatelodge.core.actions import (
-    ABANDONING,
     NGINX,
-    TAKING,
     Abandon,
     Action,
     Adopt,
     ApplyTree,
-    Cancel,
     DeleteCertificate,
     KeepAddresses,
     MakePlaceholder,
     Obtain,
     Prune,
-    Reason,
     RollBack,
     StartNginx,
     SweepRecords,
-    Take,
     certificate_key,
-    digest,
     key,
-    tries,
 )
-from gatelodge.core.renewal import AHEAD, KEEP_UNUSED, due_at
-from gatelodge.model import AcmeIssuer, FileIssuer, SelfSigned
+from gatelodge.core.certificates import Certificates
+from gatelodge.core.pace import Pace
+from gatelodge.core.renewal import KEEP_UNUSED
+from gatelodge.model import AcmeIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +40,6 @@ if TYPE_CHECKING:
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Held, Observed
     from gatelodge.core.tree import Rendered, VersionRef
-    from gatelodge.model import CertificateSpec
 
 #: Certificates that arrive within this time of one another share a reload, while more are on their way.
 GATHER = dt.timedelta(seconds=5)
@@ -79,7 +72,7 @@ def plan(desired: Desired, observed: Observed, rendered: Rendered | None, now: d
     """
     planner = _Planner(desired, observed, rendered, now)
     actions = tuple(planner.actions())
-    return Plan(actions=actions, follows=tuple(_follows(actions)), look_at=planner.look_at)
+    return Plan(actions=actions, follows=tuple(_follows(actions)), look_at=planner.pace.look_at)
 
 
 def _follows(actions: tuple[Action, ...]) -> Iterator[str]:
@@ -94,153 +87,23 @@ def _follows(actions: tuple[Action, ...]) -> Iterator[str]:
 
 class _Planner:
     """
-    One pass. It gathers in `look_at` the earliest moment at which one of its answers would change by time alone.
+    One pass.
     """
 
     def __init__(self, desired: Desired, observed: Observed, rendered: Rendered | None, now: dt.datetime) -> None:
         self.desired = desired
         self.observed = observed
         self.rendered = rendered
-        self.now = now
-        self.look_at = now + desired.check_every
+        self.pace = Pace(observed, now, at_latest=desired.check_every)
 
     def actions(self) -> Iterator[Action]:
-        yield from self._superseded()
+        certificates = Certificates(self.desired, self.observed, self.pace)
+        yield from certificates.superseded()
         begun = set(self.observed.jobs)
-        for action in (*self._certificates(), *self._leftovers(), *self._dns(), *self._nginx(), *self._tidy()):
-            if key(action) not in begun and not self._held_back(action):
+        for action in (*certificates.actions(), *self._leftovers(), *self._dns(), *self._nginx(), *self._tidy()):
+            if key(action) not in begun and not self.pace.held_back(action):
                 begun.add(key(action))
                 yield action
-
-    def _reached(self, moment: dt.datetime) -> bool:
-        """
-        Tell whether a moment has come; if not, it is one to look again at.
-        """
-        if moment <= self.now:
-            return True
-        self.look_at = min(self.look_at, moment)
-        return False
-
-    def _waited(self, since: dt.datetime, wait: dt.timedelta) -> bool:
-        """
-        Tell whether it is so long since a moment. One that lies ahead was dated by a clock that was wrong: how long ago it was nobody
-        knows, and the clock may not come to it for years, so that it holds nothing back.
-        """
-        return since > self.now or self._reached(since + wait)
-
-    def _held_back(self, action: Action) -> bool:
-        """
-        Tell whether the same thing failed and its time to be tried again has not come.
-        """
-        requests = self.observed.requests
-        if (isinstance(action, Obtain | Take) and action.reason is Reason.REQUESTED) or (
-            key(action) == NGINX and requests.reload
-        ):
-            return False
-        attempt = self.observed.attempts.get(tries(action))
-        if attempt is None or attempt.digest != digest(action):
-            return False
-        return not self._waited(attempt.at, attempt.retry_at - attempt.at)
-
-    # Certificates
-
-    def _certificates(self) -> Iterator[Action]:
-        for spec in self.desired.certificates.values():
-            held = self.observed.held.get(spec.name)
-            if spec.name in self.observed.closed:
-                continue  # its files are not ours to replace; an order would be thrown away
-            ready = self._brought(spec) or brought.adopt(spec, self.observed, self.now)
-            if ready is not None and not self._held_back(ready):
-                yield ready
-                continue
-            if held is None and spec.beside is None:
-                mend = Obtain(spec=spec, reason=Reason.DAMAGED)
-                yield mend if self._lost_while_serving(mend) and self._possible(spec) else MakePlaceholder(spec=spec)
-                continue
-            if isinstance(spec.issuer, SelfSigned | FileIssuer):
-                continue
-            reason = self._reason(spec, held)
-            if reason is not None and self._possible(spec, asked=reason is Reason.REQUESTED):
-                yield Obtain(spec=spec, reason=reason)
-
-    def _brought(self, spec: CertificateSpec) -> Take | None:
-        """
-        Return how a certificate is taken from the user's files, and look again soon at those that are being changed.
-        """
-        if not isinstance(spec.issuer, FileIssuer):
-            return None
-        if spec.name in self.observed.brought and self.observed.brought[spec.name].changing:
-            self._reached(self.now + brought.STILL)
-        return brought.take(spec, self.observed)
-
-    def _lost_while_serving(self, mend: Obtain) -> bool:
-        """
-        Tell whether only nginx's memory still holds a certificate, its files being damaged. A placeholder would take its place,
-        so one try is made to get a new one first.
-        """
-        name = mend.spec.name
-        if isinstance(mend.spec.issuer, FileIssuer):
-            return False
-        return name in self.observed.damaged and self._serving() and tries(mend) not in self.observed.attempts
-
-    def _reason(self, spec: CertificateSpec, held: Held | None) -> Reason | None:
-        if spec.name in self.observed.requests.renew:
-            return Reason.REQUESTED
-        if spec.name in self.observed.damaged:
-            return Reason.DAMAGED
-        if held is None or held.placeholder:
-            return Reason.MISSING
-        if held.adopted:
-            return Reason.ADOPTED
-        if not held.satisfies(spec):
-            return Reason.CHANGED
-        if self._due(held):
-            return Reason.DUE
-        unfinished = isinstance(spec.issuer, AcmeIssuer) and spec.name in self.observed.in_flight
-        return Reason.UNFINISHED if unfinished else None
-
-    def _due(self, held: Held) -> bool:
-        if held.not_before > self.now + AHEAD:
-            return True  # made by a clock that ran ahead: nobody trusts it yet
-        # As in `_waited`.
-        stored_at = held.stored_at if held.stored_at <= self.now else held.not_before
-        return self._reached(due_at(not_before=held.not_before, not_after=held.not_after, stored_at=stored_at))
-
-    def _possible(self, spec: CertificateSpec, *, asked: bool = False) -> bool:
-        """
-        Tell whether an issuer can be asked: the clock is believed, nginx shows the CA our tokens where it looks for them, and an order that a dying
-        daemon left behind is not taken up in a loop, unless somebody asked for it.
-        """
-        if self.observed.doubt is not None:
-            self._reached(self.observed.doubt.until)
-            return False
-        if not isinstance(spec.issuer, AcmeIssuer):
-            return True
-        if spec.needs_nginx and not self._serving():
-            return False
-        begun = self.observed.in_flight.get(spec.name)
-        if asked or begun is None or begun.digest != spec.digest:
-            return True
-        return self._waited(begun.at, backoff.wait(backoff.BEGUN, begun.begun, spread=0))
-
-    def _serving(self) -> bool:
-        """
-        Tell whether nginx shows tokens: every tree that was once proven does, also while the next one is being loaded.
-        """
-        nginx = self.observed.nginx
-        return nginx.running is not None and nginx.last_proven is not None
-
-    def _superseded(self) -> Iterator[Cancel]:
-        """
-        Stop issuance whose certificate left the configuration or is asked for differently. Other work is short and finishes.
-        """
-        prefix = certificate_key("")
-        for job in self.observed.jobs.values():
-            if job.key.startswith(prefix) and job.digest != ABANDONING:
-                wanted = self.desired.certificates.get(job.key.removeprefix(prefix))
-                taking = wanted is not None and isinstance(wanted.issuer, FileIssuer) and job.digest.startswith(TAKING)
-                if wanted is None or not (taking or job.digest == wanted.digest):
-                    yield Cancel(job=job.key)
 
     def _leftovers(self) -> Iterator[Action]:
         wanted = self.desired.certificates
@@ -263,7 +126,7 @@ class _Planner:
             and (
                 held.placeholder
                 or name in self.observed.requests.forget
-                or (self.observed.doubt is None and self._reached(held.not_after + KEEP_UNUSED))
+                or (self.observed.doubt is None and self.pace.reached(held.not_after + KEEP_UNUSED))
             )
         ]
 
@@ -280,9 +143,9 @@ class _Planner:
             if self.desired.publishes(provider, kind):
                 yield SweepRecords(provider=provider, names=names)
         if self.observed.leftovers_due is not None:
-            self._reached(self.observed.leftovers_due)
+            self.pace.reached(self.observed.leftovers_due)
         ddns, looked_at = self.desired.ddns, self.observed.addresses_looked_at
-        if ddns is not None and (looked_at is None or self._waited(looked_at, ddns.every)):
+        if ddns is not None and (looked_at is None or self.pace.waited(looked_at, ddns.every)):
             yield KeepAddresses(settings=ddns)
 
     # nginx
@@ -290,9 +153,9 @@ class _Planner:
     def _nginx(self) -> Iterator[Action]:
         rendered, nginx = self.rendered, self.observed.nginx
         for quarantine in self.observed.quarantines.values():
-            self._reached(quarantine.retry_at)
+            self.pace.reached(quarantine.retry_at)
         if rendered is None:
-            self._reached(self.now + LOOK_FOR_NGINX)
+            self.pace.reached(self.pace.now + LOOK_FOR_NGINX)
             return
         current = nginx.current
         if current is not None and not current.proven:
@@ -304,7 +167,7 @@ class _Planner:
         if nginx.running is None and not nginx.ours:
             # Others start it. What is asked for is tried all the same: one that listens nowhere yet does not answer either.
             if current is not None and current.digest == rendered.digest:
-                self._reached(self.now + LOOK_FOR_NGINX)
+                self.pace.reached(self.pace.now + LOOK_FOR_NGINX)
             elif ready:
                 yield apply
             return
@@ -312,7 +175,7 @@ class _Planner:
             start = StartNginx(tree=current.digest) if current and self._intact(current.references) else None
             # What is asked for comes first, so that a change that no reload can make is made now; what was proven is the way back.
             changed = start is None or apply.rendered.digest != start.tree
-            if ready and changed and not self._held_back(apply):
+            if ready and changed and not self.pace.held_back(apply):
                 yield apply
             elif start is not None:
                 yield start
@@ -336,9 +199,11 @@ class _Planner:
         if requests.once:
             return issuing
         waiting = [held.stored_at for held in self._unserved()] if issuing else []
-        if waiting and not self._waited(min(waiting), GATHER):
+        if waiting and not self.pace.waited(min(waiting), GATHER):
             return True
-        return nginx.reloaded_at is not None and not self._waited(nginx.reloaded_at, self.desired.nginx.reload_interval)
+        return nginx.reloaded_at is not None and not self.pace.waited(
+            nginx.reloaded_at, self.desired.nginx.reload_interval
+        )
 
     def _unserved(self) -> list[Held]:
         """

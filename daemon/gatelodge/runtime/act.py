@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, assert_never
 
+from gatelodge.core import asking
 from gatelodge.core.actions import (
     Abandon,
     Action,
@@ -38,7 +39,7 @@ from gatelodge.runtime.parts import tell_kept_back, tell_released
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gatelodge.core.observed import Held, Observed
+    from gatelodge.core.observed import Observed
     from gatelodge.core.tree import Rendered
     from gatelodge.model import Name
     from gatelodge.ports import Clock, Events, Issued, Store
@@ -108,7 +109,11 @@ class Actor:
         except Exception as error:  # noqa: BLE001 - the seam around one action: a bug in one must not stop the others
             await self._failed(action, Problem(type="internal", detail=f"{type(error).__name__}: {error}"))
         else:
-            await self._journal.worked(key(action))
+            if isinstance(action, Obtain) and action.partial:
+                # The whole failed, and is tried again at the pace of its failures.
+                await self._journal.succeeded(tries(action))
+            else:
+                await self._journal.worked(key(action))
 
     async def _do(self, action: Action, observed: Observed, gate: Gate) -> None:
         match action:
@@ -120,7 +125,7 @@ class Actor:
             case Take():
                 await self._take(action, gate)
             case Obtain():
-                await self._obtain(action, observed.held.get(action.spec.name), gate)
+                await self._obtain(action, observed, gate)
             case Abandon(certificate=name, issuer=issuer):
                 if issuer in gate.issuers:
                     await gate.issuers[issuer].abandon(name)
@@ -178,8 +183,9 @@ class Actor:
             serial=held.serial,
         )
 
-    async def _obtain(self, action: Obtain, before: Held | None, gate: Gate) -> None:
-        spec = action.spec
+    async def _obtain(self, action: Obtain, observed: Observed, gate: Gate) -> None:
+        spec, before = action.spec, observed.held.get(action.spec.name)
+        self._tell_whom(action, observed, gate)
         issuer = gate.issuers[str(spec.issuer)]
         try:
             async with issuer.issue(spec, progress=lambda step: self._jobs.step(key(action), step)) as issued:
@@ -195,7 +201,26 @@ class Actor:
             reason=action.reason,
             not_after=held.not_after.isoformat(),
             serial=held.serial,
+            lacking=_lacking(action, gate) or None,
         )
+
+    def _tell_whom(self, action: Obtain, observed: Observed, gate: Gate) -> None:
+        """
+        Tell which CA is left for which, and why.
+        """
+        wanted = gate.desired.certificates.get(action.spec.name)
+        failed = asking.left(wanted, action.spec, observed.attempts) if wanted is not None else None
+        if failed is not None:
+            self._events.emit(
+                "certificate.elsewhere",
+                level="warning",
+                certificate=action.spec.name,
+                ca=str(action.spec.issuer),
+                left=asking.issuer_of(failed),
+                error__type=failed.problem.type,
+                error__detail=str(failed.problem),
+                retry_at=failed.retry_at.isoformat(),
+            )
 
     async def _keep_addresses(self, action: KeepAddresses, gate: Gate) -> None:
         if gate.addresses is None:
@@ -251,7 +276,13 @@ class Actor:
     async def _failed(self, action: Action, problem: Problem) -> None:
         attempt = await self._journal.failed(tries(action), digest(action), problem)
         match action:
-            case Obtain(spec=spec) | MakePlaceholder(spec=spec) | Adopt(spec=spec) | Take(spec=spec):
+            case Obtain(spec=spec):
+                names = list(spec.names)
+                event, fields = (
+                    "certificate.failed",
+                    {"certificate": spec.name, "names": names, "ca": str(spec.issuer)},
+                )
+            case MakePlaceholder(spec=spec) | Adopt(spec=spec) | Take(spec=spec):
                 event, fields = "certificate.failed", {"certificate": spec.name, "names": list(spec.names)}
             case Abandon(certificate=name) | DeleteCertificate(certificate=name):
                 event, fields = "certificate.failed", {"certificate": name}
@@ -275,3 +306,11 @@ class Actor:
             failures=attempt.failures,
             retry_at=attempt.retry_at.isoformat(),
         )
+
+
+def _lacking(action: Obtain, gate: Gate) -> list[Name]:
+    """
+    List the names that a part of a certificate does without.
+    """
+    wanted = gate.desired.certificates.get(action.spec.name)
+    return [name for name in wanted.names if name not in action.spec.names] if wanted and action.partial else []

@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from gatelodge.core.actions import NGINX, NGINX_START, certificate_key, key
+from gatelodge.core import asking
+from gatelodge.core.actions import NGINX, NGINX_START, key
 from gatelodge.core.backoff import NGINX_ENDED
 from gatelodge.core.renewal import alarm
 from gatelodge.model import FileIssuer
@@ -133,7 +134,7 @@ class Herald:
                 continue
             self._alarms[name, held.version] = level
             left = max(held.not_after - now, dt.timedelta(0))
-            attempt = observed.attempts.get(certificate_key(name))
+            attempt = asking.latest(observed.attempts, name)
             self._events.emit(
                 "certificate.expiring",
                 level="error",

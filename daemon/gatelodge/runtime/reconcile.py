@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.core.actions import NGINX, Action, DeleteCertificate, Obtain, Take, key
+from gatelodge.core.actions import NGINX, Action, DeleteCertificate, Obtain, Take, certificate_key, key
 from gatelodge.core.observed import Requests
 from gatelodge.core.plan import Plan, plan
 from gatelodge.errors import StateError
@@ -160,6 +160,7 @@ class Reconciler:
         asked = self.requests
         self.requests = Requests(
             renew=asked.renew | renew,
+            again=asked.again,
             forget=asked.forget | forget,
             reload=asked.reload or reload,
             once=asked.once or once,
@@ -261,6 +262,7 @@ class Reconciler:
         for action in look.plan.actions:
             self._answer(action)
             actor.act(action, look.observed, look.gate)
+        self._let_go()
         self.latest = look
         async with self._passed:
             self._passed.notify_all()
@@ -284,11 +286,23 @@ class Reconciler:
         """
         asked = self.requests
         if isinstance(action, Obtain | Take):
-            self.requests = dataclasses.replace(asked, renew=asked.renew - {action.spec.name})
+            name = frozenset({action.spec.name})
+            going_on = isinstance(action, Obtain) and not action.partial and name <= asked.renew | asked.again
+            again = asked.again | name if going_on else asked.again - name
+            self.requests = dataclasses.replace(asked, renew=asked.renew - name, again=again)
         elif key(action) == NGINX:
             self.requests = dataclasses.replace(asked, reload=False)
         elif isinstance(action, DeleteCertificate):
             self.requests = dataclasses.replace(asked, forget=asked.forget - {action.certificate})
+
+    def _let_go(self) -> None:
+        """
+        Forget wishes for renewal that were tried with everybody, or came true: nothing is done for them now.
+        """
+        running = self._jobs.running if self._jobs else {}
+        again = frozenset(name for name in self.requests.again if certificate_key(name) in running)
+        if again != self.requests.again:
+            self.requests = dataclasses.replace(self.requests, again=again)
 
     async def _verify_some(self) -> None:
         if self._clock.monotonic() < self._verify_at or self.latest is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gatelodge.core.actions import certificate_key
+from gatelodge.core import asking
 from gatelodge.core.renewal import alarm, due_at
 from gatelodge.model import INTERNAL_HOST
 
@@ -49,9 +49,9 @@ def _certificates(look: Look, now: dt.datetime) -> Iterator[str]:
         yield look.observed.doubt.reason
     attempts = look.observed.attempts
     failed = [
-        (attempts[certificate_key(name)], name)
+        (attempt, name)
         for name in look.gate.desired.certificates
-        if certificate_key(name) in attempts and name != INTERNAL_HOST
+        if name != INTERNAL_HOST and (attempt := asking.latest(attempts, name)) is not None
     ]
     if failed:
         attempt, name = min(failed, key=lambda each: each[0].retry_at)

@@ -1,0 +1,170 @@
+"""
+Decides the next step for each certificate that is asked for: a placeholder, another tool's, the user's own, or one from an issuer.
+
+One name never waits for another, and what is held is never given up before there is something in its place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatelodge.core import asking, backoff, brought
+from gatelodge.core.actions import (
+    ABANDONING,
+    TAKING,
+    Action,
+    Cancel,
+    MakePlaceholder,
+    Obtain,
+    Reason,
+    Take,
+    certificate_key,
+)
+from gatelodge.core.renewal import AHEAD, due_at
+from gatelodge.model import AcmeIssuer, FileIssuer, SelfSigned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gatelodge.core.desired import Desired
+    from gatelodge.core.observed import Held, Observed
+    from gatelodge.core.pace import Pace
+    from gatelodge.model import CertificateSpec
+
+
+class Certificates:
+    """
+    The part of one plan that is about certificates.
+    """
+
+    def __init__(self, desired: Desired, observed: Observed, pace: Pace) -> None:
+        self._desired = desired
+        self._observed = observed
+        self._pace = pace
+
+    def actions(self) -> Iterator[Action]:
+        """
+        Yield what brings each certificate nearer to what is asked for.
+        """
+        for spec in self._desired.certificates.values():
+            held = self._observed.held.get(spec.name)
+            if spec.name in self._observed.closed:
+                continue  # its files are not ours to replace; an order would be thrown away
+            ready = self._brought(spec) or brought.adopt(spec, self._observed, self._pace.now)
+            if ready is not None and not self._pace.held_back(ready):
+                yield ready
+                continue
+            if held is None and spec.beside is None:
+                mend = Obtain(spec=spec.ways[0], reason=Reason.DAMAGED)
+                yield mend if self._lost_while_serving(spec) and self._possible(spec) else MakePlaceholder(spec=spec)
+                continue
+            if isinstance(spec.issuer, SelfSigned | FileIssuer):
+                continue
+            reason = self._reason(spec, held)
+            if reason is not None:
+                yield from self._obtain(spec, held, reason)
+
+    def _obtain(self, spec: CertificateSpec, held: Held | None, reason: Reason) -> Iterator[Obtain]:
+        """
+        Ask the CA whose turn it is; while all are held back, for the names that were not refused, where these alone will do.
+        """
+        asked = spec.name in self._observed.requests.renew
+        begun = self._observed.in_flight.get(spec.name)
+        way = spec.ways[0] if asked else asking.choose(spec, self._observed.attempts, begun, waited=self._pace.is_over)
+        if way is not None:
+            if self._possible(way, asked=asked):
+                yield Obtain(spec=way, reason=reason)
+            return
+        for part in asking.parts(spec, self._observed.attempts):
+            action = Obtain(spec=part, reason=reason, partial=True)
+            if self._lacks(spec, part, held, reason) and not self._pace.held_back(action) and self._possible(part):
+                yield action
+                return
+
+    def _lacks(self, spec: CertificateSpec, part: CertificateSpec, held: Held | None, reason: Reason) -> bool:
+        """
+        Tell whether even a part of a certificate is to be had: what is held lacks some name of it, or is due as well.
+        """
+        if reason is not Reason.CHANGED or held is None or not asking.will_do(held, part, spec):
+            return True
+        return self._due(held)
+
+    def _brought(self, spec: CertificateSpec) -> Take | None:
+        """
+        Return how a certificate is taken from the user's files, and look again soon at those that are being changed.
+        """
+        if not isinstance(spec.issuer, FileIssuer):
+            return None
+        if spec.name in self._observed.brought and self._observed.brought[spec.name].changing:
+            self._pace.reached(self._pace.now + brought.STILL)
+        return brought.take(spec, self._observed)
+
+    def _lost_while_serving(self, spec: CertificateSpec) -> bool:
+        """
+        Tell whether only nginx's memory still holds a certificate, its files being damaged. A placeholder would take its place,
+        so one try is made to get a new one first.
+        """
+        if isinstance(spec.issuer, FileIssuer):
+            return False
+        untried = not asking.failed(self._observed.attempts, spec.name)
+        return spec.name in self._observed.damaged and self._observed.nginx.serving and untried
+
+    def _reason(self, spec: CertificateSpec, held: Held | None) -> Reason | None:
+        requests = self._observed.requests
+        failed = spec.name in requests.again and asking.failed(self._observed.attempts, spec.name)
+        if spec.name in requests.renew or failed:
+            return Reason.REQUESTED
+        if spec.name in self._observed.damaged:
+            return Reason.DAMAGED
+        if held is None or held.placeholder:
+            return Reason.MISSING
+        if held.adopted:
+            return Reason.ADOPTED
+        if not held.satisfies(spec):
+            return Reason.CHANGED
+        if self._due(held):
+            return Reason.DUE
+        unfinished = isinstance(spec.issuer, AcmeIssuer) and spec.name in self._observed.in_flight
+        return Reason.UNFINISHED if unfinished else None
+
+    def _due(self, held: Held) -> bool:
+        if held.not_before > self._pace.now + AHEAD:
+            return True  # made by a clock that ran ahead: nobody trusts it yet
+        # As in `_waited`.
+        stored_at = held.stored_at if held.stored_at <= self._pace.now else held.not_before
+        return self._pace.reached(due_at(not_before=held.not_before, not_after=held.not_after, stored_at=stored_at))
+
+    def _possible(self, spec: CertificateSpec, *, asked: bool = False) -> bool:
+        """
+        Tell whether an issuer can be asked: the clock is believed, nginx shows the CA our tokens where it looks for them, and an order that a dying
+        daemon left behind is not taken up in a loop, unless somebody asked for it.
+        """
+        if self._observed.doubt is not None:
+            self._pace.reached(self._observed.doubt.until)
+            return False
+        if not isinstance(spec.issuer, AcmeIssuer):
+            return True
+        if spec.needs_nginx and not self._observed.nginx.serving:
+            return False
+        begun = self._observed.in_flight.get(spec.name)
+        if asked or begun is None or begun.digest != spec.digest:
+            return True
+        return self._pace.waited(begun.at, backoff.wait(backoff.BEGUN, begun.begun, spread=0))
+
+    def superseded(self) -> Iterator[Cancel]:
+        """
+        Stop issuance whose certificate left the configuration or is asked for differently. Other work is short and finishes.
+        """
+        prefix = certificate_key("")
+        for job in self._observed.jobs.values():
+            if job.key.startswith(prefix) and job.digest != ABANDONING:
+                wanted = self._desired.certificates.get(job.key.removeprefix(prefix))
+                taking = wanted is not None and isinstance(wanted.issuer, FileIssuer) and job.digest.startswith(TAKING)
+                if wanted is None or not (taking or job.digest in self._digests(wanted)):
+                    yield Cancel(job=job.key)
+
+    def _digests(self, spec: CertificateSpec) -> frozenset[str]:
+        """
+        Return what a job may work on that is to get a certificate, or a part of it, of whomever.
+        """
+        return frozenset(each.digest for each in (*spec.ways, *asking.parts(spec, self._observed.attempts)))
