@@ -260,9 +260,6 @@ _TABLE = [
     ("[auth.people]  #!\nprovider = 'authelia'", "auth.people", "where nginx asks it"),
     ("[auth.people]\nprovider = 'authelia'\nurl = 'grpc://x'  #!", "auth.people.url", "not an http or https URL"),
     ("[auth.people]\nprovider = 'authelia'\nurl = 'http://x'\nrealm = 'x'  #!", "auth.people.realm", "authelia has no such key"),
-    ("[auth.people]\nprovider = 'authentik'\nurl = 'http://x'\nsign_in = 'https://y'  #!", "auth.people.sign_in", "on the site itself"),
-    ("[auth.people]\nprovider = 'oauth2-proxy'\nurl = 'http://x'\nsign_in = 'https://y'  #!", "auth.people.sign_in", "on the site itself"),
-    ("[auth.people]  #!\nprovider = 'tinyauth'\nurl = 'http://x'", "auth.people", "write sign_in"),
     ("[auth.people]\nprovider = 'tinyauth'\nurl = 'http://x'\nsign_in = '/login'  #!", "auth.people.sign_in", "not an http or https URL"),
     # Networks.
     ("[nets]\nlan = ['10.0.0.0/8']  #!", "nets.lan", "is built in"),

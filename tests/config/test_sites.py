@@ -484,8 +484,9 @@ def test_who_is_asked() -> None:
         own = {{ provider = "basic", users = {{ {listed} }}, realm = "For $friends" }}
         theirs = {{ provider = "basic", users_file = "/srv/htpasswd" }}
         a = {{ provider = "authelia", url = "http://authelia:9091", sign_in = "https://auth.example.com/" }}
-        b = {{ provider = "authentik", url = "https://authentik:9443" }}
+        b = {{ provider = "authentik", url = "https://authentik:9443", sign_in = "https://authentik.example.com" }}
         c = {{ provider = "tinyauth", url = "http://tinyauth:3000", sign_in = "https://Auth.example.com:2443" }}
+        e = {{ provider = "tinyauth", url = "http://tinyauth:3000" }}
         d = {{ provider = "oauth2-proxy", url = "http://unix:/run/o.sock" }}
         """
     )
@@ -496,12 +497,13 @@ def test_who_is_asked() -> None:
     services = {name: each for name, each in config.auth.items() if isinstance(each, ForwardAuth)}
     assert {name: (each.kind, str(each.service), each.sign_in) for name, each in services.items()} == {
         "a": (ForwardKind.AUTHELIA, "http://authelia:9091", "https://auth.example.com/"),
-        "b": (ForwardKind.AUTHENTIK, "https://authentik:9443", None),
+        "b": (ForwardKind.AUTHENTIK, "https://authentik:9443", "https://authentik.example.com"),
         "c": (ForwardKind.TINYAUTH, "http://tinyauth:3000", "https://auth.example.com:2443"),
+        "e": (ForwardKind.TINYAUTH, "http://tinyauth:3000", None),
         "d": (ForwardKind.OAUTH2_PROXY, "http://unix:/run/o.sock", None),
     }
     assert config.exposed == ("auth.own.users",)
-    assert len(config.warnings) == 6
+    assert len(config.warnings) == 7
 
 
 def test_what_holds_for_listeners_and_for_nginx_as_a_whole() -> None:

@@ -34,6 +34,7 @@ from gatelodge.model import (
     Redirect,
     Respond,
     Route,
+    Upstream,
 )
 from gatelodge.nginx import asking
 
@@ -433,6 +434,22 @@ async def test_names_are_asked_as_addresses_are(home: House, up: upstream.Upstre
         if service.kind in PAGES:
             assert (await home.get(HOST, f"{PAGES[service.kind]}x?q")).status == 200
             assert service.up.seen[-1].target == f"{PAGES[service.kind]}x?q"
+
+
+async def test_a_service_may_be_a_socket(home: House, up: upstream.Upstream, service: AuthService) -> None:
+    """
+    Its pages are below the same one.
+    """
+    path = home.state / "public" / "auth.sock"
+    entry = service.entry()
+    where = Upstream(scheme="http", socket=str(path))
+    home.auth["sso"] = dataclasses.replace(entry, service=Pool.of(where))
+    home.add(SITE, routes=(route("/", up),))
+    await home.serve()
+    async with await asyncio.start_unix_server(service.up.serve, path):
+        path.chmod(0o666)
+        assert (await home.get(HOST, "/x", headers=ANN)).status == 200
+        assert await sent_back_to(home, service, await home.get(HOST, "/y?a&b")) == f"https://{HOST}/y?a&b"
 
 
 async def test_a_service_behind_tls_is_checked_like_an_upstream(

@@ -25,9 +25,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _OF_BASIC = ("users", "users_file", "realm")
 _OF_SERVICES = ("url", "sign_in")
 
-#: Services whose login page has a site of its own: whether its URL must be given.
-_SIGN_IN = {Kind.TINYAUTH: True, Kind.AUTHELIA: False}
-
 
 def read(tables: Mapping[str, AuthTable], found: Mistakes) -> dict[str, Auth]:
     """
@@ -90,15 +87,8 @@ def _service(path: Path, table: AuthTable, found: Mistakes) -> ForwardAuth | Non
     kind = table.provider
     if kind is None:
         raise AssertionError("only entries with a provider come here")
-    needs = _SIGN_IN.get(kind)
-    if needs is None and table.sign_in is not None:
-        found.add((*path, "sign_in"), f"the pages of {kind} are on the site itself", "leave it out")
-    elif needs and table.sign_in is None and not found.unread((*path, "sign_in")):
-        found.add(path, f"{kind} does not say where its login page is", 'write sign_in = "https://auth.example.com"')
     if table.url is None:
         if not found.unread((*path, "url")):
             found.add_unread(path, "it is not said where nginx asks it", 'write url = "http://authelia:9091"')
         return None
-    return ForwardAuth(
-        kind=ForwardKind(kind.value), service=Pool.of(table.url), sign_in=table.sign_in if needs is not None else None
-    )
+    return ForwardAuth(kind=ForwardKind(kind.value), service=Pool.of(table.url), sign_in=table.sign_in)
