@@ -180,10 +180,11 @@ class Gates:
         from gatelodge.issuers.acme.issuer import Acme  # noqa: PLC0415 - memory on a small machine
 
         solvers = self._solvers(wanted, providers)
+        resolver = functools.partial(self._resolver, wanted)  # made when it is first asked
         email, proxy = (section.email, section.proxy) if section else (None, None)
         return self._same(
             f"acme {authority.name}",
-            (authority, email, proxy, solvers),
+            (authority, email, proxy, solvers, wanted.resolver, wanted.doh, wanted.dns_port),
             lambda: Acme(
                 authority=authority,
                 http=self._web(authority.root, proxy),
@@ -196,6 +197,7 @@ class Gates:
                 email=email,
                 events=self._events,
                 budgets=self.budgets,
+                resolver=resolver,
             ),
         )
 
@@ -256,7 +258,7 @@ class Gates:
         )
 
     def _resolver(self, wanted: Desired) -> Resolver:
-        from gatelodge.dns.resolver import PublicResolver  # noqa: PLC0415 - only where a provider is named
+        from gatelodge.dns.resolver import PublicResolver  # noqa: PLC0415 - only where something is looked up
 
         return self._same(
             "resolver",

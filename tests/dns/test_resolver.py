@@ -19,7 +19,8 @@ from tests.support.quick_clock import QuickClock
 
 from gatelodge.demo.pebble import free_ports
 from gatelodge.dns import asking
-from gatelodge.dns.resolver import DOH, MOST_ADDRESSES, MOST_CNAMES, PublicResolver, Zone
+from gatelodge.dns.caches import DOH
+from gatelodge.dns.resolver import MOST_ADDRESSES, MOST_CNAMES, PublicResolver, Zone
 from gatelodge.errors import DnsError, Problem
 from gatelodge.ports import Authority
 from gatelodge.runtime.system import Web
@@ -502,7 +503,7 @@ async def test_a_machine_without_resolvers(http: Web, monkeypatch: pytest.Monkey
     """
     An empty resolv.conf, and no services: that is what is said.
     """
-    monkeypatch.setattr("gatelodge.dns.resolver._own_servers", lambda: ())
+    monkeypatch.setattr("gatelodge.dns.caches._own_servers", lambda: ())
     found = await problem(resolver(http, port=9).authority(AT))
     assert "DNS servers: none is known; DNS over HTTPS: no service is named" in found.detail
 

@@ -59,6 +59,7 @@ class World:
         self.texts: list[str] = []
         self.authority = CertificateAuthority(name="fake", directory=DIRECTORY)
         self.solvers = {"http-01": self.board}
+        self.options: dict[str, Any] = {}
         self.restart()
 
     def restart(self) -> None:
@@ -71,6 +72,7 @@ class World:
             solvers=self.solvers,
             email=None,
             events=self.events,
+            **self.options,
         )
         self.server.log.clear()
 

@@ -121,7 +121,7 @@ class FakeAcme:
     `scripted`: answers given in place of its own, by operation. `bad_nonces`: how many good nonces are refused.
     `gate`: awaited before (`"before"`) and after (`"after"`) each request is acted on.
     `services`: what its directory names beyond orders; `customers`: keys of external accounts by kid, one of which is wanted when
-    there are any; `roots`: names of the roots its chains lead to, the first its own choice; `window`: the renewal info it gives,
+    there are any; `identities`: what it is called in CAA records; `roots`: names of the roots its chains lead to, the first its own choice; `window`: the renewal info it gives,
     None for the middle of a certificate's life; `objection`: what it says to an order that replaces something.
     """
 
@@ -148,6 +148,7 @@ class FakeAcme:
         self.services = {"revokeCert": "revoke", "keyChange": "key-change", "renewalInfo": "renewal-info"}
         self.profiles: dict[str, object] = {"classic": "As always", "shortlived": "Six days"}
         self.customers: dict[str, bytes] = {}
+        self.identities: tuple[str, ...] = ()
         self.roots: tuple[str, ...] = ()
         self.window: dict[str, str] | None = None
         self.objection: HttpResponse | None = None
@@ -212,6 +213,7 @@ class FakeAcme:
         if operation == "directory":
             names = {"newNonce": "nonce", "newAccount": "new-account", "newOrder": "new-order", "flying": "saucer"}
             meta = {"a": 1, "profiles": self.profiles, "externalAccountRequired": bool(self.customers)}
+            meta["caaIdentities"] = list(self.identities)
             document = {name: f"{BASE}/{path}" for name, path in (names | self.services).items()} | {"meta": meta}
             return dataclasses.replace(
                 found := self.answer(document), headers={"date": found.headers["date"], "content-type": ("x",)}

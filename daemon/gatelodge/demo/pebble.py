@@ -31,7 +31,7 @@ _START_SECONDS = 20
 class Pebble:
     """
     A running pebble: its process, its directory URL, the PEM file to trust its HTTPS by, its management URL, the DNS test
-    server's, and the port on which it looks for http-01 tokens.
+    server's, where that answers (`ADDRESS:PORT`), and the port on which it looks for http-01 tokens.
     """
 
     pid: int
@@ -39,6 +39,7 @@ class Pebble:
     root: str
     management: str
     dns: str
+    dns_server: str
     http_port: int
 
 
@@ -123,6 +124,7 @@ async def running(
             root=str(certificate),
             management=f"https://127.0.0.1:{management}",
             dns=f"http://127.0.0.1:{dns_management}",
+            dns_server=f"127.0.0.1:{dns}",
             http_port=http_port,
         )
 

@@ -60,6 +60,7 @@ _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAFNOSUPPORT
 for _kind in (
     dns.rdatatype.A,
     dns.rdatatype.AAAA,
+    dns.rdatatype.CAA,
     dns.rdatatype.CNAME,
     dns.rdatatype.NS,
     dns.rdatatype.SOA,
@@ -323,6 +324,10 @@ def _text(kind: dns.rdatatype.RdataType, rdata: object) -> str:
     if kind == dns.rdatatype.TXT:
         # RFC 8555 §8.4 compares the whole; a value is cut into strings of 255 bytes at most (RFC 1035 §3.3.14).
         return b"".join(rdata.strings).decode(errors="replace")  # type: ignore[attr-defined]
+    if kind == dns.rdatatype.CAA:
+        # RFC 8659 §4.1: a tag has letters and digits alone.
+        value = rdata.value.decode(errors="replace")  # type: ignore[attr-defined]
+        return f"{rdata.flags} {rdata.tag.decode()} {value}"  # type: ignore[attr-defined]
     if kind in {dns.rdatatype.A, dns.rdatatype.AAAA}:
         return str(ipaddress.ip_address(str(rdata)))
     return str(rdata).rstrip(".").lower()

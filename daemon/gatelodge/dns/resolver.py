@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import dns.exception
 import dns.name
-import dns.resolver
 
+from gatelodge.core.caa import Record
 from gatelodge.dns.asking import Answer, Asker, NoAnswer
+from gatelodge.dns.caches import Caches
 from gatelodge.dns.propagation import Propagation
 from gatelodge.errors import DnsError, Problem
 from gatelodge.ports import Authority
@@ -30,16 +31,6 @@ if TYPE_CHECKING:
 
     from gatelodge.ports import Clock, Http
 
-#: Asked when port 53 cannot be: first two that mainland China reaches, then two that the rest does.
-#: https://www.alidns.com/articles/6018321800a44d0e45e90d71, https://docs.dnspod.cn/public-dns/dot-doh/,
-#: https://developers.cloudflare.com/1.1.1.1/encryption/dns-over-https/, https://developers.google.com/speed/public-dns/docs/doh.
-DOH = (
-    "https://dns.alidns.com/dns-query",
-    "https://doh.pub/dns-query",
-    "https://cloudflare-dns.com/dns-query",
-    "https://dns.google/dns-query",
-)
-
 #: CNAMEs that are followed, one after the other. Resolvers give up earlier.
 MOST_CNAMES = 50
 
@@ -49,9 +40,7 @@ MOST_ADDRESSES = 40
 #: What was found of a zone is good for so long. Seconds.
 _FRESH = 60.0
 
-#: A cache may say for so long that a name is not there (RFC 2308 §5). Seconds.
-_DENIED = 3600.0
-
+#: Names of a chain that are shown.
 _SHOWN = 4
 
 
@@ -96,15 +85,13 @@ class PublicResolver:
             doh: URLs of DNS-over-HTTPS services; None for the built-in ones.
             port: where authoritative name servers are asked.
         """
-        self._servers = tuple(map(_split, servers))
-        self._doh = tuple(DOH if doh is None else doh)
         self._clock = clock
         self._port = port
         self._asker = Asker(http=http, clock=clock)
+        self._caches = Caches(servers=servers, doh=doh, asker=self._asker, clock=clock)
         self._zones: dict[str, tuple[float, Zone]] = {}
         self._holders: dict[str, tuple[float, Zone]] = {}
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-        self._denying: dict[str, float] = {}
 
     async def canonical(self, name: str) -> str:
         """
@@ -124,6 +111,20 @@ class PublicResolver:
                 )
             seen.append(target)
         return seen[-1]
+
+    async def caa(self, name: str, *, fresh: bool = False) -> tuple[Record, ...]:
+        """
+        Return the CAA records at a name, as `ports.Resolver` says.
+        """
+        owner, values = await self._followed(name, "CAA", fresh=fresh)
+        return tuple(_record(owner, value) for value in sorted(values))
+
+    async def addresses(self, name: str, kind: str) -> tuple[str, ...]:
+        """
+        Return the addresses under a name, as `ports.Resolver` says.
+        """
+        _, values = await self._followed(name, kind, fresh=False)
+        return tuple(sorted(values))
 
     async def authority(self, name: str) -> Authority:
         """
@@ -150,12 +151,9 @@ class PublicResolver:
     @property
     def services(self) -> tuple[tuple[str, bool], ...]:
         """
-        The DNS-over-HTTPS services at which a record can be looked for. Who was asked where names lead, before the record was there,
-        may say for a while that it is not: it is marked and comes last.
+        The DNS-over-HTTPS services, as `Caches.services`.
         """
-        now = self._clock.monotonic()
-        denying = [now < self._denying.get(url, 0) for url in self._doh]
-        return tuple(sorted(zip(self._doh, denying, strict=True), key=lambda each: each[1]))
+        return self._caches.services
 
     async def ask(self, address: str, name: str, *, kind: str) -> Answer:
         """
@@ -195,7 +193,7 @@ class PublicResolver:
     async def _holder(self, name: str) -> Zone:
         answered, second_best = False, None
         troubles = []
-        for look_up in (self._recursive, self._over_https):
+        for look_up in (self._caches.recursive, self._caches.over_https):
             try:
                 found = await self._zone(name, look_up)
             except NoAnswer as error:
@@ -280,6 +278,30 @@ class PublicResolver:
             return False  # somebody answers in its name
         return True if said.authoritative else None
 
+    async def _followed(self, name: str, kind: str, *, fresh: bool) -> tuple[str, frozenset[str]]:
+        """
+        Look records up, CNAME after CNAME. Returns where they stand, and what they say.
+        """
+        _check(name)
+        at = name
+        for _ in range(MOST_CNAMES):
+            said = await (self._fresh(at, kind) if fresh else self._cached(at, kind))
+            if said.values or said.cname is None:
+                return at, said.values
+            at = said.cname
+        raise DnsError(
+            Problem(type="dnsRecord", detail=f"{name}: CNAME records lead through more than {MOST_CNAMES} names")
+        )
+
+    async def _cached(self, name: str, kind: str) -> Answer:
+        """
+        Look a name up, quickly.
+
+        Raises:
+            DnsError: `dnsProvider`: nothing answers.
+        """
+        return await self._caches.by_any((self._caches.recursive, self._caches.over_https), name, kind)
+
     async def _fresh(self, name: str, kind: str) -> Answer:
         """
         Look a name up past all caches where that is possible.
@@ -296,49 +318,7 @@ class PublicResolver:
                     said = await self._asker.server(address, self._port, name, kind, hurried=True)
                     if said.usable and said.authoritative:
                         return said
-        troubles = []
-        for look_up in (self._over_https, self._recursive):
-            try:
-                return await look_up(name, kind)
-            except NoAnswer as error:
-                troubles.append(str(error))
-        raise DnsError(
-            Problem(
-                type="dnsProvider",
-                detail=f"{name}: whether it is a CNAME cannot be looked up: {'; '.join(troubles)}; look at this machine's "
-                "network, or name other servers in [resolver]",
-            )
-        )
-
-    async def _recursive(self, name: str, kind: str) -> Answer:
-        """
-        Ask the resolvers that are configured, or the machine's own, one after the other.
-        """
-        troubles = []
-        for address, port in self._servers or _own_servers():
-            try:
-                said = await self._asker.server(address, port, name, kind, recursive=True, hurried=True)
-            except NoAnswer as error:
-                troubles.append(f"{address}: {error}")
-                continue
-            if said.usable:
-                return said
-            troubles.append(f"{address}: {said}")
-        raise NoAnswer(f"DNS servers: {', '.join(troubles[:_SHOWN]) or 'none is known'}")
-
-    async def _over_https(self, name: str, kind: str) -> Answer:
-        troubles = []
-        for url in self._doh:
-            try:
-                said = await self._asker.service(url, name, kind, hurried=True)
-            except NoAnswer as error:
-                troubles.append(f"{url}: {error}")
-                continue
-            self._denying[url] = self._clock.monotonic() + _DENIED
-            if said.usable:
-                return said
-            troubles.append(f"{url}: {said}")
-        raise NoAnswer(f"DNS over HTTPS: {', '.join(troubles[:_SHOWN]) or 'no service is named'}")
+        return await self._caches.by_any((self._caches.over_https, self._caches.recursive), name, kind)
 
 
 async def _addresses(look_up: Callable[[str, str], Any], server: str, kind: str) -> list[str]:
@@ -360,16 +340,6 @@ def _check(name: str) -> None:
         ) from None
 
 
-def _split(server: str) -> tuple[str, int]:
-    address, _, port = server.rpartition(":")
-    return address.strip("[]"), int(port)
-
-
-def _own_servers() -> tuple[tuple[str, int], ...]:
-    """
-    Return the machine's resolvers (resolv.conf(5)); none when it names none.
-    """
-    try:
-        return tuple((str(address), 53) for address in dns.resolver.Resolver().nameservers)
-    except dns.exception.DNSException:
-        return ()
+def _record(owner: str, value: str) -> Record:
+    flags, tag, said = value.split(" ", 2)
+    return Record(owner=owner, flags=int(flags), tag=tag, value=said)

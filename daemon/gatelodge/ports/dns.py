@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gatelodge.core.addresses import Standing
+    from gatelodge.core.caa import Record
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,30 @@ class Resolver(Protocol):
 
         Raises:
             DnsError: `dnsRecord`: they go in a circle or are too many; `dnsProvider`: nothing answers.
+        """
+        ...
+
+    async def caa(self, name: str, *, fresh: bool = False) -> tuple[Record, ...]:
+        """
+        Return the CAA records at a name, or where its CNAME leads (RFC 8659 §3); not those of its parents.
+
+        Args:
+            fresh: go past all caches, where that is possible: slow, and for what matters.
+
+        Raises:
+            DnsError: `dnsProvider`: nothing answers, or nothing that is of use; `dnsRecord`: CNAMEs are too many.
+        """
+        ...
+
+    async def addresses(self, name: str, kind: str) -> tuple[str, ...]:
+        """
+        Return the addresses under a name, wherever its CNAMEs lead, in canonical form.
+
+        Args:
+            kind: `A` or `AAAA`.
+
+        Raises:
+            DnsError: as `caa`.
         """
         ...
 

@@ -22,9 +22,9 @@ from gatelodge.acme import renewal_info
 from gatelodge.acme.signer import Signer
 from gatelodge.acme.transport import Transport
 from gatelodge.errors import IssuanceError, Problem, TransientError
+from gatelodge.issuers.acme import preflight
 from gatelodge.issuers.acme.account import Account
 from gatelodge.issuers.acme.budgets import Budgets
-from gatelodge.issuers.acme.choice import choose
 from gatelodge.issuers.acme.fulfilment import Fulfilment, OrderDead
 from gatelodge.issuers.acme.orders import Orders
 from gatelodge.issuers.acme.passing import passes
@@ -34,6 +34,7 @@ from gatelodge.model import RevocationReason
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from typing import TypeAlias
 
     from gatelodge.acme.client import Client
     from gatelodge.acme.messages import Account as AccountShown
@@ -43,7 +44,10 @@ if TYPE_CHECKING:
     from gatelodge.issuers.acme.fulfilment import Fulfilled
     from gatelodge.issuers.acme.record import Record
     from gatelodge.model import CertificateAuthority, CertificateSpec, Name, RenewalInfo
-    from gatelodge.ports import Clock, Documents, Events, Http, Issued, Keys, Solver
+    from gatelodge.ports import Clock, Documents, Events, Http, Issued, Keys, Resolver, Solver
+
+    #: An order, what it cost, and what could not be found out before, by name.
+    _Begun: TypeAlias = tuple[Record, Order, Claim, Mapping[Name, str]]
 
 #: Orders that are carried on at once. 500 certificates are no reason for 500 connections.
 CONCURRENT = 50
@@ -83,10 +87,12 @@ class Acme:
         binding: Binding | None = None,
         preferred_chain: str | None = None,
         budgets: Budgets | None = None,
+        resolver: Callable[[], Resolver] | None = None,
     ) -> None:
         """
         Args:
             budgets: what is left at all CAs, in the same documents; None for one who asks no other CA.
+            resolver: gives what looks up CAA records; None for not to.
             solvers: by the word that a spec's `challenges` have for them.
             email: told to the CA as contact.
             binding: gives what the CA knows its customer by, where it wants that.
@@ -107,6 +113,7 @@ class Acme:
         )
         self._events = events
         self._preferred_chain = preferred_chain
+        self._resolver = resolver
         self._records = Records(documents)
         self._clock = clock
         self._keys = keys
@@ -284,7 +291,7 @@ class Acme:
         found = await self._taken_up(record, orders, wish) if record is not None else None
         if found is None:
             found = await self._begun(client, orders, wish, begun=record.begun + 1 if record else 1)
-        record, order, claim = found
+        record, order, claim, unknown = found
         fulfilment = Fulfilment(
             ca=self._authority.name,
             client=client,
@@ -303,14 +310,14 @@ class Acme:
                 await claim.not_signed()
             await orders.part(record)
             await self._records.close(spec.name)
-            raise
+            raise _told(error, unknown) from error
         except IssuanceError as error:
             await claim.refused(error.problem)
             raise
         await claim.signed()
         return fulfilled
 
-    async def _taken_up(self, record: Record, orders: Orders, wish: _Wish) -> tuple[Record, Order, Claim] | None:
+    async def _taken_up(self, record: Record, orders: Orders, wish: _Wish) -> _Begun | None:
         """
         Return the order that was begun before, if it is still good.
         """
@@ -320,22 +327,30 @@ class Acme:
         if isinstance(found, frozenset):
             await claim.failed(found)
             return None
-        return *found, claim
+        return *found, claim, {}
 
-    async def _begun(self, client: Client, orders: Orders, wish: _Wish, *, begun: int) -> tuple[Record, Order, Claim]:
+    async def _begun(self, client: Client, orders: Orders, wish: _Wish, *, begun: int) -> _Begun:
         """
         Order anew, once nothing is known to be in the way.
         """
         spec = wish.spec
-        told = wish.replaces is not None and (await self._transport.directory()).renewal_info is not None
+        directory = await self._transport.directory()
+        told = wish.replaces is not None and directory.renewal_info is not None
         claim = await self._purse.order(spec.names, account=client.kid, replaces=told, force=wish.force)
         claim.check()
         wish.progress("looking for a way to prove each name")
-        await choose(spec.names, self._ways(spec), alias=spec.alias)
+        unknown = await preflight.look(
+            spec,
+            self._ways(spec),
+            ca=self._authority.name,
+            identities=frozenset(directory.meta.caa_identities),
+            account=client.kid,
+            resolver=self._resolver,
+        )
         record, order = await orders.begin(
             spec, begun=begun, replaces=wish.replaces, claim=claim, progress=wish.progress
         )
-        return record, order, claim
+        return record, order, claim, unknown
 
     def _orders(self, client: Client) -> Orders:
         return Orders(
@@ -361,3 +376,15 @@ class Acme:
                     retry_after=error.retry_after,
                 )
             ) from error
+
+
+def _told(error: OrderDead, unknown: Mapping[Name, str]) -> OrderDead:
+    """
+    Keep what could not be found out of a name before beside what the CA says of it.
+    """
+    blamed = {sub.identifier: sub.type for sub in error.problem.subproblems}
+    notes = [why for name, why in unknown.items() if preflight.of_records(blamed.get(name, error.problem.type))]
+    if not notes:
+        return error
+    detail = "; ".join([error.problem.detail, *(f"looked at from here before: {note}" for note in notes)])
+    return OrderDead(dataclasses.replace(error.problem, detail=detail), error.failed)
