@@ -222,6 +222,8 @@ _TABLE = [
     (site('headers.X = ""  #!'), f"{_AT}.headers.X", "hide_headers"),
     (site("headers.X = 1  #!"), f"{_AT}.headers.X", "write text"),
     (site('headers.strict-transport-security = "max-age=1"  #!'), f"{_AT}.headers.strict-transport-security", 'write hsts = "on"'),
+    (site('headers.server = "x"  #!'), f"{_AT}.headers.server", "nginx says it"),
+    (site('headers.Date = "x"  #!'), f"{_AT}.headers.Date", "nginx says it"),
     (site('headers.Alt-Svc = "clear"  #!'), f"{_AT}.headers.Alt-Svc", "http3 = true"),
     (site('headers.Content-Length = "1"  #!'), f"{_AT}.headers.Content-Length", "cannot be set"),
     (site('headers = { A = "1", a = "2" }  #!'), f"{_AT}.headers.a", "there twice"),

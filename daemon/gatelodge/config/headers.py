@@ -20,8 +20,10 @@ _OF_THE_CONNECTION = dict.fromkeys(
     ("it says where a message ends, or what a connection is, and nginx alone knows that", "leave it out"),
 )
 
-#: Headers of an answer that have a key of their own.
+#: Headers of an answer that nginx says itself, or that have a key of their own.
 _OURS: Mapping[str, tuple[str, str]] = {
+    "date": ("nginx says it in every answer", "leave it out"),
+    "server": ("nginx says it in every answer", "leave it out; which version it is, it does not tell"),
     "alt-svc": ("it is said where HTTP/3 is spoken", "write http3 = true under [listen.443]"),
     "strict-transport-security": ("it has a key of its own", 'write hsts = "on" in the site'),
 }
