@@ -29,6 +29,7 @@ from gatelodge.nginx.tree import Trees
 from gatelodge.runtime.gate import Gate
 from gatelodge.runtime.snippets import filled
 from gatelodge.runtime.system import SystemClock, Web
+from gatelodge.stores.mounts import passing
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from gatelodge.nginx.reloading import Reloading
     from gatelodge.ports import (
         AddressProvider,
+        Ca,
         Clock,
         DnsProvider,
         Documents,
@@ -109,6 +111,7 @@ class Gates:
         self.budgets = Budgets(documents=documents, clock=clock)
         self._keys = NewKeys()
         self._webs: dict[tuple[str | None, str | None], Web] = {}
+        self._authorities: dict[str, Acme] = {}
         self._kept: dict[str, tuple[object, Any]] = {}
         self._adoption = Adoptions()
         self._brought = BroughtFiles(clock=clock)
@@ -132,16 +135,19 @@ class Gates:
         local = Local(directory=ca, clock=self._clock, keys=self._keys, subject=wanted.ca_subject)
         self._tell_kept_root(wanted, f"{ca}/root")
         issuers: dict[str, Issuer] = {str(LocalIssuer()): local}
+        cas: dict[str, Ca] = {}
         dates: list[Callable[[], Awaitable[dt.datetime]]] = []
         providers = {name: self._provider(settings, wanted) for name, settings in wanted.dns.items()}
         for name in wanted.asked:
             acme = self._acme(wanted, wanted.authorities[name], config.acme, providers)
-            issuers[str(AcmeIssuer(ca=name))] = acme
+            issuers[str(AcmeIssuer(ca=name))] = cas[str(AcmeIssuer(ca=name))] = acme
+            self._authorities[wanted.authorities[name].directory] = acme
             dates.append(acme.date)
         return Gate(
             desired=wanted,
             nginx=self._nginx(wanted),
             issuers=issuers,
+            cas=cas,
             render=Renderer(),
             dates=tuple(dates),
             providers=providers,
@@ -181,10 +187,12 @@ class Gates:
 
         solvers = self._solvers(wanted, providers)
         resolver = functools.partial(self._resolver, wanted)  # made when it is first asked
+        # What a CA of tests certified is no loss, nor is what is not to be kept.
+        kept = authority.production and not (section and section.allow_ephemeral_state)
         email, proxy = (section.email, section.proxy) if section else (None, None)
         return self._same(
             f"acme {authority.name}",
-            (authority, email, proxy, solvers, wanted.resolver, wanted.doh, wanted.dns_port),
+            (authority, email, proxy, solvers, kept, wanted.resolver, wanted.doh, wanted.dns_port),
             lambda: Acme(
                 authority=authority,
                 http=self._web(authority.root, proxy),
@@ -198,6 +206,8 @@ class Gates:
                 events=self._events,
                 budgets=self.budgets,
                 resolver=resolver,
+                passing=functools.partial(passing, wanted.state_directory) if kept else lambda: None,
+                others=self._authorities,
             ),
         )
 

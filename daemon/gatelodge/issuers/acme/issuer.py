@@ -2,14 +2,13 @@
 Gets certificates from an ACME CA, so that an order survives a crash, and does what else an account can do there.
 
 An order is on disk, with its key, before the CA is asked, and its URL as soon as the CA has named it; what becomes of one that is
-found stands in `orders`. Never in this file: when to try again, when to renew, and what is done with a certificate.
+found stands in `orders`, how one becomes a certificate in `attempt`. Never in this file: when to try again, when to renew, and what is done with a certificate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import weakref
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,48 +23,26 @@ from gatelodge.acme.transport import Transport
 from gatelodge.errors import IssuanceError, Problem, TransientError
 from gatelodge.issuers.acme import preflight
 from gatelodge.issuers.acme.account import Account
+from gatelodge.issuers.acme.attempt import Attempts, Wish
 from gatelodge.issuers.acme.budgets import Budgets
-from gatelodge.issuers.acme.fulfilment import Fulfilment, OrderDead
-from gatelodge.issuers.acme.orders import Orders
 from gatelodge.issuers.acme.passing import passes
 from gatelodge.issuers.acme.record import Records
 from gatelodge.model import RevocationReason
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-    from typing import TypeAlias
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from gatelodge.acme.client import Client
     from gatelodge.acme.messages import Account as AccountShown
-    from gatelodge.acme.messages import Order
-    from gatelodge.issuers.acme.budgets import Claim
     from gatelodge.issuers.acme.customers import Binding
-    from gatelodge.issuers.acme.fulfilment import Fulfilled
-    from gatelodge.issuers.acme.record import Record
     from gatelodge.model import CertificateAuthority, CertificateSpec, Name, RenewalInfo
     from gatelodge.ports import Clock, Documents, Events, Http, Issued, Keys, Resolver, Solver
-
-    #: An order, what it cost, and what could not be found out before, by name.
-    _Begun: TypeAlias = tuple[Record, Order, Claim, Mapping[Name, str]]
 
 #: Orders that are carried on at once. 500 certificates are no reason for 500 connections.
 CONCURRENT = 50
 
 #: What a CA says of a certificate that the account did not get there: the certificate's own key may still revoke it (RFC 8555 §7.6).
 _NOT_THE_ACCOUNTS = frozenset({"unauthorized", "accountDoesNotExist"})
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
-    """
-    What `issue` was asked for.
-    """
-
-    spec: CertificateSpec
-    replaces: str | None
-    force: bool
-    progress: Callable[[str], None]
 
 
 class Acme:
@@ -88,11 +65,15 @@ class Acme:
         preferred_chain: str | None = None,
         budgets: Budgets | None = None,
         resolver: Callable[[], Resolver] | None = None,
+        passing: Callable[[], str | None] = lambda: None,
+        others: Mapping[str, Acme] | None = None,
     ) -> None:
         """
         Args:
             budgets: what is left at all CAs, in the same documents; None for one who asks no other CA.
             resolver: gives what looks up CAA records; None for not to.
+            passing: says on what all that is kept lies, when that is gone at the next start: then nothing is ordered.
+            others: the issuers of all CAs, by directory.
             solvers: by the word that a spec's `challenges` have for them.
             email: told to the CA as contact.
             binding: gives what the CA knows its customer by, where it wants that.
@@ -100,7 +81,7 @@ class Acme:
         """
         self._authority = authority
         self._transport = Transport(directory=authority.directory, http=http, clock=clock)
-        self._purse = (budgets or Budgets(documents=documents, clock=clock)).of(authority)
+        purse = (budgets or Budgets(documents=documents, clock=clock)).of(authority)
         self._account = Account(
             authority=authority,
             transport=self._transport,
@@ -108,16 +89,25 @@ class Acme:
             keys=keys,
             email=email,
             events=events,
-            purse=self._purse,
+            purse=purse,
             binding=binding,
         )
         self._events = events
         self._preferred_chain = preferred_chain
-        self._resolver = resolver
+        self._passing = passing
         self._records = Records(documents)
-        self._clock = clock
-        self._keys = keys
-        self._solvers = solvers
+        self._attempts = Attempts(
+            authority=authority,
+            transport=self._transport,
+            records=self._records,
+            purse=purse,
+            clock=clock,
+            keys=keys,
+            solvers=solvers,
+            preferred_chain=preferred_chain,
+            resolver=resolver,
+            others={} if others is None else others,
+        )
         self._slots = asyncio.Semaphore(CONCURRENT)
         self._one_change = asyncio.Lock()
         self._same_names: weakref.WeakValueDictionary[frozenset[Name], asyncio.Lock] = weakref.WeakValueDictionary()
@@ -147,7 +137,7 @@ class Acme:
             replaces: the identifier of the certificate whose place it takes (RFC 9773 §5), where this CA issued that.
             force: somebody wants it now: our own count of what is left at the CA is no reason not to ask.
         """
-        yield await self._obtain(_Wish(spec=spec, replaces=replaces, force=force, progress=progress))
+        yield await self._obtain(Wish(spec=spec, replaces=replaces, force=force, progress=progress))
         await self._records.close(spec.name)
 
     async def abandon(self, name: str) -> None:
@@ -156,7 +146,7 @@ class Acme:
         """
         record = await self._records.get(name)
         client = await self._account.known()
-        orders = None if client is None else self._orders(client)
+        orders = None if client is None else self._attempts.orders(client)
         if record is not None and orders is not None and orders.is_ours(record):
             try:
                 with self._reached():
@@ -258,8 +248,10 @@ class Acme:
                 await stack.enter_async_context(self._slots)
             yield
 
-    async def _obtain(self, wish: _Wish) -> Issued:
+    async def _obtain(self, wish: Wish) -> Issued:
         spec, progress = wish.spec, wish.progress
+        if (lies_on := self._passing()) is not None:
+            raise IssuanceError(preflight.ephemeral(lies_on, ca=self._authority.name))
         # Let's Encrypt gives two orders for the same names the same pending order, and only one of two keys can have it.
         lock = self._same_names.setdefault(frozenset(spec.names), asyncio.Lock())
         progress(f"waiting for its turn at {self._authority.name}")
@@ -267,13 +259,13 @@ class Acme:
             with self._reached():
                 client = await self._account.client(progress=progress)
                 try:
-                    fulfilled = await self._attempt(client, wish)
+                    fulfilled = await self._attempts.make(client, wish)
                 except IssuanceError as error:
                     if error.problem.type != "accountDoesNotExist":
                         raise
                     await self._account.recover(client.kid, progress=progress)
                     client = await self._account.client(progress=progress)
-                    fulfilled = await self._attempt(client, wish)
+                    fulfilled = await self._attempts.make(client, wish)
         if not fulfilled.preferred:
             self._events.emit(
                 "certificate.other_chain",
@@ -284,81 +276,6 @@ class Acme:
                 root=fulfilled.root,
             )
         return fulfilled.issued
-
-    async def _attempt(self, client: Client, wish: _Wish) -> Fulfilled:
-        spec, orders = wish.spec, self._orders(client)
-        record = await self._records.get(spec.name)
-        found = await self._taken_up(record, orders, wish) if record is not None else None
-        if found is None:
-            found = await self._begun(client, orders, wish, begun=record.begun + 1 if record else 1)
-        record, order, claim, unknown = found
-        fulfilment = Fulfilment(
-            ca=self._authority.name,
-            client=client,
-            solvers=self._ways(spec),
-            alias=spec.alias,
-            clock=self._clock,
-            progress=wish.progress,
-            preferred_chain=self._preferred_chain,
-        )
-        try:
-            fulfilled = await fulfilment.fulfil(order, record)
-        except OrderDead as error:
-            await claim.refused(error.problem)
-            await claim.failed(error.failed)
-            if not fulfilment.signing:
-                await claim.not_signed()
-            await orders.part(record)
-            await self._records.close(spec.name)
-            raise _told(error, unknown) from error
-        except IssuanceError as error:
-            await claim.refused(error.problem)
-            raise
-        await claim.signed()
-        return fulfilled
-
-    async def _taken_up(self, record: Record, orders: Orders, wish: _Wish) -> _Begun | None:
-        """
-        Return the order that was begun before, if it is still good.
-        """
-        wish.progress(f"asking {self._authority.name} for the order that was begun")
-        found = await orders.take_up(record, wish.spec)
-        claim = await self._purse.taken_up(record)
-        if isinstance(found, frozenset):
-            await claim.failed(found)
-            return None
-        return *found, claim, {}
-
-    async def _begun(self, client: Client, orders: Orders, wish: _Wish, *, begun: int) -> _Begun:
-        """
-        Order anew, once nothing is known to be in the way.
-        """
-        spec = wish.spec
-        directory = await self._transport.directory()
-        told = wish.replaces is not None and directory.renewal_info is not None
-        claim = await self._purse.order(spec.names, account=client.kid, replaces=told, force=wish.force)
-        claim.check()
-        wish.progress("looking for a way to prove each name")
-        unknown = await preflight.look(
-            spec,
-            self._ways(spec),
-            ca=self._authority.name,
-            identities=frozenset(directory.meta.caa_identities),
-            account=client.kid,
-            resolver=self._resolver,
-        )
-        record, order = await orders.begin(
-            spec, begun=begun, replaces=wish.replaces, claim=claim, progress=wish.progress
-        )
-        return record, order, claim, unknown
-
-    def _orders(self, client: Client) -> Orders:
-        return Orders(
-            authority=self._authority, client=client, records=self._records, clock=self._clock, keys=self._keys
-        )
-
-    def _ways(self, spec: CertificateSpec) -> Sequence[Solver]:
-        return [self._solvers[challenge] for challenge in spec.challenges if challenge in self._solvers]
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[None]:
@@ -376,15 +293,3 @@ class Acme:
                     retry_after=error.retry_after,
                 )
             ) from error
-
-
-def _told(error: OrderDead, unknown: Mapping[Name, str]) -> OrderDead:
-    """
-    Keep what could not be found out of a name before beside what the CA says of it.
-    """
-    blamed = {sub.identifier: sub.type for sub in error.problem.subproblems}
-    notes = [why for name, why in unknown.items() if preflight.of_records(blamed.get(name, error.problem.type))]
-    if not notes:
-        return error
-    detail = "; ".join([error.problem.detail, *(f"looked at from here before: {note}" for note in notes)])
-    return OrderDead(dataclasses.replace(error.problem, detail=detail), error.failed)

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gatelodge.core.caa import Applicant
-from gatelodge.errors import IssuanceError
+from gatelodge.errors import IssuanceError, Problem
 from gatelodge.issuers.acme import caa
 from gatelodge.issuers.acme.choice import choose
 from gatelodge.model import is_ip
@@ -75,6 +75,18 @@ async def _both(
     if failure is not None:
         raise failure
     return looking.result(), chosen
+
+
+def ephemeral(lies_on: str, *, ca: str) -> Problem:
+    """
+    Say that nothing is ordered while all that is kept would be gone at the next start.
+    """
+    return Problem(
+        type="ephemeral",
+        detail=f"the state directory lies on {lies_on}, and is gone at the next start, with the account, the certificates and what is "
+        f"known of the limits of {ca}; restarts would soon use those up. Mount a volume or a disk there, or, if that is meant, "
+        "write `allow_ephemeral_state = true` in [acme]; the CA was not asked",
+    )
 
 
 def of_records(kind: str) -> bool:
