@@ -185,9 +185,9 @@ def _hashes(names: frozenset[str]) -> list[Directive]:
         # A bucket must hold a name, its length and two pointers; more room than names, so that nginx finds a size at once.
         line("server_names_hash_bucket_size", str(_power_of_two(longest + 32, least=64))),
         line("server_names_hash_max_size", str(_power_of_two(4 * len(names), least=512))),
-        # Ours beside its own are more than nginx makes room for, which it would say at every start.
+        # Ours beside its own are more than nginx makes room for, which it would say at every start. A closed site has one of its own.
         line("variables_hash_bucket_size", "128"),
-        line("variables_hash_max_size", "2048"),
+        line("variables_hash_max_size", str(_power_of_two(4 * len(names), least=2048))),
     ]
 
 

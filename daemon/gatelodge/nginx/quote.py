@@ -9,6 +9,7 @@ with a `$` depends on the directive, so each argument says what it is; a plain `
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -58,6 +59,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w*))", re.ASCII)
 _ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 _INDENT = "    "
+
+#: Directives that are remembered as text: some more than any site has of its own.
+_REMEMBERED = 2048
 _NEWLINE = "\n"
 
 #: What stands after a text of the user's own, before its remark.
@@ -160,10 +164,18 @@ def _written(directive: Part, indent: str, depth: int) -> str:
         # Not indented: a quoted value may go over several lines.
         end = f"{indent}# {END_OF}{_harmless(directive.remark)}\n" if directive.remark else ""
         return f"{remark}{directive.text.strip(_NEWLINE)}\n{end}"
-    head = f"{remark}{indent}" + " ".join([quote(word) for word in directive.words])
+    head = f"{remark}{indent}{_head(directive.words)}"
     if directive.block is None:
         return f"{head};\n"
     return f"{head} {{\n{write(directive.block, depth=depth + 1)}{indent}}}\n"
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _head(words: tuple[Argument, ...]) -> str:
+    """
+    Write a directive without its end. Most are the same in every site, and are written once.
+    """
+    return " ".join([quote(word) for word in words])
 
 
 def quote(argument: Argument) -> str:
