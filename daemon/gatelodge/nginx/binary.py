@@ -12,7 +12,6 @@ import ipaddress
 import os
 import pwd
 import re
-import resource
 import shlex
 import shutil
 import socket
@@ -22,18 +21,12 @@ from typing import TYPE_CHECKING
 
 from gatelodge.core.tree import Capabilities
 from gatelodge.errors import NginxMissing
+from gatelodge.nginx import machine
 
 if TYPE_CHECKING:
     from gatelodge.model import NginxSettings
 
 _SECONDS = 10
-
-#: Bounds of a worker's connections. 8 for each megabyte are 8192 on a Raspberry Pi with 1 GB, which cost 4 MB a worker.
-_CONNECTIONS_PER_MEGABYTE = 8
-_FEWEST = 64
-_MOST = 16384
-_SPARE_DESCRIPTORS = 64
-_UNLIMITED = 1 << 20
 
 _BUILT_OPENSSL = re.compile(r"built with OpenSSL (\d+)\.(\d+)")
 _RUNNING_OPENSSL = re.compile(r"running with OpenSSL (\d+)\.(\d+)")
@@ -90,8 +83,8 @@ def capabilities(settings: NginxSettings, *, resolv_conf: Path = _RESOLV_CONF) -
         group=group,
         resolvers=resolvers(resolv_conf),
         ca_bundle=next((bundle for bundle in _CA_BUNDLES if Path(bundle).is_file()), None),
-        cpus=len(os.sched_getaffinity(0)),
-        connections=affordable(_megabytes(), _descriptors()),
+        cpus=machine.processors(),
+        connections=machine.affordable(machine.megabytes(), machine.descriptors()),
     )
 
 
@@ -114,27 +107,6 @@ def described(said: str, *, binary: str) -> Capabilities:
         without=frozenset(word.removeprefix("--without-") for word in words if word.startswith("--without-")),
         openssl=(int(built[1]), int(built[2])) if (built := _running_with(said)) else (0, 0),
     )
-
-
-def affordable(megabytes: int, descriptors: int) -> int:
-    """
-    Return how many connections a worker may hold. nginx sets aside about 450 bytes for each, used or not, and one that is proxied
-    takes two descriptors, of which some are left for files.
-    """
-    by_memory = megabytes * _CONNECTIONS_PER_MEGABYTE
-    return max(_FEWEST, min(_MOST, by_memory, (descriptors - _SPARE_DESCRIPTORS) // 2))
-
-
-def _megabytes() -> int:
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024**2)
-
-
-def _descriptors() -> int:
-    """
-    Return how many files a worker may open: as many as the limit may be raised to (getrlimit(2)).
-    """
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return _UNLIMITED if limit == resource.RLIM_INFINITY else limit
 
 
 def _running_with(said: str) -> re.Match[str] | None:
