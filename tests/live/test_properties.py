@@ -285,6 +285,7 @@ DIRECTIVES = frozenset(
         "keepalive",
         "keepalive_min_timeout",
         "keepalive_timeout",
+        "large_client_header_buffers",
         "least_conn",
         "limit_conn",
         "limit_conn_status",
