@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Resolver,
         Solver,
     )
+    from gatelodge.ports.advice import Adviser
     from gatelodge.runtime.addresses import Addresses
     from gatelodge.solvers.ledger import Ledger
 
@@ -189,10 +190,11 @@ class Gates:
         resolver = functools.partial(self._resolver, wanted)  # made when it is first asked
         # What a CA of tests certified is no loss, nor is what is not to be kept.
         kept = authority.production and not (section and section.allow_ephemeral_state)
+        adviser = self._adviser(wanted)
         email, proxy = (section.email, section.proxy) if section else (None, None)
         return self._same(
             f"acme {authority.name}",
-            (authority, email, proxy, solvers, kept, wanted.resolver, wanted.doh, wanted.dns_port),
+            (authority, email, proxy, solvers, adviser, kept, wanted.resolver, wanted.doh, wanted.dns_port),
             lambda: Acme(
                 authority=authority,
                 http=self._web(authority.root, proxy),
@@ -206,8 +208,29 @@ class Gates:
                 events=self._events,
                 budgets=self.budgets,
                 resolver=resolver,
+                adviser=adviser,
                 passing=functools.partial(passing, wanted.state_directory) if kept else lambda: None,
                 others=self._authorities,
+            ),
+        )
+
+    def _adviser(self, wanted: Desired) -> Adviser:
+        from gatelodge.solvers.outside import Outside  # noqa: PLC0415 - as for the issuer
+
+        def own() -> frozenset[str]:
+            from gatelodge.dns.public_address import own_addresses  # noqa: PLC0415 - only after a failure
+
+            return own_addresses()
+
+        def public() -> Mapping[str, str]:
+            _, addresses = self._kept.get("addresses", (None, None))
+            return addresses.facts.addresses if addresses is not None and wanted.ddns is not None else {}
+
+        return self._same(
+            "adviser",
+            (wanted.ddns, wanted.resolver, wanted.doh, wanted.dns_port),
+            lambda: Outside(
+                resolver=functools.partial(self._resolver, wanted), http=self._web(None), own=own, public=public
             ),
         )
 

@@ -5,6 +5,7 @@ The machine's public address: seen by services, printed by programs, held by int
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from tests.support import leftovers
 from tests.support.waiting import until
 
 from gatelodge.dns import public_address
-from gatelodge.dns.public_address import SERVICES, Finder
+from gatelodge.dns.public_address import SERVICES, Finder, own_addresses
 from gatelodge.errors import DnsError, HttpDisconnected, HttpUnreachable
 from gatelodge.model import AddressSource
 from gatelodge.ports import HttpResponse
@@ -417,3 +418,12 @@ async def test_a_real_interface_with_public_addresses() -> None:
     if "unshare" in done.stderr or "ip: not found" in done.stderr:
         pytest.skip("no network namespaces here")
     assert done.stdout.split() == [ONE, SIX], done.stderr
+
+
+def test_the_addresses_of_this_machine() -> None:
+    """
+    Of all its interfaces, both kinds, as they are written in records.
+    """
+    found = own_addresses()
+    assert "127.0.0.1" in found
+    assert all(str(ipaddress.ip_address(each)) == each for each in found)

@@ -51,7 +51,7 @@ JITTER = 0.2
 #: Problems that no CA was asked about, or that its own trouble caused.
 TRANSIENT_TYPES = frozenset(
     {
-        "unreachable", "selfCheck", "timeout", "internal", "serverInternal", "badNonce", "state",
+        "unreachable", "selfCheck", "timeout", "internal", "serverInternal", "badNonce", "state", "budget", "ephemeral",
         "dnsProvider", "dnsCredentials", "dnsZone", "dnsRecord", "dnsDelegation", "propagation",
     }
 )  # fmt: skip

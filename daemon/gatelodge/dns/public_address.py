@@ -238,6 +238,17 @@ def _public(said: bytes, family: int, whose: str) -> str:
     return str(address)
 
 
+def own_addresses() -> frozenset[str]:
+    """
+    Return the addresses of all interfaces of this machine, in canonical form; none when they cannot be listed.
+    """
+    try:
+        held = [ip.ip if ip.is_IPv4 else ip.ip[0] for adapter in ifaddr.get_adapters() for ip in adapter.ips]
+    except OSError:
+        return frozenset()
+    return frozenset(str(_address(str(each))) for each in held)
+
+
 def _address(text: str) -> _Address:
     address = ipaddress.ip_address(text)
     # Where a scope was given (RFC 4007 §11), it means something to this machine alone.

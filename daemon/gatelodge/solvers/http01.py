@@ -156,7 +156,7 @@ class Webroot:
     async def _ask(self, url: str, challenge: Challenge) -> str | None:
         try:
             answer = await self._http.request(
-                "GET", url, headers={"Host": _host(challenge.name)}, timeout=_REQUEST_SECONDS
+                "GET", url, headers={"Host": host_header(challenge.name)}, timeout=_REQUEST_SECONDS
             )
         except (HttpUnreachable, HttpDisconnected) as error:
             return f"{url}: {error}"
@@ -170,7 +170,7 @@ class Webroot:
         return None
 
 
-def _host(name: Name) -> str:
+def host_header(name: Name) -> str:
     """
     Write a name as a Host header has it (RFC 9110 §7.2).
     """

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gatelodge.issuers.acme.record import Record, Records
     from gatelodge.model import CertificateAuthority, CertificateSpec, Name
     from gatelodge.ports import Clock, Issuer, Keys, Resolver, Solver
+    from gatelodge.ports.advice import Adviser
 
     #: An order, what it cost, and what could not be found out before, by name.
     _Begun: TypeAlias = tuple[Record, Order, Claim, Mapping[Name, str]]
@@ -63,12 +64,14 @@ class Attempts:
         solvers: Mapping[str, Solver],
         preferred_chain: str | None,
         resolver: Callable[[], Resolver] | None,
+        adviser: Adviser | None,
         others: Mapping[str, Issuer],
     ) -> None:
         """
         Args:
             solvers: by the word that a spec's `challenges` have for them.
             resolver: gives what looks up CAA records; None for not to.
+            adviser: looks at what the CA did not find by http-01.
             others: the issuers of all CAs, by directory.
         """
         self._authority = authority
@@ -80,6 +83,7 @@ class Attempts:
         self._solvers = solvers
         self._preferred_chain = preferred_chain
         self._resolver = resolver
+        self._adviser = adviser
         self._others = others
 
     async def make(self, client: Client, wish: Wish) -> Fulfilled:
@@ -106,6 +110,7 @@ class Attempts:
             clock=self._clock,
             progress=wish.progress,
             preferred_chain=self._preferred_chain,
+            adviser=self._adviser,
         )
         try:
             fulfilled = await fulfilment.fulfil(order, record)

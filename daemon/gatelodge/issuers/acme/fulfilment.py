@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gatelodge.acme import csr, steps
 from gatelodge.errors import IssuanceError, Problem
-from gatelodge.issuers.acme import received
+from gatelodge.issuers.acme import advice, received
 from gatelodge.issuers.acme.choice import choose
 from gatelodge.issuers.acme.passing import PASSING, passes
-from gatelodge.model import is_wildcard
+from gatelodge.model import HTTP_01, is_wildcard
 from gatelodge.ports import Challenge, Issued
 from gatelodge.together import entered, together
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gatelodge.issuers.acme.record import Record
     from gatelodge.model import Name
     from gatelodge.ports import Clock, Solver
+    from gatelodge.ports.advice import Adviser
 
     _Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -93,11 +94,13 @@ class Fulfilment:
         clock: Clock,
         progress: Callable[[str], None],
         preferred_chain: str | None = None,
+        adviser: Adviser | None = None,
     ) -> None:
         """
         Args:
             solvers: of which the first that can prove a name is used.
             alias: where answers to dns-01 belong, when the configuration says so.
+            adviser: looks at what a CA did not find by http-01.
             preferred_chain: the root that the certificate's chain should lead to, by its common name or organisation.
         """
         self._ca = ca
@@ -107,6 +110,8 @@ class Fulfilment:
         self._clock = clock
         self._progress = progress
         self._preferred_chain = preferred_chain
+        self._adviser = adviser
+        self._visible: dict[str, Challenge] = {}
         self._deadline = clock.monotonic() + DEADLINE
         self._wait = _FIRST_WAIT
         self._signing = False
@@ -167,7 +172,9 @@ class Fulfilment:
                         self._progress(f"fetching the certificate from {self._ca}")
                         return self._received(await self._fetch(url), key, record)
                     case steps.Failed(problem=problem):
-                        raise OrderDead(problem, _failed(seen.values()))
+                        # Looked at while the answers are still there.
+                        told = await advice.beside(problem, self._visible, self._adviser)
+                        raise OrderDead(told, _failed(seen.values()))
 
     async def _see(self, urls: Sequence[str]) -> dict[str, messages.Authorization]:
         return {each.url: each for each in await self._client.authorizations(urls)}
@@ -193,6 +200,8 @@ class Fulfilment:
                 for each, way, token, by in chosen
                 if by is solver
             ]
+            if solver.type == HTTP_01:
+                self._visible |= {each.name: each for each in answers}
             if answers:
                 ways.append(solver.published(answers, progress=self._progress))
         await published.enter_async_context(entered(ways))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gatelodge.issuers.acme.customers import Binding
     from gatelodge.model import CertificateAuthority, CertificateSpec, Name, RenewalInfo
     from gatelodge.ports import Clock, Documents, Events, Http, Issued, Keys, Resolver, Solver
+    from gatelodge.ports.advice import Adviser
 
 #: Orders that are carried on at once. 500 certificates are no reason for 500 connections.
 CONCURRENT = 50
@@ -65,6 +66,7 @@ class Acme:
         preferred_chain: str | None = None,
         budgets: Budgets | None = None,
         resolver: Callable[[], Resolver] | None = None,
+        adviser: Adviser | None = None,
         passing: Callable[[], str | None] = lambda: None,
         others: Mapping[str, Acme] | None = None,
     ) -> None:
@@ -72,6 +74,7 @@ class Acme:
         Args:
             budgets: what is left at all CAs, in the same documents; None for one who asks no other CA.
             resolver: gives what looks up CAA records; None for not to.
+            adviser: looks at what the CA did not find by http-01.
             passing: says on what all that is kept lies, when that is gone at the next start: then nothing is ordered.
             others: the issuers of all CAs, by directory.
             solvers: by the word that a spec's `challenges` have for them.
@@ -106,6 +109,7 @@ class Acme:
             solvers=solvers,
             preferred_chain=preferred_chain,
             resolver=resolver,
+            adviser=adviser,
             others={} if others is None else others,
         )
         self._slots = asyncio.Semaphore(CONCURRENT)
