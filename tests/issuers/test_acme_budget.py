@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime as dt
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.issuers.test_acme import SPEC, World
 from tests.support.fake_acme import DIRECTORY
+from tests.support.pebble_world import running
 from tests.support.recorder import Recorder
 
 from gatelodge.core import limits
@@ -372,3 +374,72 @@ def test_registered_domains(name: str, domain: str) -> None:
     By the Public Suffix List; addresses by themselves, or by their network.
     """
     assert registered(name) == domain
+
+
+#: A daemon that orders one certificate after the other from a CA with the limits of Let's Encrypt, and says when it has one.
+GREEDY = """
+import asyncio, contextlib, sys, time
+from gatelodge.core.limits import LIMITS
+from gatelodge.issuers.acme.issuer import Acme
+from gatelodge.issuers.keys import NewKeys
+from gatelodge.model import AcmeIssuer, CertificateAuthority, CertificateSpec, Name
+from gatelodge.runtime.events import Silence
+from gatelodge.runtime.system import SystemClock, Web
+from gatelodge.stores.documents import DirectoryDocuments
+
+class Anything:
+    type = "http-01"
+    async def refuses(self, names, *, alias):
+        return {}
+    @contextlib.asynccontextmanager
+    async def published(self, challenges, **_):
+        yield
+
+async def main(state, directory, root):
+    LIMITS[directory] = LIMITS["https://acme-v02.api.letsencrypt.org/directory"]
+    async with Web(root=root) as http:
+        acme = Acme(
+            authority=CertificateAuthority(name="pebble", directory=directory, root=root), http=http, clock=SystemClock(),
+            documents=DirectoryDocuments(directory=state), keys=NewKeys(), solvers={"http-01": Anything()}, email=None,
+            events=Silence(),
+        )
+        while True:
+            name = f"s{time.time_ns()}.example"
+            spec = CertificateSpec(name=name, names=(Name(name),), issuer=AcmeIssuer(ca="pebble"))
+            async with acme.issue(spec, progress=str):
+                print(name, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.live
+async def test_a_daemon_that_is_killed_while_it_orders(tmp_path: Path) -> None:
+    """
+    With kill -9, at some moment of many orders, again and again: what is on disk is never more than what is left at the CA.
+    """
+    state = tmp_path / "state"
+    state.mkdir()
+    async with running(tmp_path, environment={"PEBBLE_VA_ALWAYS_VALID": "1"}) as world:
+        began = world.clock.now()
+        for milliseconds in (2, 9, 17, 31, 53):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", GREEDY, str(state), world.ca.directory, world.ca.root, stdout=asyncio.subprocess.PIPE
+            )  # fmt: skip
+            assert process.stdout
+            assert await process.stdout.readline()
+            await asyncio.sleep(milliseconds / 1000)
+            process.kill()
+            await process.wait()
+        world.documents = DirectoryDocuments(directory=str(state))  # type: ignore[assignment]
+        ordered = await (await world.acme()._account.client(progress=str)).orders()
+        document: Any = await world.documents.get(KIND, world.ca.directory)
+        buckets = {
+            entry["counted"]: entry["left"]
+            for entry in document["buckets"]
+            if entry["counted"] != "CERTIFICATES_PER_SET"
+        }
+        filled = (world.clock.now() - began) / dt.timedelta(hours=3) * 300
+        assert len(ordered) >= 5
+        assert 300 - buckets["ORDERS"] + filled >= len(ordered)
+        assert round(buckets["ACCOUNTS"]) == 9

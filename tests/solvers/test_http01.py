@@ -221,6 +221,12 @@ async def test_every_name_that_is_not_served_is_told(world: World) -> None:
         async with world.solver.published([ONE, TWO]):
             pass
     assert [sub.identifier for sub in caught.value.problem.subproblems] == ["a.example", "b.example"]
+    world.server.first = [answered(404)] * 100
+    with pytest.raises(IssuanceError) as caught:
+        async with world.solver.published([ONE]):
+            pass
+    assert [sub.identifier for sub in caught.value.problem.subproblems] == ["a.example"]
+    assert str(caught.value).count("404") == 1
 
 
 @pytest.mark.parametrize(

@@ -131,13 +131,13 @@ class Webroot:
         ]
         if not failed:
             return
-        first, *more = failed
+        first, *_ = failed
         raise IssuanceError(
             Problem(
                 type="selfCheck",
                 detail=f"{first.identifier}: {first.detail}; the CA was not asked. Is nginx running, and does it serve "
                 f"/{'/'.join(webroot_files.FOLDERS)}/ of every host on that port from {self._directory}?",
-                subproblems=tuple(failed) if more else (),
+                subproblems=tuple(failed),
             )
         )
 
