@@ -154,7 +154,7 @@ class Diary(Recorder):
 
 class World:
     """
-    The parts, and a daemon that lives among them. `drowsy` lets a resting daemon oversleep its naps, as a laptop does, up to the
+    The parts, and a daemon that lives among them; with `cas` of two, `spare` is the second CA. `drowsy` lets a resting daemon oversleep its naps, as a laptop does, up to the
     moment that its last plan named: so that what wakes it is the plan alone, and years are short.
     """
 
@@ -168,6 +168,8 @@ class World:
         self.events = Diary(self.clock)
         self.nginx = Nginx(clock=self.clock, later=self.later)
         self.ca = FakeCa(clock=self.clock, documents=self.documents, **ca)  # type: ignore[arg-type]
+        self.spare = FakeCa(clock=self.clock, documents=self.documents, name="zerossl", **ca)  # type: ignore[arg-type]
+        self.cas = '"letsencrypt"'
         self.drowsy = True
         self.expired: set[str] = set()
         self._group = group
@@ -187,11 +189,13 @@ class World:
         label.
         """
         rows = [f'"{host}" = "http://{upstreams.get(host.partition(".")[0], "127.0.0.1")}:3000"' for host in hosts]
-        text = "\n".join(['[acme]\nagree_tos = true\nca = "letsencrypt"', f'key = "{key}"', "[sites]", *rows, more])
+        head = f'[acme]\nagree_tos = true\nemail = "me@example.com"\nca = {self.cas}\nkey = "{key}"'
+        cas = {"acme:letsencrypt": self.ca, "acme:zerossl": self.spare}
         return Gate(
-            desired=desired(read(text)),
+            desired=desired(read("\n".join([head, "[sites]", *rows, more]))),
             nginx=self.nginx,
-            issuers={"acme:letsencrypt": self.ca},
+            issuers=cas,
+            cas=cas,
             render=render,
             dates=(self.ca.date,),
         )

@@ -70,7 +70,9 @@ def test_one_that_cannot_be_had_costs_the_other_nothing() -> None:
     assert BESIDE.name not in world.observed.held
     assert world.observed.nginx.running is not None
     assert isinstance(world.observed.attempts["certificate:wiki.example.rsa/local"], Attempt)
-    assert world.observed.attempts["certificate:wiki.example.rsa/local"].problem == Problem(type="unauthorized", detail="no")
+    assert world.observed.attempts["certificate:wiki.example.rsa/local"].problem == Problem(
+        type="unauthorized", detail="no"
+    )
 
 
 def test_what_is_not_wanted_any_more_is_unused_and_kept() -> None:

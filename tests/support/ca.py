@@ -19,16 +19,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.support.clock import START
 
-from gatelodge.errors import HttpUnreachable, IssuanceError, Problem
+from gatelodge.acme.renewal_info import certificate_id
+from gatelodge.errors import HttpUnreachable, IssuanceError, Problem, Subproblem
 from gatelodge.issuers.selfsigned import general_name
-from gatelodge.model import Secret
+from gatelodge.model import RenewalInfo, Secret
 from gatelodge.ports import Issued
 from gatelodge.runtime.journal import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from gatelodge.model import CertificateSpec
+    from gatelodge.model import CertificateSpec, RenewalWindow
     from gatelodge.ports import Clock, Documents
 
 REFUSED = Problem(type="unauthorized", detail="the token was not there", status=403)
@@ -50,7 +51,9 @@ class Asked:
 class FakeCa:
     """
     Implements `ports.Issuer`. Change at any time: `life` of certificates, `seconds` that an order takes (`slow`: by NAME),
-    `refuses` by NAME, `down`. It works on `at_once` orders at a time. Look at: `asked` (every try), `orders` (those begun), `signed`, `doubled` (certificates with two orders at once).
+    `refuses` by NAME, and names that are refused among others (`bad`), `down`; `suggests`, the window in which a certificate is to be renewed,
+    and `explanation`. It works on `at_once` orders at a time. Look at: `asked` (every try), `orders` (those begun), `signed`, `doubled` (certificates
+    with two orders at once), `replaced` (what orders said they replace), `renewals_asked`.
     """
 
     def __init__(
@@ -61,7 +64,14 @@ class FakeCa:
         life: dt.timedelta = dt.timedelta(days=90),
         seconds: float = 5,
         at_once: int = 1000,
+        name: str = "letsencrypt",
     ) -> None:
+        self.name = name
+        self.bad: set[str] = set()
+        self.suggests: Callable[[x509.Certificate], RenewalWindow | None] | None = None
+        self.explanation: str | None = None
+        self.replaced: list[str | None] = []
+        self.renewals_asked: list[dt.datetime] = []
         self.life = life
         self.seconds = seconds
         self.slow: dict[str, float] = {}
@@ -98,7 +108,16 @@ class FakeCa:
         return [each.at for each in self.asked if each.name == name]
 
     @contextlib.asynccontextmanager
-    async def issue(self, spec: CertificateSpec, *, progress: Callable[[str], None]) -> AsyncIterator[Issued]:
+    async def issue(
+        self,
+        spec: CertificateSpec,
+        *,
+        progress: Callable[[str], None],
+        replaces: str | None = None,
+        force: bool = False,
+    ) -> AsyncIterator[Issued]:
+        del force
+        self.replaced.append(replaces)
         progress("asking the CA")
         if spec.name in self.working:
             self.doubled.append(spec.name)
@@ -111,6 +130,15 @@ class FakeCa:
             del self._ready[spec.name]
         finally:
             self.working.discard(spec.name)
+
+    async def renewal(self, chain: str) -> RenewalInfo | None:
+        self.renewals_asked.append(self.now())
+        self._reachable()
+        known = certificate_id(chain)
+        if self.suggests is None or known is None:
+            return None
+        window = self.suggests(x509.load_pem_x509_certificate(chain.encode()))
+        return RenewalInfo(certificate=known, window=window, explanation=self.explanation)
 
     async def abandon(self, name: str) -> None:
         self._reachable()
@@ -130,6 +158,12 @@ class FakeCa:
         if spec.name in self.refuses:
             await self._documents.delete(ORDERS, spec.name)
             raise IssuanceError(self.refuses[spec.name])
+        if self.bad & set(spec.names):
+            await self._documents.delete(ORDERS, spec.name)
+            told = tuple(
+                Subproblem(type="dns", detail="NXDOMAIN", identifier=name) for name in self.bad & set(spec.names)
+            )
+            raise IssuanceError(Problem(type="dns", detail="some names could not be proven", subproblems=told))
         if spec.name not in self._ready:
             self.signed.append(Asked(at=self.now(), name=spec.name))
             self._ready[spec.name] = spec.digest, sign(spec, not_before=self.now(), life=self.life)
@@ -138,7 +172,7 @@ class FakeCa:
     def _record(self, spec: CertificateSpec, before: Mapping[str, object] | None) -> dict[str, object]:
         begun = int(str(before["begun"])) + 1 if before else 1
         at = self._clock.now().isoformat()
-        return {"certificate": spec.name, "ca": "letsencrypt", "digest": spec.digest, "begun": begun, "at": at}
+        return {"certificate": spec.name, "ca": self.name, "digest": spec.digest, "begun": begun, "at": at}
 
     def _reachable(self) -> None:
         if self.down:
@@ -159,6 +193,7 @@ def sign(spec: CertificateSpec, *, not_before: dt.datetime, life: dt.timedelta) 
         .serial_number(x509.random_serial_number())
         .not_valid_before(begins)
         .not_valid_after(begins + life)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(_KEY.public_key()), critical=False)
         .add_extension(x509.SubjectAlternativeName([general_name(name) for name in spec.names]), critical=True)
         .sign(_KEY, hashes.SHA256())
     )

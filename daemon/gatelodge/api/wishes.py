@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatelodge.core import asking
 from gatelodge.core.actions import NGINX, certificate_key, key
-from gatelodge.core.renewal import due_at
+from gatelodge.core.due import due
 from gatelodge.model import INTERNAL_HOST, AcmeIssuer, FileIssuer, covers
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ class Wishes:
                     "is taken; --force takes what lies there again",
                 )
         elif held is not None and not held.placeholder and not force and held.satisfies(spec):
-            due = due_at(not_before=held.not_before, not_after=held.not_after, stored_at=held.stored_at)
-            if due > self._clock.now() and not asking.failed(before.observed.attempts, name):
+            moment, _ = due(held, before.observed.renewals)
+            if moment > self._clock.now() and not asking.failed(before.observed.attempts, name):
                 return Answer(
-                    ok=False, message=f"{name} is not due before {due:%Y-%m-%d %H:%M} UTC; --force renews it now"
+                    ok=False, message=f"{name} is not due before {moment:%Y-%m-%d %H:%M} UTC; --force renews it now"
                 )
         if (why := _impossible(before, spec)) is not None:
             return Answer(ok=False, message=f"{name} cannot be renewed now: {why}")

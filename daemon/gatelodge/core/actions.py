@@ -13,6 +13,7 @@ import hashlib
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 if TYPE_CHECKING:
+    from gatelodge.core.observed import Held
     from gatelodge.core.tree import Rendered, VersionRef
     from gatelodge.model import CertificateSpec, DdnsSettings
 
@@ -27,6 +28,7 @@ class Reason(enum.StrEnum):
     CHANGED = "the configuration asks for another"
     DAMAGED = "its files are damaged"
     DUE = "it is due for renewal"
+    SUGGESTED = "its CA suggests to renew it now"
     REQUESTED = "somebody asked for it"
     UNFINISHED = "an order for it was begun and not finished"
     REPLACED = "its files hold another"
@@ -73,6 +75,16 @@ class Obtain:
     spec: CertificateSpec
     reason: Reason
     partial: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AskRenewals:
+    """
+    Ask a CA when certificates that it issued should be renewed (RFC 9773).
+    """
+
+    issuer: str
+    held: tuple[Held, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +177,7 @@ Action: TypeAlias = (
     | Adopt
     | Take
     | Obtain
+    | AskRenewals
     | Abandon
     | Cancel
     | RollBack
@@ -210,6 +223,8 @@ def key(action: Action) -> str:
             return f"adopt:{spec.name}"
         case Obtain(spec=spec) | Take(spec=spec):
             return certificate_key(spec.name)
+        case AskRenewals(issuer=issuer):
+            return f"renewals:{issuer}"
         case Abandon(certificate=name):
             return certificate_key(name)
         case Cancel(job=job):
@@ -247,7 +262,7 @@ def digest(action: Action) -> str:
             return ABANDONING
         case KeepAddresses(settings=settings):
             return hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
-        case SweepRecords() | Cancel() | Prune() | DeleteCertificate():
+        case AskRenewals() | SweepRecords() | Cancel() | Prune() | DeleteCertificate():
             return ""
         case _:
             assert_never(action)
@@ -283,6 +298,8 @@ def describe(action: Action) -> str:
             return f"take the certificate for {spec.name} ({', '.join(spec.names)}) from its files: {reason}"
         case Obtain(spec=spec, reason=reason):
             return f"get a certificate for {spec.name} ({', '.join(spec.names)}) from {spec.issuer}: {reason}"
+        case AskRenewals(issuer=issuer, held=found):
+            return f"ask {issuer} when to renew {', '.join(each.name for each in found)}"
         case Abandon(certificate=name):
             return f"give up the order for {name}, which is no longer asked for"
         case Cancel(job=job):

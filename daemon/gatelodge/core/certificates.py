@@ -6,13 +6,15 @@ One name never waits for another, and what is held is never given up before ther
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
-from gatelodge.core import asking, backoff, brought
+from gatelodge.core import ari, asking, backoff, brought
 from gatelodge.core.actions import (
     ABANDONING,
     TAKING,
     Action,
+    AskRenewals,
     Cancel,
     MakePlaceholder,
     Obtain,
@@ -20,7 +22,8 @@ from gatelodge.core.actions import (
     Take,
     certificate_key,
 )
-from gatelodge.core.renewal import AHEAD, due_at
+from gatelodge.core.due import due, identifier
+from gatelodge.core.renewal import AHEAD
 from gatelodge.model import AcmeIssuer, FileIssuer, SelfSigned
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from gatelodge.core.observed import Held, Observed
     from gatelodge.core.pace import Pace
     from gatelodge.model import CertificateSpec
+
+#: How long a CA that may be asked about a renewal again is left alone, so that it is asked about many at once.
+TOGETHER = dt.timedelta(minutes=10)
 
 
 class Certificates:
@@ -87,7 +93,7 @@ class Certificates:
         """
         if reason is not Reason.CHANGED or held is None or not asking.will_do(held, part, spec):
             return True
-        return self._due(held)
+        return self._due(held) is not None
 
     def _brought(self, spec: CertificateSpec) -> Take | None:
         """
@@ -122,17 +128,49 @@ class Certificates:
             return Reason.ADOPTED
         if not held.satisfies(spec):
             return Reason.CHANGED
-        if self._due(held):
-            return Reason.DUE
+        if (why := self._due(held)) is not None:
+            return why
         unfinished = isinstance(spec.issuer, AcmeIssuer) and spec.name in self._observed.in_flight
         return Reason.UNFINISHED if unfinished else None
 
-    def _due(self, held: Held) -> bool:
+    def _due(self, held: Held) -> Reason | None:
         if held.not_before > self._pace.now + AHEAD:
-            return True  # made by a clock that ran ahead: nobody trusts it yet
-        # As in `_waited`.
+            return Reason.DUE  # made by a clock that ran ahead: nobody trusts it yet
+        # As in `Pace.waited`.
         stored_at = held.stored_at if held.stored_at <= self._pace.now else held.not_before
-        return self._pace.reached(due_at(not_before=held.not_before, not_after=held.not_after, stored_at=stored_at))
+        moment, why = due(held, self._observed.renewals, stored_at=stored_at)
+        return why if self._pace.reached(moment) else None
+
+    def asking_renewals(self) -> Iterator[AskRenewals]:
+        """
+        Ask the CAs in time what they suggest about renewals, each for all that it is to be asked about. Nothing waits for the answers.
+        """
+        if self._observed.doubt is not None:
+            self._pace.reached(self._observed.doubt.until)
+            return
+        of: dict[str, list[tuple[dt.datetime, Held]]] = {}
+        for spec in self._desired.certificates.values():
+            held = self._observed.held.get(spec.name)
+            if held is not None and isinstance(spec.issuer, AcmeIssuer) and held.issuer in map(str, spec.issuers):
+                at = self._to_ask_at(held)
+                if at is not None:
+                    of.setdefault(held.issuer, []).append((at, held))
+        for issuer, found in of.items():
+            if self._pace.reached(min(at for at, _ in found)):
+                # The others have not been asked about for longer than the CA wanted.
+                ready = tuple(held for at, held in found if at - TOGETHER <= self._pace.now)
+                yield AskRenewals(issuer=issuer, held=ready)
+
+    def _to_ask_at(self, held: Held) -> dt.datetime | None:
+        """
+        Return when a CA is to be asked about a certificate: at once about a new one, else a while after it may be, together with others.
+        """
+        known = identifier(held)
+        if known is None:
+            return None
+        choice = self._observed.renewals.get(held.name)
+        at = ari.ask_at(choice, certificate=known, not_after=held.not_after, now=self._pace.now)
+        return at + TOGETHER if choice is not None and at == choice.ask_at else at
 
     def _possible(self, spec: CertificateSpec, *, asked: bool = False) -> bool:
         """

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
+    from gatelodge.core.ari import Choice
     from gatelodge.core.tree import Capabilities, Generation, Quarantine
     from gatelodge.errors import Problem
     from gatelodge.model import CertificateSpec, IssuerRef, KeyKind, Name
@@ -26,7 +27,8 @@ class Held:
     The newest intact version of a certificate: what was asked for and what came.
 
     `directory` is the absolute path that holds its files; `fingerprint` the leaf's SHA-256, `chain` that of the whole chain as it is
-    stored, `serial` the leaf's number, all lower-case hex.
+    stored, `serial` the leaf's number, `authority` the identifier of the key that signed it (RFC 5280 §4.2.1.1), empty when it does not say;
+    all lower-case hex.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Held:
     stored_at: dt.datetime
     directory: str
     chain: str = ""
+    authority: str = ""
 
     @property
     def placeholder(self) -> bool:
@@ -224,7 +227,7 @@ class Observed:
     newest version is not intact, `closed` those of them that cannot be replaced before a person did something. `leftovers` are the
     names of TXT records of ours that nobody uses any more, by the NAME and kind of their provider, `leftovers_due` is when there may be
     more; `addresses_looked_at` is when dynamic DNS
-    last looked, None when it did not yet. `offers` are certificates of other tools that may be adopted, `brought` what lies in the
+    last looked, None when it did not yet. `renewals` are what CAs suggested about renewals, by NAME. `offers` are certificates of other tools that may be adopted, `brought` what lies in the
     user's files, both by the NAME of the spec.
     """
 
@@ -240,6 +243,7 @@ class Observed:
     leftovers: Mapping[tuple[str, str], tuple[str, ...]] = dataclasses.field(default_factory=dict)
     leftovers_due: dt.datetime | None = None
     addresses_looked_at: dt.datetime | None = None
+    renewals: Mapping[str, Choice] = dataclasses.field(default_factory=dict)
     offers: Mapping[str, Offer] = dataclasses.field(default_factory=dict)
     brought: Mapping[str, InFiles] = dataclasses.field(default_factory=dict)
     requests: Requests = dataclasses.field(default_factory=Requests)

@@ -100,7 +100,14 @@ class _Planner:
         certificates = Certificates(self.desired, self.observed, self.pace)
         yield from certificates.superseded()
         begun = set(self.observed.jobs)
-        for action in (*certificates.actions(), *self._leftovers(), *self._dns(), *self._nginx(), *self._tidy()):
+        for action in (
+            *certificates.actions(),
+            *certificates.asking_renewals(),
+            *self._leftovers(),
+            *self._dns(),
+            *self._nginx(),
+            *self._tidy(),
+        ):
             if key(action) not in begun and not self.pace.held_back(action):
                 begun.add(key(action))
                 yield action

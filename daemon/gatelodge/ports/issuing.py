@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gatelodge.core.observed import InFiles, Offer
     from gatelodge.errors import Problem
-    from gatelodge.model import CertificateSpec, FileIssuer, KeyKind, Name, Secret
+    from gatelodge.model import CertificateSpec, FileIssuer, KeyKind, Name, RenewalInfo, Secret
     from gatelodge.ports.stores import Issued
 
 
@@ -97,6 +97,38 @@ class Issuer(Protocol):
 
         Raises:
             IssuanceError: the CA could not be told; the record is kept, so that it can be tried again.
+        """
+        ...
+
+
+class Ca(Issuer, Protocol):
+    """
+    An ACME CA: an issuer that others run, with rules and wishes of its own.
+    """
+
+    def issue(
+        self,
+        spec: CertificateSpec,
+        *,
+        progress: Callable[[str], None],
+        replaces: str | None = None,
+        force: bool = False,
+    ) -> AbstractAsyncContextManager[Issued]:
+        """
+        Obtain a certificate, as `Issuer.issue`.
+
+        Args:
+            replaces: the identifier of the certificate of this CA's whose place it takes (RFC 9773 §5).
+            force: somebody wants it now, whatever is known to be left of the CA's limits.
+        """
+        ...
+
+    async def renewal(self, chain: str) -> RenewalInfo | None:
+        """
+        Ask when a certificate of this CA's should be replaced (RFC 9773). None when the CA does not tell.
+
+        Raises:
+            IssuanceError: it could not be asked, or refused.
         """
         ...
 

@@ -7,22 +7,20 @@ did becomes an event and an entry of the journal, and the next plan starts from 
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, assert_never
 
-from gatelodge.core import asking
 from gatelodge.core.actions import (
     Abandon,
     Action,
     Adopt,
     ApplyTree,
+    AskRenewals,
     Cancel,
     DeleteCertificate,
     KeepAddresses,
     MakePlaceholder,
     Obtain,
     Prune,
-    Reason,
     RollBack,
     StartNginx,
     SweepRecords,
@@ -33,7 +31,7 @@ from gatelodge.core.actions import (
     tries,
 )
 from gatelodge.errors import DnsError, IssuanceError, NginxError, NginxRefused, NginxUnproven, Problem, StateError
-from gatelodge.model import KeyKind, SelfSigned
+from gatelodge.runtime.certify import Certifier
 from gatelodge.runtime.parts import tell_kept_back, tell_released
 
 if TYPE_CHECKING:
@@ -86,7 +84,7 @@ class Actor:
         self._jobs = jobs
         self._clock = clock
         self._events = events
-        self._placeholder = placeholder
+        self._certifier = Certifier(store=store, journal=journal, jobs=jobs, events=events, placeholder=placeholder)
 
     def act(self, action: Action, observed: Observed, gate: Gate) -> None:
         """
@@ -117,19 +115,8 @@ class Actor:
 
     async def _do(self, action: Action, observed: Observed, gate: Gate) -> None:
         match action:
-            case MakePlaceholder(spec=spec):
-                stand_in = dataclasses.replace(spec, issuer=SelfSigned(), key=KeyKind.ECDSA_P256, profile=None)
-                await self._store.put(stand_in, self._placeholder(spec.names))
-            case Adopt():
-                await self._adopt(action, gate)
-            case Take():
-                await self._take(action, gate)
-            case Obtain():
-                await self._obtain(action, observed, gate)
-            case Abandon(certificate=name, issuer=issuer):
-                if issuer in gate.issuers:
-                    await gate.issuers[issuer].abandon(name)
-                await self._journal.close_order(name)
+            case MakePlaceholder() | Adopt() | Take() | Obtain() | AskRenewals() | Abandon() | DeleteCertificate():
+                await self._certifier.do(action, observed, gate)
             case RollBack():
                 await gate.nginx.roll_back()
                 self._events.emit("nginx.rolled_back", level="warning")
@@ -142,9 +129,6 @@ class Actor:
             case Prune(versions=versions, generations=generations):
                 await gate.nginx.prune(generations)
                 await self._store.prune(versions)
-            case DeleteCertificate(certificate=name):
-                await self._store.delete(name)
-                self._events.emit("certificate.deleted", certificate=name)
             case SweepRecords(provider=provider):
                 kind = gate.desired.dns[provider].provider
                 await self._ledger.sweep(provider, gate.providers[provider], kind=kind)
@@ -154,73 +138,6 @@ class Actor:
                 raise AssertionError("a cancellation is no job")
             case _:
                 assert_never(action)
-
-    async def _adopt(self, action: Adopt, gate: Gate) -> None:
-        if gate.adoption is None:
-            raise AssertionError("what was offered can be taken")
-        stand_in, issued = await gate.adoption.take(action.spec, action.directory)
-        held = await self._store.put(stand_in, issued)
-        self._events.emit(
-            "certificate.adopted",
-            certificate=held.name,
-            names=list(held.names),
-            directory=action.directory,
-            not_after=held.not_after.isoformat(),
-            serial=held.serial,
-        )
-
-    async def _take(self, action: Take, gate: Gate) -> None:
-        if gate.brought is None:
-            raise AssertionError("what was seen can be taken")
-        stand_in, issued = await gate.brought.take(action.spec)
-        held = await self._store.put(stand_in, issued)
-        self._events.emit(
-            "certificate.taken",
-            certificate=held.name,
-            names=list(held.names),
-            reason=action.reason,
-            not_after=held.not_after.isoformat(),
-            serial=held.serial,
-        )
-
-    async def _obtain(self, action: Obtain, observed: Observed, gate: Gate) -> None:
-        spec, before = action.spec, observed.held.get(action.spec.name)
-        self._tell_whom(action, observed, gate)
-        issuer = gate.issuers[str(spec.issuer)]
-        try:
-            async with issuer.issue(spec, progress=lambda step: self._jobs.step(key(action), step)) as issued:
-                held = await self._store.put(spec, issued)
-        finally:
-            await self._journal.look_for_order(spec.name)
-        first = (before is None or before.placeholder or before.adopted) and action.reason is not Reason.DAMAGED
-        self._events.emit(
-            "certificate.issued" if first else "certificate.renewed",
-            certificate=spec.name,
-            names=list(spec.names),
-            ca=str(spec.issuer),
-            reason=action.reason,
-            not_after=held.not_after.isoformat(),
-            serial=held.serial,
-            lacking=_lacking(action, gate) or None,
-        )
-
-    def _tell_whom(self, action: Obtain, observed: Observed, gate: Gate) -> None:
-        """
-        Tell which CA is left for which, and why.
-        """
-        wanted = gate.desired.certificates.get(action.spec.name)
-        failed = asking.left(wanted, action.spec, observed.attempts) if wanted is not None else None
-        if failed is not None:
-            self._events.emit(
-                "certificate.elsewhere",
-                level="warning",
-                certificate=action.spec.name,
-                ca=str(action.spec.issuer),
-                left=asking.issuer_of(failed),
-                error__type=failed.problem.type,
-                error__detail=str(failed.problem),
-                retry_at=failed.retry_at.isoformat(),
-            )
 
     async def _keep_addresses(self, action: KeepAddresses, gate: Gate) -> None:
         if gate.addresses is None:
@@ -292,7 +209,7 @@ class Actor:
                 event, fields = "dns.sweep.failed", {"provider": provider, "records": list(names)}
             case KeepAddresses(settings=settings):
                 event, fields = "address.failed", {"provider": settings.dns}
-            case Prune() | Cancel():
+            case Prune() | Cancel() | AskRenewals():
                 event, fields = "job.failed", {}
             case _:
                 assert_never(action)
@@ -306,11 +223,3 @@ class Actor:
             failures=attempt.failures,
             retry_at=attempt.retry_at.isoformat(),
         )
-
-
-def _lacking(action: Obtain, gate: Gate) -> list[Name]:
-    """
-    List the names that a part of a certificate does without.
-    """
-    wanted = gate.desired.certificates.get(action.spec.name)
-    return [name for name in wanted.names if name not in action.spec.names] if wanted and action.partial else []

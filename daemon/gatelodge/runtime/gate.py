@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from gatelodge.core.observed import Observed
     from gatelodge.core.tree import Rendered
     from gatelodge.model import JsonObject
-    from gatelodge.ports import Adoption, Brought, DnsProvider, Issuer, Nginx
+    from gatelodge.ports import Adoption, Brought, Ca, DnsProvider, Issuer, Nginx
     from gatelodge.runtime.addresses import Addresses
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """
-    `issuers` are by the text of their reference (`acme:letsencrypt`, `local`); `render` is pure; `dates` ask the CAs in use for
+    `issuers` are by the text of their reference (`acme:letsencrypt`, `local`), those that are ACME CAs also in `cas`; `render` is pure; `dates` ask the CAs in use for
     their time, in order. `providers` are the DNS providers by the NAME of their `[dns.NAME]`; `addresses` keeps dynamic DNS;
     `adoption` reads certificates of other tools, `brought` those in files of the user's; `budgets` tells what of the CAs' limits is
     used up, an object for each.
@@ -34,6 +34,7 @@ class Gate:
     nginx: Nginx
     issuers: Mapping[str, Issuer]
     render: Callable[[Desired, Observed], Rendered]
+    cas: Mapping[str, Ca] = dataclasses.field(default_factory=dict)
     dates: tuple[Callable[[], Awaitable[dt.datetime]], ...] = ()
     providers: Mapping[str, DnsProvider] = dataclasses.field(default_factory=dict)
     addresses: Addresses | None = None

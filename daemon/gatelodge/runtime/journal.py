@@ -1,5 +1,5 @@
 """
-Keeps what failed and when it is tried again: attempts, quarantined sites, orders in flight.
+Keeps what failed and when it is tried again: attempts, quarantined sites, orders in flight; and what CAs suggested.
 
 Facts on disk, so that a restart neither forgets a wait nor repeats a refusal; a copy in memory, so that looking at them is free
 and a full disk does not turn a wait into a loop. The daemon is the only writer (it holds the lock). Decides nothing: how long
@@ -18,6 +18,7 @@ from gatelodge.core.observed import Attempt, InFlight
 from gatelodge.core.tree import Quarantine
 from gatelodge.errors import Problem, StateError, Subproblem
 from gatelodge.model import AcmeIssuer
+from gatelodge.runtime.renewals import Renewals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +50,7 @@ class Journal:
         self.attempts: dict[str, Attempt] = {}
         self.quarantines: dict[str, Quarantine] = {}
         self.in_flight: dict[str, InFlight] = {}
+        self.renewals = Renewals(documents=documents, clock=clock, spread=spread, events=events)
 
     async def load(self) -> None:
         """
@@ -60,6 +62,7 @@ class Journal:
         self.attempts = _known(await self._documents.list(ATTEMPTS), _attempt)
         self.quarantines = _known(await self._documents.list(QUARANTINES), _quarantine)
         self.in_flight = _known(await self._documents.list(ORDERS), _in_flight)
+        await self.renewals.load()
 
     async def look_for_order(self, certificate: str) -> None:
         """

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from gatelodge.core import asking
 from gatelodge.core.actions import ADDRESSES, certificate_key, describe
+from gatelodge.core.due import due, identifier
 from gatelodge.core.parts import STREAM_SNIPPET, called
-from gatelodge.core.renewal import due_at
 from gatelodge.model import INTERNAL_HOST
 from gatelodge.runtime.addresses import document
 
@@ -190,14 +190,28 @@ def _certificate(name: str, desired: Desired, observed: Observed, now: dt.dateti
         "state": _state(held, now, used=spec is not None),
         "not_before": real.not_before.isoformat() if real else None,
         "not_after": real.not_after.isoformat() if real else None,
-        "renew_at": due_at(not_before=real.not_before, not_after=real.not_after, stored_at=real.stored_at).isoformat()
-        if real and spec and not real.brought
-        else None,
+        "renew_at": due(real, observed.renewals)[0].isoformat() if real and spec and not real.brought else None,
+        "suggested": _suggested(real, observed) if real and spec else None,
         "serial": real.serial if real else None,
         "version": real.version if real else None,
         "damaged": observed.damaged.get(name),
         "doing": {"step": job.step, "since": job.since.isoformat()} if job else None,
         "failure": _failure(attempt) if attempt else None,
+    }
+
+
+def _suggested(held: Held, observed: Observed) -> dict[str, Any] | None:
+    """
+    Say when the CA would have a certificate renewed (RFC 9773), and where it says why.
+    """
+    choice = observed.renewals.get(held.name)
+    if choice is None or choice.window is None or choice.certificate != identifier(held):
+        return None
+    return {
+        "start": choice.window.start.isoformat(),
+        "end": choice.window.end.isoformat(),
+        "chosen": choice.moment.isoformat() if choice.moment else None,
+        "explanation": choice.explanation,
     }
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatelodge.core import asking
-from gatelodge.core.renewal import alarm, due_at
+from gatelodge.core.due import due
+from gatelodge.core.renewal import alarm
 from gatelodge.model import INTERNAL_HOST
 
 if TYPE_CHECKING:
@@ -94,13 +95,13 @@ def _counts(look: Look) -> str:
 
 
 def _next(look: Look, now: dt.datetime) -> Iterator[str]:
-    due = [
-        (due_at(not_before=held.not_before, not_after=held.not_after, stored_at=held.stored_at), name)
+    coming = [
+        (due(held, look.observed.renewals)[0], name)
         for name, held in look.observed.held.items()
         if name in look.gate.desired.certificates and not (held.placeholder or held.brought) and name != INTERNAL_HOST
     ]
-    if due:
-        at, name = min(due)
+    if coming:
+        at, name = min(coming)
         yield f"next renewal {name} {_in(at - now)}"
 
 

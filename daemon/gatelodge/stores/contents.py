@@ -92,6 +92,7 @@ class Contents:
             not_before=self.leaf.not_valid_before_utc,
             not_after=self.leaf.not_valid_after_utc,
             chain=_digest(self.files()[FULL_CHAIN]),
+            authority=_authority(self.leaf),
         )
 
     def files(self) -> dict[str, bytes]:
@@ -182,6 +183,7 @@ def understand(files: Mapping[str, bytes], *, name: str, version: int, directory
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,
             chain=_digest(files[FULL_CHAIN]),
+            authority=_authority(leaf),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Damaged(META, f"it lacks what it must say, or says it wrongly ({error})") from error
@@ -250,6 +252,17 @@ def _facts(leaf: x509.Certificate) -> dict[str, str]:
 
 def _serial(leaf: x509.Certificate) -> str:
     return f"{leaf.serial_number:x}"
+
+
+def _authority(leaf: x509.Certificate) -> str:
+    """
+    Return the identifier of the key that signed a certificate; nothing where it does not say, or what it says cannot be read.
+    """
+    try:
+        found = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return ""
+    return found.hex() if found else ""
 
 
 def _fingerprint(leaf: x509.Certificate) -> str:

@@ -1,0 +1,54 @@
+"""
+Decides from when on a certificate that is held is to be renewed: when its CA says so, else when its dates do.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from gatelodge.core import ari, renewal
+from gatelodge.core.actions import Reason
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+    from gatelodge.core.ari import Choice
+    from gatelodge.core.observed import Held
+
+
+def identifier(held: Held) -> str | None:
+    """
+    Return by what a CA knows a certificate (RFC 9773 §4.1): which key signed it, and its serial number. None when it does not say.
+    """
+    if not held.authority:
+        return None
+    serial = int(held.serial, 16)
+    # As in DER: a first bit that is set would be a sign, so a zero byte goes before it.
+    number = serial.to_bytes(serial.bit_length() // 8 + 1, "big")
+    return f"{_written(bytes.fromhex(held.authority))}.{_written(number)}"
+
+
+def due(
+    held: Held, choices: Mapping[str, Choice], *, stored_at: dt.datetime | None = None
+) -> tuple[dt.datetime, Reason]:
+    """
+    Return the moment from which a certificate is due, and why it is then.
+
+    Args:
+        choices: what CAs suggested, by NAME.
+        stored_at: in place of the one that is written down, which a wrong clock may have dated.
+    """
+    dates = {
+        "not_before": held.not_before,
+        "not_after": held.not_after,
+        "stored_at": held.stored_at if stored_at is None else stored_at,
+    }
+    known = identifier(held)
+    suggested = ari.renew_at(choices.get(held.name), certificate=known, **dates) if known is not None else None
+    return (renewal.due_at(**dates), Reason.DUE) if suggested is None else (suggested, Reason.SUGGESTED)
+
+
+def _written(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")

@@ -1,0 +1,200 @@
+"""
+Carries out what is to be done for certificates: gets them from wherever they come, stores them, and asks CAs about them.
+
+It decides nothing, and catches only what is no failure. What was not to be had is the actor's to write down.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, TypeAlias, assert_never
+
+from gatelodge.core import asking
+from gatelodge.core.actions import (
+    Abandon,
+    Adopt,
+    AskRenewals,
+    DeleteCertificate,
+    MakePlaceholder,
+    Obtain,
+    Reason,
+    Take,
+    key,
+)
+from gatelodge.core.due import identifier
+from gatelodge.core.failures import Failure, classify
+from gatelodge.errors import IssuanceError, StateError
+from gatelodge.model import KeyKind, SelfSigned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from gatelodge.core.observed import Held, Observed
+    from gatelodge.errors import Problem
+    from gatelodge.model import Name
+    from gatelodge.ports import Events, Issued, Store
+    from gatelodge.runtime.gate import Gate
+    from gatelodge.runtime.jobs import Jobs
+    from gatelodge.runtime.journal import Journal
+
+#: Failures after which a CA is not asked about the next certificate either.
+_NO_MORE = frozenset({Failure.CA_DOWN, Failure.RATE_LIMIT})
+
+#: What is done for certificates.
+ForCertificates: TypeAlias = MakePlaceholder | Adopt | Take | Obtain | AskRenewals | Abandon | DeleteCertificate
+
+
+class Certifier:
+    """
+    Does what actions for certificates say.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        journal: Journal,
+        jobs: Jobs,
+        events: Events,
+        placeholder: Callable[[Sequence[Name]], Issued],
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._jobs = jobs
+        self._events = events
+        self._placeholder = placeholder
+
+    async def do(self, action: ForCertificates, observed: Observed, gate: Gate) -> None:
+        """
+        Carry out an action that was planned from `observed` for `gate`.
+
+        Raises:
+            IssuanceError, DnsError: the issuer refused, or could not be asked.
+            StateError: something could not be read or written.
+        """
+        match action:
+            case MakePlaceholder(spec=spec):
+                stand_in = dataclasses.replace(spec, issuer=SelfSigned(), key=KeyKind.ECDSA_P256, profile=None)
+                await self._store.put(stand_in, self._placeholder(spec.names))
+            case Adopt():
+                await self._adopt(action, gate)
+            case Take():
+                await self._take(action, gate)
+            case Obtain():
+                await self._obtain(action, observed, gate)
+            case AskRenewals():
+                await self._ask_renewals(action, gate)
+            case Abandon(certificate=name, issuer=issuer):
+                if issuer in gate.issuers:
+                    await gate.issuers[issuer].abandon(name)
+                await self._journal.close_order(name)
+            case DeleteCertificate(certificate=name):
+                await self._store.delete(name)
+                await self._journal.renewals.forget(name)
+                self._events.emit("certificate.deleted", certificate=name)
+            case _:
+                assert_never(action)
+
+    async def _adopt(self, action: Adopt, gate: Gate) -> None:
+        if gate.adoption is None:
+            raise AssertionError("what was offered can be taken")
+        stand_in, issued = await gate.adoption.take(action.spec, action.directory)
+        held = await self._store.put(stand_in, issued)
+        self._events.emit(
+            "certificate.adopted",
+            certificate=held.name,
+            names=list(held.names),
+            directory=action.directory,
+            not_after=held.not_after.isoformat(),
+            serial=held.serial,
+        )
+
+    async def _take(self, action: Take, gate: Gate) -> None:
+        if gate.brought is None:
+            raise AssertionError("what was seen can be taken")
+        stand_in, issued = await gate.brought.take(action.spec)
+        held = await self._store.put(stand_in, issued)
+        self._events.emit(
+            "certificate.taken",
+            certificate=held.name,
+            names=list(held.names),
+            reason=action.reason,
+            not_after=held.not_after.isoformat(),
+            serial=held.serial,
+        )
+
+    async def _obtain(self, action: Obtain, observed: Observed, gate: Gate) -> None:
+        spec, before = action.spec, observed.held.get(action.spec.name)
+        self._tell_whom(action, observed, gate)
+        try:
+            async with self._issuing(action, before, gate) as issued:
+                held = await self._store.put(spec, issued)
+        finally:
+            await self._journal.look_for_order(spec.name)
+        first = (before is None or before.placeholder or before.adopted) and action.reason is not Reason.DAMAGED
+        self._events.emit(
+            "certificate.issued" if first else "certificate.renewed",
+            certificate=spec.name,
+            names=list(spec.names),
+            ca=str(spec.issuer),
+            reason=action.reason,
+            not_after=held.not_after.isoformat(),
+            serial=held.serial,
+            lacking=_lacking(action, gate) or None,
+        )
+
+    def _issuing(self, action: Obtain, before: Held | None, gate: Gate) -> AbstractAsyncContextManager[Issued]:
+        issuer, wanted = str(action.spec.issuer), action.reason is Reason.REQUESTED
+
+        def progress(step: str) -> None:
+            self._jobs.step(key(action), step)
+
+        if issuer not in gate.cas:
+            return gate.issuers[issuer].issue(action.spec, progress=progress)
+        # A CA knows its own certificates alone.
+        replaces = identifier(before) if before is not None and before.issuer == issuer else None
+        return gate.cas[issuer].issue(action.spec, progress=progress, replaces=replaces, force=wanted)
+
+    async def _ask_renewals(self, action: AskRenewals, gate: Gate) -> None:
+        """
+        Ask a CA about renewals. That it cannot be asked changes nothing: dates decide, and it is left alone for a while.
+        """
+        renewals, ca = self._journal.renewals, gate.cas.get(action.issuer)
+        failed: Problem | None = None
+        for held in action.held:
+            info = None
+            try:
+                if ca is not None and (failed is None or classify(failed) not in _NO_MORE):
+                    info = await ca.renewal((await self._store.read(held.name, held.version)).chain)
+            except IssuanceError as error:
+                failed = error.problem
+            except (KeyError, StateError):
+                pass  # another version is there by now, or none that can be read
+            await renewals.learn(held, info, retry_after=failed.retry_after if failed else None)
+
+    def _tell_whom(self, action: Obtain, observed: Observed, gate: Gate) -> None:
+        """
+        Tell which CA is left for which, and why.
+        """
+        wanted = gate.desired.certificates.get(action.spec.name)
+        failed = asking.left(wanted, action.spec, observed.attempts) if wanted is not None else None
+        if failed is not None:
+            self._events.emit(
+                "certificate.elsewhere",
+                level="warning",
+                certificate=action.spec.name,
+                ca=str(action.spec.issuer),
+                left=asking.issuer_of(failed),
+                error__type=failed.problem.type,
+                error__detail=str(failed.problem),
+                retry_at=failed.retry_at.isoformat(),
+            )
+
+
+def _lacking(action: Obtain, gate: Gate) -> list[Name]:
+    """
+    List the names that a part of a certificate does without.
+    """
+    wanted = gate.desired.certificates.get(action.spec.name)
+    return [name for name in wanted.names if name not in action.spec.names] if wanted and action.partial else []
