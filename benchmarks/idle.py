@@ -125,7 +125,7 @@ def _fresh_render() -> Callable[..., object]:
     """
     Return `render` with nothing remembered.
     """
-    from gatelodge.nginx import reading, render  # noqa: PLC0415 - looked into here only
+    from gatelodge.nginx.writing import reading, render  # noqa: PLC0415 - looked into here only
 
     for module in (reading, render):
         for each in vars(module).values():

@@ -25,7 +25,7 @@ from gatelodge.core.desired import desired
 from gatelodge.errors import StateError
 from gatelodge.issuers import selfsigned
 from gatelodge.model import INTERNAL_HOST
-from gatelodge.nginx.render import render
+from gatelodge.nginx.writing.render import render
 from gatelodge.runtime.gate import Gate
 from gatelodge.runtime.journal import Journal
 from gatelodge.runtime.reconcile import Reconciler

@@ -24,8 +24,8 @@ from gatelodge.nginx.external import External
 from gatelodge.nginx.helper import Helper
 from gatelodge.nginx.mailbox import Mailbox
 from gatelodge.nginx.managed import Managed
-from gatelodge.nginx.render import Renderer
 from gatelodge.nginx.tree import Trees
+from gatelodge.nginx.writing.render import Renderer
 from gatelodge.runtime.gate import Gate
 from gatelodge.runtime.snippets import filled
 from gatelodge.runtime.system import SystemClock, Web

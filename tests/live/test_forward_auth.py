@@ -36,7 +36,7 @@ from gatelodge.model import (
     Route,
     Upstream,
 )
-from gatelodge.nginx import asking
+from gatelodge.nginx.writing import asking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -20,7 +20,7 @@ from gatelodge.core.desired import desired
 from gatelodge.core.observed import Nginx as NginxObserved
 from gatelodge.core.observed import Observed
 from gatelodge.errors import ConfigError
-from gatelodge.nginx.render import render
+from gatelodge.nginx.writing.render import render
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from tests.support.waiting import until
 from gatelodge.core.tree import Quarantine
 from gatelodge.errors import NginxAway, NginxMissing, NginxRefused, NginxUnproven
 from gatelodge.model import AcmeIssuer, CertificateSpec, Name
-from gatelodge.nginx.snippets import CHALLENGE
+from gatelodge.nginx.writing.snippets import CHALLENGE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

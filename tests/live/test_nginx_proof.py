@@ -16,8 +16,8 @@ from tests.support.waiting import until
 
 from gatelodge.core.tree import Served
 from gatelodge.model import INTERNAL_HOST, Listener, Name
-from gatelodge.nginx.prelude import GENERATION_PATH
 from gatelodge.nginx.proof import ask_generation, find_unserved
+from gatelodge.nginx.writing.prelude import GENERATION_PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

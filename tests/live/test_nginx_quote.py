@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.nginx_house import DEBIAN, WHEEL, house
 
-from gatelodge.nginx.quote import Expanding, Expression, Lines, Verbatim, block, line, spell_dollar, write
+from gatelodge.nginx.writing.quote import Expanding, Expression, Lines, Verbatim, block, line, spell_dollar, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -23,8 +23,8 @@ from tests.support.waiting import until
 from gatelodge.core.tree import Quarantine
 from gatelodge.errors import NginxRefused, NginxUnproven
 from gatelodge.model import INTERNAL_HOST, Listener
-from gatelodge.nginx.prelude import GENERATION_PATH
 from gatelodge.nginx.tree import Trees
+from gatelodge.nginx.writing.prelude import GENERATION_PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -19,7 +19,7 @@ from tests.support.waiting import until
 from gatelodge.core.tree import Quarantine
 from gatelodge.issuers import selfsigned
 from gatelodge.model import INTERNAL_HOST, Listener, Name, Pool, Route, Transport, Websocket
-from gatelodge.nginx.prelude import GENERATION_PATH
+from gatelodge.nginx.writing.prelude import GENERATION_PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -29,9 +29,9 @@ from gatelodge.errors import ConfigError, NginxRefused
 from gatelodge.issuers.local import Local
 from gatelodge.model import CertificateSpec, KeyKind, LocalIssuer, Name, NginxSettings
 from gatelodge.nginx import binary
-from gatelodge.nginx.render import render
 from gatelodge.nginx.tree import Trees
 from gatelodge.nginx.trial import Trial
+from gatelodge.nginx.writing.render import render
 from gatelodge.offers import CATALOG
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tests.support import upstream
 from tests.support.nginx_house import DEBIAN, WHEEL, Answer, house, parse
 
 from gatelodge.model import INTERNAL_HOST, Listener, ListenSettings, NginxSettings, TrustedProxies
-from gatelodge.nginx.prelude import GENERATION_PATH
+from gatelodge.nginx.writing.prelude import GENERATION_PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -15,8 +15,8 @@ from tests.support.nginx_house import DEBIAN, WHEEL, house, url
 from tests.support.waiting import until
 
 from gatelodge.model import INTERNAL_HOST, Match, Pool, Route
-from gatelodge.nginx.pages import UNREACHABLE
-from gatelodge.nginx.prelude import GENERATION_PATH
+from gatelodge.nginx.writing.pages import UNREACHABLE
+from gatelodge.nginx.writing.prelude import GENERATION_PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -35,7 +35,9 @@ _LONG = st.sampled_from(["$" * 150, '"' * 1500, "\\" * 900, "ü" * 900, "x" * 19
 _TEXT = _HOSTILE | _HOSTILE | _LONG
 _PATH = (_HOSTILE | _HOSTILE | _LONG).map(lambda text: f"/p{text[:900]}")
 _FILE = _PATH.map(lambda text: text.replace("$", ""))
-_NAME = st.sampled_from(["X-One", "x-two", "X-Powered-By", "Set-Cookie", "Host", "Referer", "!#%&'*+-.^_`|~x", "X" * 46])
+_NAME = st.sampled_from(
+    ["X-One", "x-two", "X-Powered-By", "Set-Cookie", "Host", "Referer", "!#%&'*+-.^_`|~x", "X" * 46]
+)
 _NETWORKS = st.lists(
     st.sampled_from(["lan", "all", "cloudflare", "office", "192.0.2.1", "2001:db8::/32"]), min_size=1, max_size=3
 )

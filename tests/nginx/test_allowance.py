@@ -12,7 +12,7 @@ import pytest
 from tests.nginx.trees import desired, nginx, observed
 
 from gatelodge.nginx import machine
-from gatelodge.nginx.render import render
+from gatelodge.nginx.writing.render import render
 
 if TYPE_CHECKING:
     from pathlib import Path

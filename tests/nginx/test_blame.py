@@ -7,8 +7,8 @@ from __future__ import annotations
 import pytest
 
 from gatelodge.nginx.blame import explain, find_complaints, find_guilty, reasons
-from gatelodge.nginx.quote import Raw, block, line, write
-from gatelodge.nginx.site import HEADER
+from gatelodge.nginx.writing.quote import Raw, block, line, write
+from gatelodge.nginx.writing.site import HEADER
 
 FOLDER = "/var/lib/gatelodge/nginx/generations/7"
 

@@ -13,7 +13,7 @@ from tests.nginx.trees import STATE, desired, held, nginx, observed, site
 from tests.support.rootside import checked, texts
 
 from gatelodge.model import ByHelper, Listener, ListenSettings, NginxSettings
-from gatelodge.nginx.render import render
+from gatelodge.nginx.writing.render import render
 from gatelodge.rootside.rules import Ground
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from gatelodge.model import (
     TlsProfile,
     name_beside,
 )
-from gatelodge.nginx.render import render
+from gatelodge.nginx.writing.render import render
 
 if TYPE_CHECKING:
     from gatelodge.core.tree import Rendered

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatelodge.core.tree import GENERATION
-from gatelodge.nginx.quote import (
+from gatelodge.nginx.writing.quote import (
     LONGEST,
     Expanding,
     Expression,
@@ -28,7 +28,7 @@ from gatelodge.nginx.quote import (
 )
 
 if TYPE_CHECKING:
-    from gatelodge.nginx.quote import Argument
+    from gatelodge.nginx.writing.quote import Argument
 
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=200)
 

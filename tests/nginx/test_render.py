@@ -15,8 +15,8 @@ from tests.nginx.trees import NOW, desired, held, nginx, observed, site
 
 from gatelodge.core.tree import GENERATION, Quarantine, Served
 from gatelodge.model import INTERNAL_HOST, Listener, Name, NginxSettings, Pool, Route, Transport, Upstream, Websocket
-from gatelodge.nginx import render as rendering
-from gatelodge.nginx.render import CANNOT_LISTEN, render
+from gatelodge.nginx.writing import render as rendering
+from gatelodge.nginx.writing.render import CANNOT_LISTEN, render
 
 if TYPE_CHECKING:
     from gatelodge.model import Site

@@ -12,7 +12,7 @@ from tests.nginx.trees import NOW, desired, held, nginx, observed, site
 
 from gatelodge.core.tree import Quarantine
 from gatelodge.model import is_ip
-from gatelodge.nginx.render import Renderer, render
+from gatelodge.nginx.writing.render import Renderer, render
 
 WIKI, CHAT = site("wiki.example.com"), site("chat.example.com")
 

@@ -25,9 +25,9 @@ from gatelodge.model import (
     Upstream,
     UpstreamTls,
 )
-from gatelodge.nginx.ground import lay
-from gatelodge.nginx.site import Files
-from gatelodge.nginx.stream import left_out, streaming
+from gatelodge.nginx.writing.ground import lay
+from gatelodge.nginx.writing.site import Files
+from gatelodge.nginx.writing.stream import left_out, streaming
 
 if TYPE_CHECKING:
     from gatelodge.core.tree import Capabilities

@@ -16,9 +16,9 @@ from gatelodge.core.parts import place
 from gatelodge.core.tree import GENERATION, Quarantine, Rendered, Served
 from gatelodge.model import ByMailbox, Listener, ListenSettings, Name, NginxSettings, Stream
 from gatelodge.nginx.blame import find_guilty, find_streams, reasons, written
-from gatelodge.nginx.reading import read
-from gatelodge.nginx.render import render
 from gatelodge.nginx.tree import Trees
+from gatelodge.nginx.writing.reading import read
+from gatelodge.nginx.writing.render import render
 
 if TYPE_CHECKING:
     from pathlib import Path

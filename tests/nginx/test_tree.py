@@ -17,8 +17,8 @@ from gatelodge.model import Listener, Name
 from gatelodge.nginx.binary import Program
 from gatelodge.nginx.memory import Memory, Remembered
 from gatelodge.nginx.process import Process
-from gatelodge.nginx.render import render
 from gatelodge.nginx.tree import FORMAT, Trees
+from gatelodge.nginx.writing.render import render
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -45,7 +45,7 @@ from gatelodge.model import (
     Upstream,
     Websocket,
 )
-from gatelodge.nginx.quote import Verbatim, quote
+from gatelodge.nginx.writing.quote import Verbatim, quote
 from gatelodge.rootside import rules
 from gatelodge.rootside.rules import Ground
 from gatelodge.rootside.syntax import HEADER, RefusedError

@@ -309,10 +309,11 @@ def test_the_root_side_loads_nothing_of_the_daemon_but_two_pure_modules() -> Non
 
     assert outside == {"gatelodge"}
     assert {each for each in loaded if each.startswith("gatelodge.") and not each.startswith("gatelodge.rootside")} == {
+        "gatelodge.nginx.writing",
         "gatelodge.core",
         "gatelodge.core.tree",
         "gatelodge.nginx",
         "gatelodge.nginx.others",
-        "gatelodge.nginx.quote",
+        "gatelodge.nginx.writing.quote",
     }
     assert not {"asyncio", "socket", "ssl", "http", "urllib.request"} & set(loaded)

@@ -1,6 +1,6 @@
 """
 Services that know who a visitor is, answering nginx as their documentation and sources say they do: Authelia, Authentik, Tinyauth and
-oauth2-proxy. What they are, and where that is written, stands in `gatelodge.nginx.forward_auth`.
+oauth2-proxy. What they are, and where that is written, stands in `gatelodge.nginx.writing.forward_auth`.
 
 A visitor's session is the cookie `session`: "ann" may come in, "old" too and is given new cookies, "eve" may not, any other must sign
 in. Each service lets everybody come to what is below `/public/`, as its users can have it do.

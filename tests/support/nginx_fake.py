@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gatelodge.core.observed import Nginx as NginxObserved
 from gatelodge.core.tree import Capabilities, Generation
 from gatelodge.errors import NginxMissing, NginxRefused, NginxUnproven
-from gatelodge.nginx.stream import is_left_out
+from gatelodge.nginx.writing.stream import is_left_out
 
 if TYPE_CHECKING:
     import datetime as dt

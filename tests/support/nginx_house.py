@@ -42,7 +42,7 @@ from gatelodge.model import (
 )
 from gatelodge.nginx import binary, process
 from gatelodge.nginx.managed import Managed
-from gatelodge.nginx.render import render
+from gatelodge.nginx.writing.render import render
 from gatelodge.stores.state import WORKERS
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gatelodge.core.tree import GENERATION
 from gatelodge.model import ByHelper
-from gatelodge.nginx.render import render
+from gatelodge.nginx.writing.render import render
 from gatelodge.rootside.check import check, entry
 from gatelodge.rootside.rules import Ground, Rules
 

@@ -2,7 +2,7 @@
 Reads the syntax of nginx's files: directives, arguments, blocks. What they mean is decided elsewhere.
 
 It takes a text apart as nginx does, so that nothing that counts for nginx is overlooked here. It writes nothing: what Gatelodge
-writes is made by `nginx.quote`.
+writes is made by `nginx.writing.quote`.
 """
 
 from __future__ import annotations

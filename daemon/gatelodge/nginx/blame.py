@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from gatelodge.core.parts import place
 from gatelodge.model import STREAM_PREFIX
-from gatelodge.nginx.quote import END_OF
-from gatelodge.nginx.reading import read
-from gatelodge.nginx.site import HEADER
+from gatelodge.nginx.writing.quote import END_OF
+from gatelodge.nginx.writing.reading import read
+from gatelodge.nginx.writing.site import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from gatelodge.core.tree import Served
 from gatelodge.model import TlsProfile
-from gatelodge.nginx.site import Files
+from gatelodge.nginx.writing.site import Files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gatelodge.core.observed import Held
     from gatelodge.model import Listener, Name
-    from gatelodge.nginx.ground import Ground
+    from gatelodge.nginx.writing.ground import Ground
 
 
 def paths(held: tuple[Held, ...]) -> tuple[Files, ...]:

@@ -15,7 +15,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from gatelodge.nginx.process import UNSEEN, holder
-from gatelodge.nginx.render import CANNOT_LISTEN
+from gatelodge.nginx.writing.render import CANNOT_LISTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -26,10 +26,10 @@ from gatelodge.nginx.blame import explain, reasons, written
 from gatelodge.nginx.listening import find_clashes, find_closed, sockets
 from gatelodge.nginx.log import ErrorLog, put_aside
 from gatelodge.nginx.master import Master
-from gatelodge.nginx.reading import read
 from gatelodge.nginx.tree import Trees
 from gatelodge.nginx.trial import Trial
 from gatelodge.nginx.witness import Witness, blaming_streams
+from gatelodge.nginx.writing.reading import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gatelodge.model import INTERNAL_HOST
-from gatelodge.nginx.prelude import GENERATION_PATH
+from gatelodge.nginx.writing.prelude import GENERATION_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

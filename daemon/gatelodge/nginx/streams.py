@@ -17,11 +17,11 @@ from gatelodge.core.parts import STREAM_SNIPPET
 from gatelodge.core.tree import Served
 from gatelodge.model import is_ip, is_wildcard
 from gatelodge.nginx.certificates import paths, visits
-from gatelodge.nginx.prelude import concrete
-from gatelodge.nginx.quote import Raw, write
-from gatelodge.nginx.reading import MOST_REMEMBERED, read
-from gatelodge.nginx.site import HEADER
-from gatelodge.nginx.stream import left_out, streaming
+from gatelodge.nginx.writing.prelude import concrete
+from gatelodge.nginx.writing.quote import Raw, write
+from gatelodge.nginx.writing.reading import MOST_REMEMBERED, read
+from gatelodge.nginx.writing.site import HEADER
+from gatelodge.nginx.writing.stream import left_out, streaming
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from gatelodge.core.observed import Held, Observed
     from gatelodge.core.tree import Capabilities, Quarantine
     from gatelodge.model import Listener, Stream
-    from gatelodge.nginx.ground import Ground
-    from gatelodge.nginx.site import Files
+    from gatelodge.nginx.writing.ground import Ground
+    from gatelodge.nginx.writing.site import Files
 
 _MISSING = (
     "this nginx has no stream module, by which TCP and UDP are passed on: install it (Debian: apt install libnginx-mod-stream), "

@@ -27,9 +27,9 @@ from gatelodge.core.parts import place
 from gatelodge.core.tree import GENERATION, Generation, Served
 from gatelodge.errors import StateError
 from gatelodge.model import STREAM_PREFIX, Listener, Name
-from gatelodge.nginx.guard import FOLDER, PASSWORD_FILE
-from gatelodge.nginx.reading import read
-from gatelodge.nginx.stream import is_left_out
+from gatelodge.nginx.writing.guard import FOLDER, PASSWORD_FILE
+from gatelodge.nginx.writing.reading import read
+from gatelodge.nginx.writing.stream import is_left_out
 
 if TYPE_CHECKING:
     from pathlib import Path

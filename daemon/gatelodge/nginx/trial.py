@@ -17,7 +17,7 @@ from gatelodge.core.parts import place
 from gatelodge.core.tree import GENERATION
 from gatelodge.errors import NginxMissing, NginxRefused
 from gatelodge.nginx.blame import find_complaints, find_guilty
-from gatelodge.nginx.quote import spell_path
+from gatelodge.nginx.writing.quote import spell_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, TypeAlias
 
-from gatelodge.nginx.quote import Expanding, Expression, Verbatim, block, line, quote, write
+from gatelodge.nginx.writing.quote import Expanding, Expression, Verbatim, block, line, quote, write
 from gatelodge.rootside.rules import CHALLENGE, ENTRY, NEEDED, PRELUDE, SITE, TLS
 from gatelodge.rootside.syntax import HEADER, lines, refusal, shown
 

@@ -14,7 +14,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING
 
-from gatelodge.nginx.quote import VARIABLES
+from gatelodge.nginx.writing.quote import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

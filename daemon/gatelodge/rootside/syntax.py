@@ -1,5 +1,5 @@
 """
-Reads a text as `nginx.quote.write` writes one, and refuses everything that it would not have written.
+Reads a text as `nginx.writing.quote.write` writes one, and refuses everything that it would not have written.
 
 nginx's own reader is far more generous: other quotes and escapes, comments anywhere, several directives a line. What two readers
 might understand differently is not understood here at all. It knows no directive. Pure: text in, lines out.
@@ -11,7 +11,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING
 
-from gatelodge.nginx.quote import DOLLAR, Expression, Lines, Verbatim, quote
+from gatelodge.nginx.writing.quote import DOLLAR, Expression, Lines, Verbatim, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

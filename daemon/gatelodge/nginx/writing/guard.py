@@ -12,16 +12,16 @@ import re
 from typing import TYPE_CHECKING
 
 from gatelodge.model import BasicAuth, ForwardAuth
-from gatelodge.nginx import asking
-from gatelodge.nginx.forward_auth import SERVICES, variable
-from gatelodge.nginx.quote import Directive, Expanding, Expression, block, line
+from gatelodge.nginx.writing import asking
+from gatelodge.nginx.writing.forward_auth import SERVICES, variable
+from gatelodge.nginx.writing.quote import Directive, Expanding, Expression, block, line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gatelodge.model import Auth, Guard, Rate, Site
-    from gatelodge.nginx.ground import Ground
-    from gatelodge.nginx.upstreams import Upstreams
+    from gatelodge.nginx.writing.ground import Ground
+    from gatelodge.nginx.writing.upstreams import Upstreams
 
 #: Too many requests (RFC 6585 §4); nginx's own answer is a 503.
 _TOO_MANY = "429"

@@ -9,12 +9,12 @@ import re
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Match
-from gatelodge.nginx.answers import place
-from gatelodge.nginx.quote import Directive, Expanding, Expression, Verbatim, block, line, spell_dollar
+from gatelodge.nginx.writing.answers import place
+from gatelodge.nginx.writing.quote import Directive, Expanding, Expression, Verbatim, block, line, spell_dollar
 
 if TYPE_CHECKING:
     from gatelodge.model import Files, Route, Site
-    from gatelodge.nginx.quote import Argument
+    from gatelodge.nginx.writing.quote import Argument
 
 #: Kinds of files by the ends of their names (https://www.iana.org/assignments/media-types/).
 _TYPES = (

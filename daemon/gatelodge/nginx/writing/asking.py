@@ -12,20 +12,20 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from gatelodge.model import ForwardAuth, Match, Route
-from gatelodge.nginx import pages
-from gatelodge.nginx.forward_auth import SERVICES, WANTED, answered, sign_in, variable
-from gatelodge.nginx.manners import PROXY_HEADERS
-from gatelodge.nginx.proxying import manners
-from gatelodge.nginx.quote import Directive, Expression, Verbatim, block, line
+from gatelodge.nginx.writing import pages
+from gatelodge.nginx.writing.forward_auth import SERVICES, WANTED, answered, sign_in, variable
+from gatelodge.nginx.writing.manners import PROXY_HEADERS
+from gatelodge.nginx.writing.proxying import manners
+from gatelodge.nginx.writing.quote import Directive, Expression, Verbatim, block, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gatelodge.model import Auth, Pool, Site
-    from gatelodge.nginx.forward_auth import Service
-    from gatelodge.nginx.ground import Ground
-    from gatelodge.nginx.quote import Argument
-    from gatelodge.nginx.upstreams import Upstreams
+    from gatelodge.nginx.writing.forward_auth import Service
+    from gatelodge.nginx.writing.ground import Ground
+    from gatelodge.nginx.writing.quote import Argument
+    from gatelodge.nginx.writing.upstreams import Upstreams
 
 #: How long a service that is asked who somebody is may take. A login that hangs is a site that hangs.
 _ASKING_SECONDS = "10s"

@@ -14,13 +14,13 @@ from urllib.parse import quote as percent_encode
 from urllib.parse import unquote
 
 from gatelodge.model import Match, Spread, is_ip
-from gatelodge.nginx.quote import Directive, Expression, Verbatim, block, line, spell_dollar
-from gatelodge.nginx.units import seconds
+from gatelodge.nginx.writing.quote import Directive, Expression, Verbatim, block, line, spell_dollar
+from gatelodge.nginx.writing.units import seconds
 
 if TYPE_CHECKING:
     from gatelodge.model import Balance, Pool, Route, Server, Upstream
-    from gatelodge.nginx.ground import Ground
-    from gatelodge.nginx.quote import Argument
+    from gatelodge.nginx.writing.ground import Ground
+    from gatelodge.nginx.writing.quote import Argument
 
 #: How long an idle connection to an upstream is kept. Node.js and uvicorn close theirs after 5 s, and a POST that is sent at that
 #: very moment is lost; so ours go first.

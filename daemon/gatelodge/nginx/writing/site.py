@@ -11,19 +11,19 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Listener, Match, is_ip, is_pattern
-from gatelodge.nginx import pages
-from gatelodge.nginx.ground import Ground, listens, speaks_http3, token_location
-from gatelodge.nginx.guard import Doorkeepers
-from gatelodge.nginx.location import hsts, locations, needs_unreachable
-from gatelodge.nginx.quote import Directive, Expression, Raw, Verbatim, block, line, write
-from gatelodge.nginx.upstreams import Upstreams
+from gatelodge.nginx.writing import pages
+from gatelodge.nginx.writing.ground import Ground, listens, speaks_http3, token_location
+from gatelodge.nginx.writing.guard import Doorkeepers
+from gatelodge.nginx.writing.location import hsts, locations, needs_unreachable
+from gatelodge.nginx.writing.quote import Directive, Expression, Raw, Verbatim, block, line, write
+from gatelodge.nginx.writing.upstreams import Upstreams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gatelodge.model import Auth, Name, Site
-    from gatelodge.nginx.ground import Place
-    from gatelodge.nginx.quote import Argument, Part
+    from gatelodge.nginx.writing.ground import Place
+    from gatelodge.nginx.writing.quote import Argument, Part
 
 HEADER = "# Written by Gatelodge. Changes made here are lost.\n"
 

@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from gatelodge.nginx.quote import Directive, Expanding, Expression, block, line
+from gatelodge.nginx.writing.quote import Directive, Expanding, Expression, block, line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from gatelodge.core.observed import shown
 from gatelodge.model import INTERNAL_HOST
-from gatelodge.nginx.ground import token_location
-from gatelodge.nginx.manners import tls_parameters
-from gatelodge.nginx.quote import write
-from gatelodge.nginx.site import HEADER, Files
+from gatelodge.nginx.writing.ground import token_location
+from gatelodge.nginx.writing.manners import tls_parameters
+from gatelodge.nginx.writing.quote import write
+from gatelodge.nginx.writing.site import HEADER, Files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Observed
-    from gatelodge.nginx.ground import Ground
+    from gatelodge.nginx.writing.ground import Ground
 
 #: For `include` in a plain server block.
 CHALLENGE = "acme-challenge.conf"

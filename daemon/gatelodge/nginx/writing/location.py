@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Files, Guard, Hsts, Match, Pool, Redirect, Respond
-from gatelodge.nginx import answers, files, pages
-from gatelodge.nginx.proxying import PROTOCOLS, manners
-from gatelodge.nginx.quote import Directive, Expanding, Expression, Raw, Verbatim, block, line
+from gatelodge.nginx.writing import answers, files, pages
+from gatelodge.nginx.writing.proxying import PROTOCOLS, manners
+from gatelodge.nginx.writing.quote import Directive, Expanding, Expression, Raw, Verbatim, block, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gatelodge.model import Route, Site
-    from gatelodge.nginx.ground import Ground
-    from gatelodge.nginx.guard import Doorkeepers
-    from gatelodge.nginx.quote import Argument, Part
-    from gatelodge.nginx.upstreams import Upstreams
+    from gatelodge.nginx.writing.ground import Ground
+    from gatelodge.nginx.writing.guard import Doorkeepers
+    from gatelodge.nginx.writing.quote import Argument, Part
+    from gatelodge.nginx.writing.upstreams import Upstreams
 
 _MODIFIERS = {Match.PREFIX: (), Match.EXACT: ("=",), Match.REGEX: ("~",)}
 

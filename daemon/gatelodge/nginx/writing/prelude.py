@@ -11,21 +11,21 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from gatelodge.model import INTERNAL_HOST
-from gatelodge.nginx.files import FILES
-from gatelodge.nginx.forward_auth import answered
-from gatelodge.nginx.ground import Ground, addresses, listens, speaks_http3, token_location
-from gatelodge.nginx.location import SECURITY
-from gatelodge.nginx.manners import general, tls_parameters
-from gatelodge.nginx.pages import UNREACHABLE
-from gatelodge.nginx.quote import Directive, Expression, Raw, Verbatim, block, line, write
-from gatelodge.nginx.site import HEADER
+from gatelodge.nginx.writing.files import FILES
+from gatelodge.nginx.writing.forward_auth import answered
+from gatelodge.nginx.writing.ground import Ground, addresses, listens, speaks_http3, token_location
+from gatelodge.nginx.writing.location import SECURITY
+from gatelodge.nginx.writing.manners import general, tls_parameters
+from gatelodge.nginx.writing.pages import UNREACHABLE
+from gatelodge.nginx.writing.quote import Directive, Expression, Raw, Verbatim, block, line, write
+from gatelodge.nginx.writing.site import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatelodge.core.tree import Capabilities
     from gatelodge.model import Listener, Name, NginxSettings
-    from gatelodge.nginx.site import Files
+    from gatelodge.nginx.writing.site import Files
 
 #: Where nginx tells the daemon which generation it serves, to visitors from this machine that ask for `INTERNAL_HOST`.
 GENERATION_PATH = "/.well-known/gatelodge/generation"

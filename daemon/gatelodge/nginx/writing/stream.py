@@ -13,17 +13,17 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Spread, is_ip
-from gatelodge.nginx.ground import addresses
-from gatelodge.nginx.manners import tls_parameters
-from gatelodge.nginx.quote import Directive, Expression, Raw, block, line, write
-from gatelodge.nginx.site import HEADER
-from gatelodge.nginx.units import seconds
+from gatelodge.nginx.writing.ground import addresses
+from gatelodge.nginx.writing.manners import tls_parameters
+from gatelodge.nginx.writing.quote import Directive, Expression, Raw, block, line, write
+from gatelodge.nginx.writing.site import HEADER
+from gatelodge.nginx.writing.units import seconds
 
 if TYPE_CHECKING:
     from gatelodge.model import Pool, Server, Stream, Upstream
-    from gatelodge.nginx.ground import Ground, Place
-    from gatelodge.nginx.quote import Argument, Part
-    from gatelodge.nginx.site import Files
+    from gatelodge.nginx.writing.ground import Ground, Place
+    from gatelodge.nginx.writing.quote import Argument, Part
+    from gatelodge.nginx.writing.site import Files
 
 #: Room for an upstream's addresses and counts, which all workers share. nginx's own examples say 64k.
 _ZONE_SIZE = "64k"

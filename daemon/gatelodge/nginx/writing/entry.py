@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from gatelodge.core.parts import place
 from gatelodge.core.tree import GENERATION
-from gatelodge.nginx.quote import Directive, Expression, block, line, write
-from gatelodge.nginx.site import HEADER
+from gatelodge.nginx.writing.quote import Directive, Expression, block, line, write
+from gatelodge.nginx.writing.site import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

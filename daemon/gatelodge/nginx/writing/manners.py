@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from gatelodge.model import TlsProfile
-from gatelodge.nginx.quote import Directive, Expression, line
+from gatelodge.nginx.writing.quote import Directive, Expression, line
 
 if TYPE_CHECKING:
     from gatelodge.core.tree import Capabilities

@@ -11,8 +11,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Listener, ListenSettings, TlsProfile
-from gatelodge.nginx.manners import general, resolving, tls_parameters
-from gatelodge.nginx.quote import Directive, Expanding, block, line
+from gatelodge.nginx.writing.manners import general, resolving, tls_parameters
+from gatelodge.nginx.writing.quote import Directive, Expanding, block, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gatelodge.model import ForwardKind
-from gatelodge.nginx.quote import spell_dollar
+from gatelodge.nginx.writing.quote import spell_dollar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,17 +10,17 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Match, Upstream, Websocket, is_ip
-from gatelodge.nginx.manners import PROXY_HEADERS, UPGRADE_HEADERS
-from gatelodge.nginx.quote import Argument, Directive, Expanding, Expression, Verbatim, line
-from gatelodge.nginx.units import seconds
-from gatelodge.nginx.upstreams import escape_path, url_path
+from gatelodge.nginx.writing.manners import PROXY_HEADERS, UPGRADE_HEADERS
+from gatelodge.nginx.writing.quote import Argument, Directive, Expanding, Expression, Verbatim, line
+from gatelodge.nginx.writing.units import seconds
+from gatelodge.nginx.writing.upstreams import escape_path, url_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from gatelodge.model import Pool, Route
-    from gatelodge.nginx.ground import Ground
+    from gatelodge.nginx.writing.ground import Ground
 
 #: Spoken to the upstream whatever the visitor sent (RFC 6455 §4.1).
 _FORCED_HEADERS = (("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Version", "13"))

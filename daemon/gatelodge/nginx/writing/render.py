@@ -15,14 +15,14 @@ from gatelodge.core.observed import shown
 from gatelodge.core.tree import Rendered
 from gatelodge.model import INTERNAL_HOST, STREAM_PREFIX, BasicAuth, Listener, Secret, is_ip, is_wildcard
 from gatelodge.nginx.certificates import paths, visits
-from gatelodge.nginx.entry import entry, stream_entry
-from gatelodge.nginx.ground import Ground, lay
-from gatelodge.nginx.guard import password_file, password_text
-from gatelodge.nginx.prelude import Doors, concrete, prelude
-from gatelodge.nginx.reading import MOST_REMEMBERED, digest, read
-from gatelodge.nginx.site import HEADER, Files, refusing, serving
-from gatelodge.nginx.snippets import snippets
 from gatelodge.nginx.streams import place_streams
+from gatelodge.nginx.writing.entry import entry, stream_entry
+from gatelodge.nginx.writing.ground import Ground, lay
+from gatelodge.nginx.writing.guard import password_file, password_text
+from gatelodge.nginx.writing.prelude import Doors, concrete, prelude
+from gatelodge.nginx.writing.reading import MOST_REMEMBERED, digest, read
+from gatelodge.nginx.writing.site import HEADER, Files, refusing, serving
+from gatelodge.nginx.writing.snippets import snippets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Match, Redirect
-from gatelodge.nginx.quote import Directive, Expression, Lines, Verbatim, block, line, spell_dollar
-from gatelodge.nginx.upstreams import escape_path
+from gatelodge.nginx.writing.quote import Directive, Expression, Lines, Verbatim, block, line, spell_dollar
+from gatelodge.nginx.writing.upstreams import escape_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
