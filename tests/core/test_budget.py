@@ -222,6 +222,7 @@ def test_a_shortage_says_which_limit_for_whom_and_until_when() -> None:
         ("too many new orders (300) from this account in the last 3h0m0s", Counted.ORDERS),
         ('too many failed authorizations (5) for "a.example" in the last 1h0m0s', Counted.FAILURES_PER_NAME),
         ("too many new registrations (10) from this IP address in the last 3h0m0s", Counted.ACCOUNTS),
+        ("too many of them, see https://letsencrypt.org/docs/rate-limits/#new-certificates-per-exact-set-of-identifiers", Counted.CERTIFICATES_PER_SET),
         ("slow down", None),
     ],
 )  # fmt: skip
@@ -230,6 +231,14 @@ def test_a_refusal_names_its_limit(detail: str, counted: Counted | None) -> None
     So that one certificate's limit does not close the CA to all others.
     """
     assert refused(detail) is counted
+
+
+def test_a_limit_is_known_by_its_place_on_the_page_too() -> None:
+    """
+    Words change more often.
+    """
+    for limit in LETSENCRYPT:
+        assert refused(f"no more: see {limit.source}") is limit.counted
 
 
 def test_a_clock_that_was_wrong_closes_nothing_for_years() -> None:

@@ -323,16 +323,18 @@ class Modern:
         if rest:
             window = {"start": "2026-12-01T00:00:00Z", "end": "2026-12-03T00:00:00Z"}
             return self._answer(200, {"suggestedWindow": window}, retry_after="21600")
+        order: dict[str, object] = {}
         if body is not None and url.endswith("/order-plz"):
             order = json.loads(b64decode(json.loads(body)["payload"]))
-            self.orders.append(order)
-            replaces = order.get("replaces")
-            if replaces in self.replaced:
+            if order.get("replaces") in self.replaced:
+                self.orders.append(order)
                 kind = "urn:ietf:params:acme:error:alreadyReplaced"
                 return self._answer(409, {"type": kind, "detail": "it has a replacement order"})
-            if replaces:
-                self.replaced.add(replaces)
         response = await self.http.request(method, url, headers=headers, body=body, timeout=timeout)
+        if order and response.status == 201:
+            # What pebble refused for its nonce comes again.
+            self.orders.append(order)
+            self.replaced |= {str(order["replaces"])} if "replaces" in order else set()
         if not url.endswith("/dir"):
             return response
         directory = json.loads(response.body)

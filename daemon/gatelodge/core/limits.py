@@ -127,13 +127,17 @@ def limits_of(directory: str, *, public: bool) -> tuple[Limit, ...]:
     return LIMITS.get(directory, GENEROUS if public else ())
 
 
-#: What Let's Encrypt writes when it refuses, by the limit that was met (Boulder ratelimits/limiter.go, `Decision.Result`).
+#: What Let's Encrypt writes when it refuses, or the part of its page that it points to, by the limit that was met (Boulder
+#: ratelimits/limiter.go, `Decision.Result`).
 _WORDS = (
-    (Counted.CERTIFICATES_PER_SET, re.compile(r"exact (same )?set of", re.IGNORECASE)),
-    (Counted.FAILURES_PER_NAME, re.compile(r"failed authorizations", re.IGNORECASE)),
-    (Counted.ORDERS, re.compile(r"new orders|orders from this account", re.IGNORECASE)),
-    (Counted.ACCOUNTS, re.compile(r"new registrations|new accounts", re.IGNORECASE)),
-    (Counted.CERTIFICATES_PER_DOMAIN, re.compile(r"already issued for|new certificates", re.IGNORECASE)),
+    (Counted.CERTIFICATES_PER_SET, re.compile(r"exact[ -]set[ -]of", re.IGNORECASE)),
+    (Counted.FAILURES_PER_NAME, re.compile(r"failed authorizations|authorization-failures", re.IGNORECASE)),
+    (Counted.ORDERS, re.compile(r"new[ -]orders", re.IGNORECASE)),
+    (Counted.ACCOUNTS, re.compile(r"new[ -]registrations", re.IGNORECASE)),
+    (
+        Counted.CERTIFICATES_PER_DOMAIN,
+        re.compile(r"already issued for|certificates-per-registered-domain", re.IGNORECASE),
+    ),
 )
 
 
