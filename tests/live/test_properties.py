@@ -296,6 +296,7 @@ DIRECTIVES = frozenset(
         "listen",
         "location",
         "map",
+        "pcre_jit",
         "pid",
         "proxy_buffer_size",
         "proxy_buffering",

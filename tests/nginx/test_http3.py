@@ -90,8 +90,7 @@ def test_a_visitor_without_a_host_header_has_the_port_of_his_listener() -> None:
     In what follows a host, 443 is not written.
     """
     text = rendered(WIDE, OTHER).prelude
-    assert '    "h3 443" 2443;\n    "h3 8443" 8443;\n' in text
-    assert '    "h3 443" :2443;\n    "h3 8443" :8443;\n' in text
+    assert '    default "";\n    "h3 443" 2443;\n    "h3 8443" 8443;\n' in text
 
 
 def test_root_lets_it_through() -> None:

@@ -71,7 +71,7 @@ def directives(text: str) -> set[str]:
 
 
 #: Keys of `geo` and `map`, which stand where names of directives stand, and what the copy adds.
-DATA = re.compile(r'|default|https|volatile|[0-9a-f:./]+|"?~.*')
+DATA = re.compile(r'|default|https|websocket|volatile|[0-9a-f:./]+|"?~.*')
 KNOWN = rules.names() | {"disable_symlinks", "types"}
 
 

@@ -68,7 +68,6 @@ _GENERATION = r"/\.well-known/gatelodge/generation"
 _REST = "|".join(map(re.escape, ("(?<gatelodge_rest>/.*)", r"[/\\]+(?<gatelodge_rest>.*)")))
 _DIGITS = re.escape("~:(?<gatelodge_digits>[0-9]{1,5})$")
 _DETOUR = re.escape(r"~*^[^?#]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\?#;]|%2f|%5c|%3b|$)")
-_WEBSOCKET = re.escape("~*^websocket$")
 _CIPHER = r"ECDHE-[A-Z0-9-]{1,60}"
 
 #: A directive, the contexts in which it may stand (by a space between them), its arguments, and the context inside its braces.
@@ -84,9 +83,11 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("geo", "prelude", r"\$gatelodge_elsewhere", "near"),
     ("", "near", rf"default\n1|(?:{_FOUR}|{_SIX})(?:/[0-9]{{1,3}})?\n0", ""),
     ("map", "prelude", r"\$scheme\n\$gatelodge_default_port", "map"),
-    ("map", "prelude", r"\$http_host\n\$gatelodge_port(?:_suffix)?", "map"),
+    ("map", "prelude", r"\$http_host\n\$gatelodge_given", "map"),
+    ("map", "prelude", r"\$gatelodge_given\n\$gatelodge_port(?:_suffix)?", "port"),
+    ("", "port", r"default\n:?\$gatelodge_given|\n(?:\$gatelodge_default_port|)", ""),
     ("map", "prelude", r"\$http_upgrade\n\$gatelodge_(?:upgrade|connection)", "map"),
-    ("", "map", r"default\n(?:80|\$gatelodge_default_port|)|https\n443", ""),
+    ("", "map", r"default\n(?:80|)|https\n443", ""),
     ("map", "prelude", r"\$upstream_http_(?:x_content_type_options|x_frame_options|referrer_policy)\n\$gatelodge_(?:nosniff|frames|referrer)", "safety"),
     ("", "safety", r"default\n|\n(?:nosniff|SAMEORIGIN|strict-origin-when-cross-origin)", ""),
     ("map", "prelude", r"\$request_uri\n\$gatelodge_detour", "detour"),
@@ -95,10 +96,10 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("", "cookies", rf"volatile|\n|default\n{_EXPRESSION}|~\^[^\n]{{1,100}}\n\$gatelodge_rest", ""),
     ("map", "prelude", r"\$scheme\n\$gatelodge_unreachable", "page"),
     ("", "page", r"default\n[^$\n]{1,2000}", ""),
-    ("", "map", rf"{_DIGITS}\n:?\$gatelodge_digits|{_WEBSOCKET}\n(?:websocket|upgrade)", ""),
-    ("", "map", r"\n\$gatelodge_silent_(?:port|suffix)", ""),
-    ("map", "prelude", r"\$http3 \$server_port\n\$gatelodge_silent_(?:port|suffix)", "silent"),
-    ("", "silent", rf"default\n(?:\$gatelodge_default_port|)|h3 {_PORT}\n:?{_PORT}", ""),
+    ("", "map", rf"{_DIGITS}\n\$gatelodge_digits|websocket\n(?:websocket|upgrade)", ""),
+    ("", "map", r"\n\$gatelodge_silent", ""),
+    ("map", "prelude", r"\$http3 \$server_port\n\$gatelodge_silent", "silent"),
+    ("", "silent", rf"default\n|h3 {_PORT}\n{_PORT}", ""),
     # Upstreams.
     ("upstream", "site", _UPSTREAM, "upstream"),
     ("zone", "upstream", rf"{_UPSTREAM}\n{_KILO}", ""),

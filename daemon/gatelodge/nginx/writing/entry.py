@@ -50,6 +50,7 @@ def entry(desired: Desired, capabilities: Capabilities, sites: Iterable[str], st
             *([line("load_module", loaded)] if loaded else []),
             line("daemon", "on"),
             *([line("user", *user)] if capabilities.user else []),
+            *([line("pcre_jit", "on")] if "pcre-jit" in capabilities.modules else []),
             line("worker_processes", str(capabilities.cpus)),
             line("worker_rlimit_nofile", str(2 * capabilities.connections + _MORE_FILES)),
             line("worker_shutdown_timeout", f"{drain}s"),

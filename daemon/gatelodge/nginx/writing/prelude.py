@@ -111,23 +111,19 @@ def _variables(ground: Ground, doors: Doors) -> list[Directive]:
             inside=[line("default", "1"), *(line(each, "0") for each in local)],
         ),
         _map("$scheme", "$gatelodge_default_port", ("default", "80"), ("https", "443")),
+        # Looked for once a request, and only where somebody wants to know.
         _map(
             "$http_host",
-            "$gatelodge_port",
-            ("default", "$gatelodge_default_port"),
-            (_PORT, "$gatelodge_digits"),
-            *([("", "$gatelodge_silent_port")] if quick else []),
-        ),
-        _map(
-            "$http_host",
-            "$gatelodge_port_suffix",
+            "$gatelodge_given",
             ("default", ""),
-            (_PORT, ":$gatelodge_digits"),
-            *([("", "$gatelodge_silent_suffix")] if quick else []),
+            (_PORT, "$gatelodge_digits"),
+            *([("", "$gatelodge_silent")] if quick else []),
         ),
+        _map("$gatelodge_given", "$gatelodge_port", ("default", "$gatelodge_given"), ("", "$gatelodge_default_port")),
+        _map("$gatelodge_given", "$gatelodge_port_suffix", ("default", ":$gatelodge_given"), ("", "")),
         *_silent(quick),
-        _map("$http_upgrade", "$gatelodge_upgrade", ("default", ""), ("~*^websocket$", "websocket")),
-        _map("$http_upgrade", "$gatelodge_connection", ("default", ""), ("~*^websocket$", "upgrade")),
+        _map("$http_upgrade", "$gatelodge_upgrade", ("default", ""), ("websocket", "websocket")),
+        _map("$http_upgrade", "$gatelodge_connection", ("default", ""), ("websocket", "upgrade")),
         # What the upstream says of it itself is enough.
         *(_map(answered(name), variable, ("default", ""), ("", value)) for name, variable, value in SECURITY),
         _map("$scheme", "$gatelodge_unreachable", ("default", UNREACHABLE)),
@@ -165,11 +161,8 @@ def _silent(quick: Mapping[int, int]) -> list[Directive]:
     if not quick:
         return []
     came = {f"h3 {port}": str(public) for port, public in sorted(quick.items())}
-    suffixes = {key: f":{public}" for key, public in came.items() if public != _HTTPS_PORT}
-    return [
-        _map("$http3 $server_port", "$gatelodge_silent_port", ("default", "$gatelodge_default_port"), *came.items()),
-        _map("$http3 $server_port", "$gatelodge_silent_suffix", ("default", ""), *suffixes.items()),
-    ]
+    unusual = ((key, public) for key, public in came.items() if public != _HTTPS_PORT)
+    return [_map("$http3 $server_port", "$gatelodge_silent", ("default", ""), *unusual)]
 
 
 def _map(source: str, target: str, *rows: tuple[str, str], volatile: bool = False) -> Directive:

@@ -38,7 +38,7 @@ VARIABLES = frozenset(
         *(f"gatelodge_{name}" for name in ("frames", "generation", "login", "nosniff", "port", "port_suffix")),
         *(f"gatelodge_{name}" for name in ("referrer", "rest", "service", "unreachable", "upgrade", "upstream")),
         *(f"gatelodge_{name}" for name in ("cookie_first", "cookie_second", "cookie_split", "cookie_terms", "cookies")),
-        *(f"gatelodge_{name}" for name in ("detour", "silent_port", "silent_suffix")),
+        *(f"gatelodge_{name}" for name in ("detour", "given", "silent")),
     }
 )
 
