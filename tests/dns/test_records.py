@@ -122,3 +122,9 @@ async def test_addresses_of_both_kinds(http: Web) -> None:
         assert await looking.addresses(WWW, "A") == ("192.0.2.1", "192.0.2.9")
         assert await looking.addresses(WWW, "AAAA") == ("2001:db8::1",)
         assert await looking.addresses(f"none.{ZONE}", "A") == ()
+    inside = home(ns1=ONE)
+    inside.add(WWW, "A", "192.168.1.2")
+    async with world(records, recursive=inside.of_resolver) as (recursive, _):
+        # A router that knows the name by its address at home.
+        looking = resolver(http, recursive.server, port=recursive.port)
+        assert await looking.addresses(WWW, "A") == ("192.0.2.1", "192.0.2.9")

@@ -123,7 +123,8 @@ class PublicResolver:
         """
         Return the addresses under a name, as `ports.Resolver` says.
         """
-        _, values = await self._followed(name, kind, fresh=False)
+        # Past the resolver of a LAN, which may know the name by an address of that LAN.
+        _, values = await self._followed(name, kind, fresh=True)
         return tuple(sorted(values))
 
     async def authority(self, name: str) -> Authority:

@@ -141,7 +141,8 @@ class Resolver(Protocol):
 
     async def addresses(self, name: str, kind: str) -> tuple[str, ...]:
         """
-        Return the addresses under a name, wherever its CNAMEs lead, in canonical form.
+        Return the addresses under a name, wherever its CNAMEs lead, in canonical form; past caches, and past what a LAN rewrites,
+        where that is possible.
 
         Args:
             kind: `A` or `AAAA`.
