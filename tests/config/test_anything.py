@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatelodge.config.document.site_tables import RouteTable, SiteTable
+from gatelodge.config.document.stream_tables import StreamTable
 from gatelodge.config.parse import parse
 from gatelodge.config.read import read
 from gatelodge.config.schema import schema
-from gatelodge.config.site_tables import RouteTable, SiteTable
-from gatelodge.config.stream_tables import StreamTable
 from gatelodge.errors import ConfigError
 from gatelodge.offers import CATALOG
 

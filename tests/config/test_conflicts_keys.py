@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatelodge.config import conflicts
+from gatelodge.config.checks import conflicts
 from gatelodge.config.draft import Draft
 from gatelodge.config.mistakes import Mistakes
 from gatelodge.config.read import read

@@ -12,7 +12,7 @@ import pytest
 from gatelodge import presets
 from gatelodge.config.catalog import BUILT_IN
 from gatelodge.config.parse import parse
-from gatelodge.config.presets import merged
+from gatelodge.config.sections.presets import merged
 from gatelodge.model import Match, Redirect
 from gatelodge.offers import CATALOG
 

@@ -8,9 +8,9 @@ import datetime as dt
 
 import pytest
 
-from gatelodge.config.networks import BUILT_IN as NETWORKS
 from gatelodge.config.read import read
 from gatelodge.config.shape import Config, SiteSection, Tls
+from gatelodge.config.values.networks import BUILT_IN as NETWORKS
 from gatelodge.model import (
     Balance,
     BasicAuth,

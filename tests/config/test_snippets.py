@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatelodge.config import snippets
 from gatelodge.config.read import read
 from gatelodge.config.shape import SnippetFile
+from gatelodge.config.values import snippets
 from gatelodge.errors import ConfigError
 
 

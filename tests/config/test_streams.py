@@ -11,9 +11,9 @@ from tests.nginx.streams import pool, upstream
 
 from gatelodge.config.read import read
 from gatelodge.config.schema import schema
+from gatelodge.config.sections.streams import StreamSection
 from gatelodge.config.shape import SnippetFile, Tls
-from gatelodge.config.snippets import filled
-from gatelodge.config.streams import StreamSection
+from gatelodge.config.values.snippets import filled
 from gatelodge.core.desired import Desired, desired
 from gatelodge.errors import ConfigError
 from gatelodge.model import (

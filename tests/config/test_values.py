@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatelodge.config import names, quantities, texts, upstream_urls
 from gatelodge.config.keys import quoted, shown, written
 from gatelodge.config.mistakes import Unreadable
+from gatelodge.config.values import names, quantities, texts, upstream_urls
 from gatelodge.model import Name
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from gatelodge.config.document.tables import CertificateTable
 from gatelodge.config.parse import parse
-from gatelodge.config.tables import CertificateTable
 from gatelodge.offers import CATALOG
 
 if TYPE_CHECKING:

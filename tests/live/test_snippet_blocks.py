@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.nginx_house import DEBIAN, WHEEL
 
-from gatelodge.config import snippets
+from gatelodge.config.values import snippets
 
 pytestmark = pytest.mark.live
 

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from tests.support.nginx_house import DEBIAN, WHEEL, House, RealClock, house
 
-from gatelodge.config import snippets
 from gatelodge.config.parse import parse
+from gatelodge.config.values import snippets
 from gatelodge.core.desired import desired
 from gatelodge.errors import ConfigError
 from gatelodge.model import INTERNAL_HOST

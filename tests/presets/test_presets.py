@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatelodge import presets
-from gatelodge.config import quantities
+from gatelodge.config.values import quantities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

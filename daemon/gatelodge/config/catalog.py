@@ -14,7 +14,7 @@ from gatelodge.model import CertificateAuthority
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from gatelodge.config.leaf import Leaf
+    from gatelodge.config.values.leaf import Leaf
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

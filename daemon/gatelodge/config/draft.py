@@ -13,11 +13,11 @@ from gatelodge.model import covers
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from gatelodge.config.document.site_tables import SiteTable
+    from gatelodge.config.document.tables import ListenTable
     from gatelodge.config.keys import Path
     from gatelodge.config.mistakes import Mistakes
     from gatelodge.config.shape import Config, SiteSection
-    from gatelodge.config.site_tables import SiteTable
-    from gatelodge.config.tables import ListenTable
     from gatelodge.model import Listener
 
 

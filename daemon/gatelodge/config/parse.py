@@ -10,30 +10,18 @@ import dataclasses
 import types
 from typing import TYPE_CHECKING, Any
 
-from gatelodge.config import (
-    auth,
-    authorities,
-    certificates,
-    conflicts,
-    helpers,
-    issuance,
-    listening,
-    loops,
-    nginx_section,
-    presets,
-    providers,
-    site,
-    stream_conflicts,
-    streams,
-)
 from gatelodge.config.catalog import BUILT_IN
+from gatelodge.config.checks import conflicts, helpers, issuance, listening, loops
+from gatelodge.config.checks import streams as stream_conflicts
+from gatelodge.config.document.fields import given
 from gatelodge.config.draft import Draft
-from gatelodge.config.fields import given
-from gatelodge.config.levels import Known
 from gatelodge.config.mistakes import Mistakes
-from gatelodge.config.networks import Networks
+from gatelodge.config.sections import auth, authorities, certificates, presets, providers, site, streams
+from gatelodge.config.sections import nginx as nginx_section
+from gatelodge.config.sections.levels import Known
 from gatelodge.config.shape import Config
 from gatelodge.config.structure import structure
+from gatelodge.config.values.networks import Networks
 from gatelodge.errors import ConfigError
 from gatelodge.model import CaSubject, file_name
 
@@ -41,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatelodge.config.catalog import Catalog
+    from gatelodge.config.document.site_tables import SiteTable
+    from gatelodge.config.document.tables import Document
     from gatelodge.config.keys import Path
     from gatelodge.config.shape import CertificateSection, SiteSection
-    from gatelodge.config.site_tables import SiteTable
-    from gatelodge.config.tables import Document
     from gatelodge.model import CertificateAuthority
 
 _NO_LINES: Mapping[Path, int] = types.MappingProxyType({})

@@ -10,9 +10,9 @@ import typing
 from typing import Any
 
 from gatelodge.config.catalog import BUILT_IN, Catalog, ProviderKind
-from gatelodge.config.leaf import Leaf, OneOrMore, Or, Shorthand
-from gatelodge.config.providers import keys
-from gatelodge.config.tables import Document
+from gatelodge.config.document.tables import Document
+from gatelodge.config.sections.providers import keys
+from gatelodge.config.values.leaf import Leaf, OneOrMore, Or, Shorthand
 
 
 def schema(catalog: Catalog = BUILT_IN) -> dict[str, object]:

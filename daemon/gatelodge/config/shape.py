@@ -12,14 +12,14 @@ import datetime as dt
 import enum
 from typing import TYPE_CHECKING
 
-from gatelodge.config import names
+from gatelodge.config.values import names
 from gatelodge.model import DNS_PREFIX, HTTP_01, CaSubject, Hsts, KeyKind, NginxSettings, OnBadName, is_ip, is_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatelodge.config.keys import Path
-    from gatelodge.config.streams import StreamSection
+    from gatelodge.config.sections.streams import StreamSection
     from gatelodge.model import (
         Auth,
         CertificateAuthority,

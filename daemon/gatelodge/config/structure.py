@@ -18,13 +18,13 @@ import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 from cattrs.gen import make_dict_structure_fn
 
+from gatelodge.config.document.site_tables import SiteTable
+from gatelodge.config.document.stream_tables import StreamServerTable
+from gatelodge.config.document.tables import AuthorityTable, CertificateTable, Document
 from gatelodge.config.keys import kind, quoted, shown
-from gatelodge.config.leaf import Leaf, OneOrMore, Or, Shorthand
 from gatelodge.config.mistakes import Unreadable
-from gatelodge.config.site_tables import SiteTable
-from gatelodge.config.stream_tables import StreamServerTable
 from gatelodge.config.suggest import nearest
-from gatelodge.config.tables import AuthorityTable, CertificateTable, Document
+from gatelodge.config.values.leaf import Leaf, OneOrMore, Or, Shorthand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -32,8 +32,8 @@ from gatelodge.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from gatelodge.config.sections.streams import StreamSection
     from gatelodge.config.shape import Config, SiteSection
-    from gatelodge.config.streams import StreamSection
     from gatelodge.model import (
         Auth,
         CertificateAuthority,

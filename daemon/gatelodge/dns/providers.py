@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from gatelodge.config.catalog import Option, ProviderKind
-from gatelodge.config.options import COMMAND, DOMAIN, DURATION, FILE, SECRET, SERVER, TABLE, TEXT, choice
+from gatelodge.config.values.options import COMMAND, DOMAIN, DURATION, FILE, SECRET, SERVER, TABLE, TEXT, choice
 from gatelodge.dns.aliyun import options as aliyun_options
 from gatelodge.dns.lexicon import options as lexicon_options
 

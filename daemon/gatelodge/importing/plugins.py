@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING
 
 from gatelodge.config.mistakes import Unreadable
-from gatelodge.config.options import SERVER
-from gatelodge.config.texts import path as absolute
+from gatelodge.config.values.options import SERVER
+from gatelodge.config.values.texts import path as absolute
 from gatelodge.importing import ini
 from gatelodge.importing.found import FoundDns, InFile
 from gatelodge.importing.toml_text import shown

@@ -10,8 +10,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from gatelodge.config import quantities, texts, upstream_urls
 from gatelodge.config.mistakes import Unreadable
+from gatelodge.config.values import quantities, texts, upstream_urls
 from gatelodge.importing.shared_files import GUARDS, LOGIN, Shared, included
 from gatelodge.importing.toml_text import shown
 from gatelodge.model import is_ip

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.config import names
 from gatelodge.config.mistakes import Unreadable
+from gatelodge.config.values import names
 from gatelodge.importing import proxy_conf
 from gatelodge.importing.found import FoundSite, Left
 from gatelodge.importing.toml_text import shown

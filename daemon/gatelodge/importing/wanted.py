@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gatelodge.config import names, texts, urls
 from gatelodge.config.catalog import BUILT_IN
 from gatelodge.config.mistakes import Unreadable
+from gatelodge.config.values import names, texts, urls
 from gatelodge.importing.toml_text import shown
 from gatelodge.model import DNS_PREFIX, HTTP_01, INTERNAL_HOST, Name, is_ip, is_wildcard
 

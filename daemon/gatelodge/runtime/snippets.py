@@ -8,7 +8,7 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatelodge.config import snippets
+from gatelodge.config.values import snippets
 
 if TYPE_CHECKING:
     from gatelodge.config.shape import Config

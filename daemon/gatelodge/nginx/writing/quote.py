@@ -122,7 +122,7 @@ class Directive:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Raw:
     """
-    Text of the user's own, in which every brace and quote that opens closes again: `config.snippets` saw to that.
+    Text of the user's own, in which every brace and quote that opens closes again: `config.values.snippets` saw to that.
     """
 
     text: str
