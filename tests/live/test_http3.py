@@ -247,6 +247,24 @@ async def test_hosts_that_lead_elsewhere_lead_there(home: House) -> None:
     assert (await ask("www.example.com:2443", port, "/x?y")).headers["location"] == f"https://{A}:2443/x?y"
 
 
+async def test_keys_are_agreed_upon_that_no_quantum_computer_breaks(home: House, up: upstream.Upstream) -> None:
+    """
+    Where OpenSSL can, on its first try: with ML-KEM beside X25519. Who cannot speaks X25519 alone.
+    """
+    home.add(A, to=f"http://127.0.0.1:{up.port}")
+    await serve(home)
+    for offered, agreed in (((), "X25519MLKEM768"), (("-groups", "X25519"), "X25519")):
+        client = await asyncio.create_subprocess_exec(
+            *(str(PROGRAM.with_name("openssl")), "s_client", "-connect", f"127.0.0.1:{home.settings.https_port}"),
+            *("-servername", A, *offered),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said = (await client.communicate())[0].decode(errors="replace")
+        assert (offered, agreed in said, "New, TLSv1.3" in said) == (offered, True, True), said
+
+
 def test_this_nginx_has_it() -> None:
     """
     And what we ask of a program finds it out.
