@@ -547,7 +547,8 @@ async def test_a_preferred_chain_is_served_or_the_lack_of_it_told(world: World) 
     """
     world.server.roots = ("Root A", "Root B")
     for wanted, got, events in (("Root B", "Root B", []), ("Root C", "Root A", ["certificate.other_chain"])):
-        world.acme._preferred_chain = wanted
+        world.options = {"preferred_chain": wanted}
+        world.restart()
         world.events.emitted.clear()
         issued = await world.issue(dataclasses.replace(SPEC, name=wanted))
         assert f"CN={got}" in _top(issued.chain)
