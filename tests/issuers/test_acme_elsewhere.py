@@ -11,6 +11,7 @@ from tests.issuers.test_acme import SPEC, World
 from tests.support.fake_acme import BASE, DIRECTORY, FakeAcme
 
 from gatelodge.core.failures import Failure, classify
+from gatelodge.errors import IssuanceError, Problem
 from gatelodge.issuers.acme.issuer import Acme
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.model import CertificateAuthority
@@ -66,6 +67,13 @@ async def test_an_order_at_another_ca_is_given_up_first(*, reached: bool) -> Non
         events=world.events,
         others=others,
     )
+    world.board.refused = {SPEC.names[0]: Problem(type="noSolver", detail="not now")}
+    with pytest.raises(IssuanceError):
+        async with second.issue(SPEC, progress=world.texts.append):
+            pass
+    # It was not begun elsewhere yet, so that it may still come from where it was.
+    assert (await world.record())["ca"] == "fake"
+    world.board.refused = {}
     world.server.unreachable = not reached
     async with second.issue(SPEC, progress=world.texts.append):
         record = await world.record()

@@ -96,11 +96,9 @@ class Attempts:
         """
         spec, orders = wish.spec, self.orders(client)
         record = await self._records.get(spec.name)
-        if record is not None and not orders.is_ours(record):
-            await self._part_elsewhere(record, wish)
         found = await self._taken_up(record, orders, wish) if record is not None else None
         if found is None:
-            found = await self._begun(client, orders, wish, begun=record.begun + 1 if record else 1)
+            found = await self._begun(client, orders, wish, before=record)
         record, order, claim, unknown = found
         fulfilment = Fulfilment(
             ca=self._authority.name,
@@ -159,9 +157,12 @@ class Attempts:
             return None
         return *found, claim, {}
 
-    async def _begun(self, client: Client, orders: Orders, wish: Wish, *, begun: int) -> _Begun:
+    async def _begun(self, client: Client, orders: Orders, wish: Wish, *, before: Record | None) -> _Begun:
         """
         Order anew, once nothing is known to be in the way.
+
+        Args:
+            before: an order that was begun, here or elsewhere, and is of no use here.
         """
         spec = wish.spec
         directory = await self._transport.directory()
@@ -177,6 +178,9 @@ class Attempts:
             account=client.kid,
             resolver=self._resolver,
         )
+        if before is not None and not orders.is_ours(before):
+            await self._part_elsewhere(before, wish)
+        begun = before.begun + 1 if before else 1
         record, order = await orders.begin(
             spec, begun=begun, replaces=wish.replaces, claim=claim, progress=wish.progress
         )
