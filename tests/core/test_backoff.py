@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatelodge.core import actions, backoff
+from gatelodge.core.failures import Failure
 from gatelodge.errors import Problem
 
-TABLES = [backoff.REFUSED, backoff.TRANSIENT, backoff.NGINX, backoff.QUARANTINE, backoff.BEGUN]
+TABLES = [backoff.REFUSED, backoff.TRANSIENT, backoff.LIMITED, backoff.NGINX, backoff.QUARANTINE, backoff.BEGUN]
 WIKI = actions.certificate_key("wiki.example.com")
 TRIES = st.sampled_from([WIKI, "prune", actions.NGINX, f"{actions.NGINX}/apply", f"{actions.NGINX}/start"])
-TYPES = st.sampled_from([*sorted(backoff.TRANSIENT_TYPES), "dns", "rateLimited", "unauthorized", "", "neverHeardOf"])
+TYPES = st.sampled_from(
+    [*sorted(backoff.UNASKED), "unreachable", "badAnswer", "dns", "rateLimited", "unauthorized", "", "neverHeardOf"]
+)
 FAILURES = st.integers(min_value=1, max_value=10_000)
 SPREADS = st.floats(min_value=0, max_value=1, exclude_max=True)
 WAITS = st.timedeltas(min_value=dt.timedelta(0), max_value=dt.timedelta(days=30))
@@ -99,9 +102,33 @@ def test_jitter(table: tuple[dt.timedelta, ...], failures: int, spread: float) -
     assert least <= backoff.wait(table, failures, spread=spread) <= least * (1 + backoff.JITTER)
 
 
-@pytest.mark.parametrize("kind", sorted(backoff.TRANSIENT_TYPES))
+@pytest.mark.parametrize("kind", [*sorted(backoff.UNASKED), "unreachable", "timeout", "badNonce", "serverInternal"])
 def test_what_cost_the_ca_nothing_is_tried_sooner(kind: str) -> None:
     """
     Trouble on the way is tried again at least hourly.
     """
     assert backoff.delay(WIKI, 100, Problem(type=kind, detail=""), spread=0) == dt.timedelta(hours=1)
+
+
+def test_every_class_has_its_waits() -> None:
+    """
+    None is forgotten, and each comes to try once a day or more often.
+    """
+    assert backoff.BY_FAILURE.keys() == set(Failure)
+    assert all(waits[-1] <= dt.timedelta(days=1) for waits in backoff.BY_FAILURE.values())
+
+
+def test_a_ca_that_has_had_enough_is_left_alone_for_an_hour() -> None:
+    """
+    When it does not say for how long; also one that answers with a bare 429.
+    """
+    for problem in (Problem(type="rateLimited", detail=""), Problem(type="neverHeardOf", detail="", status=429)):
+        assert backoff.delay(WIKI, 1, problem, spread=0) == dt.timedelta(hours=1)
+
+
+def test_an_answer_that_makes_no_sense_is_not_asked_for_often() -> None:
+    """
+    Each try may have cost a certificate, of which Let's Encrypt gives five a week for the same names.
+    """
+    problem = Problem(type="badAnswer", detail="", status=500)
+    assert sum(backoff.delay(WIKI, n, problem, spread=0) <= dt.timedelta(hours=2) for n in range(1, 20)) == 3

@@ -16,6 +16,7 @@ from tests.support.fake_acme import DIRECTORY, URN, Board, FakeAcme
 from tests.support.quick_clock import QuickClock
 
 from gatelodge.core import backoff
+from gatelodge.core.failures import classify
 from gatelodge.errors import IssuanceError, Problem, StateError
 from gatelodge.issuers.acme.issuer import Acme
 from gatelodge.issuers.keys import NewKeys
@@ -479,7 +480,7 @@ async def test_an_unreachable_ca_is_named(world: World, operation: str) -> None:
     world.server.gate = gate
     problem = await world.fail()
     assert problem.type == "unreachable"
-    assert problem.type in backoff.TRANSIENT_TYPES
+    assert backoff.BY_FAILURE[classify(problem)] == backoff.TRANSIENT
     assert "fake (ca.test)" in problem.detail
     world.server.gate, world.server.unreachable = None, False
     await world.issue()

@@ -3,7 +3,8 @@ Decides how long to wait after a failure: literal tables, one for each class of 
 
 A refusal by the CA costs its rate limits (Let's Encrypt: 5 failed authorizations per identifier and hour, one back every 12
 minutes, https://letsencrypt.org/docs/rate-limits/), so those waits follow its own advice: 1 minute, 10, 100, then once a day
-(https://letsencrypt.org/docs/integration-guide/). What never reached the CA costs it nothing and is tried more often.
+(https://letsencrypt.org/docs/integration-guide/). What never reached the CA costs it nothing and is tried more often: a password that a
+person has to mend is tried at his DNS provider, and no CA hears of it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from gatelodge.core import actions
+from gatelodge.core.failures import Failure, classify
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gatelodge.core.observed import Attempt
     from gatelodge.errors import Problem
 
@@ -24,6 +28,10 @@ REFUSED = (1 * _MINUTE, 10 * _MINUTE, 100 * _MINUTE, 1440 * _MINUTE)
 
 #: After trouble on the way. Elapsed: 1, 3, 8, 18, 38 min, 1 h 8 min, 2 h 8 min, then every hour.
 TRANSIENT = tuple(minutes * _MINUTE for minutes in (1, 2, 5, 10, 20, 30, 60))
+
+#: After a CA had enough, and did not say until when. Let's Encrypt gives one certificate of a domain back every 202 minutes and one of the
+#: same names every 34 hours (https://letsencrypt.org/docs/rate-limits/). Elapsed: 1 h, 4 h 22 min, 16 h 22 min, then daily.
+LIMITED = tuple(minutes * _MINUTE for minutes in (60, 202, 720, 1440))
 
 #: After nginx refused a tree, or did not start. A person is usually there and mends it, so the first waits are short.
 NGINX = tuple(dt.timedelta(seconds=seconds) for seconds in (1, 5, 15, 60, 300, 900))
@@ -48,13 +56,28 @@ BEGUN = (dt.timedelta(0), dt.timedelta(0), *REFUSED)
 #: Added at random to every wait, as a share of it, so that many failures do not come back together.
 JITTER = 0.2
 
-#: Problems that no CA was asked about, or that its own trouble caused.
-TRANSIENT_TYPES = frozenset(
+#: Problems that no CA was asked about, or no CA's answer is to blame for: they cost nothing.
+UNASKED = frozenset(
     {
-        "unreachable", "selfCheck", "timeout", "internal", "serverInternal", "badNonce", "state", "budget", "ephemeral",
+        "internal", "state", "selfCheck",
         "dnsProvider", "dnsCredentials", "dnsZone", "dnsRecord", "dnsDelegation", "propagation",
     }
 )  # fmt: skip
+
+#: A CA that sends what is no answer may have counted an order, or a certificate, each time.
+_COSTLY = frozenset({"badAnswer"})
+
+#: The waits for each class of failure, and why they are these.
+BY_FAILURE: Mapping[Failure, tuple[dt.timedelta, ...]] = {
+    Failure.CREDENTIALS: REFUSED,  # each is a refused request, and a person mends it
+    Failure.POLICY: REFUSED,  # the CA said no, and rules change slowly
+    Failure.CAA: REFUSED,  # a failed authorization to the CA, and a person changes the record
+    Failure.DNS: REFUSED,  # as above
+    Failure.REACHABILITY: REFUSED,  # as above
+    Failure.OURS: REFUSED,  # the CA took what we sent for wrong, and will again until we change
+    Failure.RATE_LIMIT: LIMITED,
+    Failure.CA_DOWN: TRANSIENT,  # costs nothing, and it is back at any time
+}
 
 
 def delay(tries: str, failures: int, problem: Problem, *, spread: float) -> dt.timedelta:
@@ -82,7 +105,9 @@ def _table(tries: str, problem: Problem) -> tuple[dt.timedelta, ...]:
         return ENDED
     if tries.startswith(actions.NGINX):
         return NGINX
-    return TRANSIENT if problem.type in TRANSIENT_TYPES else REFUSED
+    if problem.type in UNASKED:
+        return TRANSIENT
+    return REFUSED if problem.type in _COSTLY else BY_FAILURE[classify(problem)]
 
 
 def wait(table: tuple[dt.timedelta, ...], failures: int, *, spread: float) -> dt.timedelta:
