@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.clock import START
 
-from gatelodge.core.renewal import ALARMS, SHORT_LIFE, alarm, renew_at
+from gatelodge.core.renewal import ALARMS, LATE, SERIOUS, SHORT_LIFE, alarm, late, renew_at
 
 LIVES = st.timedeltas(min_value=dt.timedelta(minutes=1), max_value=dt.timedelta(days=4000))
 SHARES = st.floats(min_value=-0.5, max_value=1.5)
@@ -93,3 +93,25 @@ def test_alarms_fall() -> None:
     """
     assert list(ALARMS) == sorted(ALARMS, reverse=True)
     assert dt.timedelta(hours=160) < SHORT_LIFE
+
+
+def test_lateness_is_counted_from_when_renewal_was_due() -> None:
+    """
+    Nothing at first; then each share of the time that is gone; then the end. Half of it gone is serious.
+    """
+    due, end = START, START + dt.timedelta(days=80)
+    levels = [
+        late(due=due, not_after=end, now=START + dt.timedelta(days=day)) for day in (0, 9, 10, 20, 40, 60, 70, 80, 90)
+    ]
+    assert levels == [0, 0, 1, 2, 3, 4, 5, 6, 6]
+    assert LATE[SERIOUS - 1] == 1 / 2
+
+
+@given(life=LIVES, shares=st.tuples(SHARES, SHARES))
+def test_lateness_only_rises(life: dt.timedelta, shares: tuple[float, float]) -> None:
+    """
+    Whatever the clock shows, also when renewal is due after the end.
+    """
+    for due in (START, START + life, START + 2 * life):
+        earlier, later = (late(due=due, not_after=START + life, now=START + life * share) for share in sorted(shares))
+        assert 0 <= earlier <= later <= len(LATE) + 1

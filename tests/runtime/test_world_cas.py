@@ -1,19 +1,23 @@
 """
-A simulated world with two CAs, and with CAs that say when to renew.
+A simulated world with two CAs, and with CAs that say when to renew, revoke, and are away for so long that people must hear of it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
 from tests.support.ca import REFUSED
 from tests.world import DAY, HOUR, MINUTE, SECOND, World, inhabited
 
+from gatelodge.api import accounts
+from gatelodge.api.accounts import Deed
 from gatelodge.api.wishes import Wishes
 from gatelodge.core.actions import Reason
 from gatelodge.core.due import identifier
-from gatelodge.model import RenewalWindow
+from gatelodge.model import RenewalWindow, RevocationReason
+from gatelodge.runtime.journal import REVOKED
 from gatelodge.runtime.renewals import RENEWALS
 from gatelodge.runtime.report import report
 
@@ -262,3 +266,121 @@ async def test_a_full_disk_makes_nobody_ask_in_a_loop() -> None:
         world.documents_disk.full = False
         await world.live(DAY)
         assert await world.documents.get(RENEWALS, A) is not None
+
+
+# Revocation, and certificates that are late
+
+
+async def test_a_revoked_certificate_is_served_until_another_is_there() -> None:
+    """
+    The CA is told, another is got at once, and nothing but the new one counts from then on.
+    """
+    async with inhabited(A) as world:
+        await world.live(MINUTE, until=lambda: world.good(A))
+        first = world.store.newest(A)
+        assert first is not None
+        world.ca.seconds = 600
+        wishes = Wishes(world.reconciler, world.clock)
+        asked = world._group.create_task(wishes.revoke(A, RevocationReason.KEY_COMPROMISE))
+        await world.live(MINUTE)
+
+        assert world.ca.revoked == [(first.serial, RevocationReason.KEY_COMPROMISE)]
+        assert told(world)["revoked"]
+        assert world.served(A) == first
+
+        await world.live(HOUR, until=asked.done)
+        assert asked.result().ok
+        assert world.store.newest(A) != first
+        await world.live(HOUR)
+        assert world.served(A) == world.store.newest(A)
+        assert not told(world)["revoked"]
+        assert world.events.of("certificate.renewed")[-1]["reason"] == Reason.REVOKED
+        assert await world.documents.list(REVOKED) == {}
+
+
+async def test_that_it_is_revoked_survives_a_crash() -> None:
+    """
+    Killed at any moment of it, the daemon gets another certificate, or nothing has happened.
+    """
+    for turns in range(1, 60, 6):
+        async with inhabited(A) as world:
+            await world.live(MINUTE, until=lambda world=world: world.good(A))  # type: ignore[misc]
+            first = world.store.newest(A)
+            assert first is not None
+            world.reconciler.ask(revoke={A: RevocationReason.SUPERSEDED})
+            await world.step(turns)
+            await world.kill()
+            await world.begin()
+            await world.live(HOUR)
+
+            if world.ca.revoked:
+                assert world.store.newest(A) != first
+
+
+async def test_a_ca_that_does_not_revoke() -> None:
+    """
+    Who asked is told why, and the certificate is as good as before.
+    """
+    async with inhabited(A) as world:
+        await world.live(MINUTE, until=lambda: world.good(A))
+        world.ca.refuses_to_revoke = True
+        wishes = Wishes(world.reconciler, world.clock)
+        answer = await world.grant(wishes.revoke(A, RevocationReason.SUPERSEDED))
+        assert not answer.ok
+        assert "the token was not there" in answer.message
+
+        world.ca.refuses_to_revoke = False
+        await world.live(HOUR)
+        assert len(world.ca.signed) == 1
+        assert (await world.grant(wishes.revoke(A, RevocationReason.SUPERSEDED))).ok
+
+
+async def test_what_cannot_be_revoked() -> None:
+    """
+    What nobody knows, and what no CA signed.
+    """
+    async with inhabited(A) as world:
+        world.ca.down = True
+        await world.live(10 * SECOND)
+        wishes = Wishes(world.reconciler, world.clock)
+        for name in ("x.example.com", A):
+            assert not (await world.grant(wishes.revoke(name, RevocationReason.SUPERSEDED))).ok
+
+
+async def test_people_hear_ever_more_loudly_that_it_is_late() -> None:
+    """
+    An eighth and a quarter of the time are warnings; then it is an error, until the end. Once each.
+    """
+    async with inhabited(A) as world:
+        await world.live(59 * DAY)
+        world.ca.down = True
+        await world.live(40 * DAY)
+        told_of = [(event["level"], event["days_left"]) for event in world.events.of("certificate.expiring")]
+
+        assert [level for level, _ in told_of] == ["warning", "warning", "error", "error", "error", "error"]
+        for (_, left), wanted in zip(told_of, (26.2, 22.5, 15, 7.5, 3.75, 0), strict=True):
+            assert abs(float(str(left)) - wanted) < 0.6
+        assert told(world)["late"] == 6
+
+
+async def test_what_is_asked_of_accounts() -> None:
+    """
+    One CA needs no name; a deed at one without an account says what makes one.
+    """
+    async with inhabited(A) as world:
+        one = dataclasses.replace(world.gate, cas={"acme:letsencrypt": world.ca})
+        assert not (await accounts.do(world.gate, Deed.SHOW, name=None)).ok
+        assert not (await accounts.do(one, Deed.SHOW, name="zerossl")).ok
+        for deed in (Deed.SHOW, Deed.UPDATE, Deed.ROLLOVER, Deed.DEACTIVATE):
+            assert "account register" in (await accounts.do(one, deed, name=None)).message
+        made = await accounts.do(one, Deed.REGISTER, name="letsencrypt")
+        assert made.fields == {"ca": "letsencrypt", "url": "https://ca.example/account/1"}
+        changed = await accounts.do(one, Deed.UPDATE, name=None, email="you@example.com")
+        assert "you@example.com" in changed.message
+        assert "nobody" in (await accounts.do(one, Deed.UPDATE, name=None)).message
+        assert (await accounts.do(one, Deed.ROLLOVER, name=None)).ok
+        world.ca.down = True
+        assert "unreachable" in (await accounts.do(one, Deed.SHOW, name=None)).message
+        world.ca.down = False
+        assert (await accounts.do(one, Deed.DEACTIVATE, name=None)).ok
+        assert not (await accounts.do(one, Deed.DEACTIVATE, name=None)).ok

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.support.clock import START
 
+from gatelodge.acme.messages import Account
 from gatelodge.acme.renewal_info import certificate_id
 from gatelodge.errors import HttpUnreachable, IssuanceError, Problem, Subproblem
 from gatelodge.issuers.selfsigned import general_name
@@ -29,7 +30,7 @@ from gatelodge.runtime.journal import ORDERS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from gatelodge.model import CertificateSpec, RenewalWindow
+    from gatelodge.model import CertificateSpec, RenewalWindow, RevocationReason
     from gatelodge.ports import Clock, Documents
 
 REFUSED = Problem(type="unauthorized", detail="the token was not there", status=403)
@@ -53,7 +54,7 @@ class FakeCa:
     Implements `ports.Issuer`. Change at any time: `life` of certificates, `seconds` that an order takes (`slow`: by NAME),
     `refuses` by NAME, and names that are refused among others (`bad`), `down`; `suggests`, the window in which a certificate is to be renewed,
     and `explanation`. It works on `at_once` orders at a time. Look at: `asked` (every try), `orders` (those begun), `signed`, `doubled` (certificates
-    with two orders at once), `replaced` (what orders said they replace), `renewals_asked`.
+    with two orders at once), `replaced` (what orders said they replace), `renewals_asked`, `revoked`.
     """
 
     def __init__(
@@ -72,6 +73,9 @@ class FakeCa:
         self.explanation: str | None = None
         self.replaced: list[str | None] = []
         self.renewals_asked: list[dt.datetime] = []
+        self.revoked: list[tuple[str, RevocationReason | None]] = []
+        self.refuses_to_revoke = False
+        self.registered: Account | None = None
         self.life = life
         self.seconds = seconds
         self.slow: dict[str, float] = {}
@@ -139,6 +143,42 @@ class FakeCa:
             return None
         window = self.suggests(x509.load_pem_x509_certificate(chain.encode()))
         return RenewalInfo(certificate=known, window=window, explanation=self.explanation)
+
+    async def revoke(self, issued: Issued, *, reason: RevocationReason | None, progress: Callable[[str], None]) -> None:
+        progress("revoking")
+        self._reachable()
+        if self.refuses_to_revoke:
+            raise IssuanceError(REFUSED)
+        leaf = x509.load_pem_x509_certificate(issued.chain.encode())
+        self.revoked.append((f"{leaf.serial_number:x}", reason))
+
+    async def account(self, *, progress: Callable[[str], None]) -> Account | None:
+        progress("asking")
+        self._reachable()
+        return self.registered
+
+    async def register(self, *, progress: Callable[[str], None]) -> str:
+        progress("registering")
+        self._reachable()
+        self.registered = self.registered or Account(url="https://ca.example/account/1", status="valid")
+        return self.registered.url
+
+    async def update_account(self, email: str | None, *, progress: Callable[[str], None]) -> Account | None:
+        progress("changing")
+        if self.registered is not None:
+            contact = () if email is None else (f"mailto:{email}",)
+            self.registered = dataclasses.replace(self.registered, contact=contact)
+        return self.registered
+
+    async def roll_over(self, *, progress: Callable[[str], None]) -> bool:
+        progress("changing the key")
+        self._reachable()
+        return self.registered is not None
+
+    async def deactivate_account(self, *, progress: Callable[[str], None]) -> bool:
+        progress("giving up")
+        known, self.registered = self.registered, None
+        return known is not None
 
     async def abandon(self, name: str) -> None:
         self._reachable()

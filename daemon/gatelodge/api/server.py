@@ -1,5 +1,5 @@
 """
-Serves the admin socket: status, events, renew, forget, reload, once.
+Serves the admin socket: status, events, renew, revoke, account, forget, reload, once.
 
 It reads and writes nothing itself: it asks the loop, and waits for looks that answer. Who may open the socket is root and the
 daemon's group (0660); there is no other authentication, and no TCP.
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from gatelodge.api import sockets
+from gatelodge.api import accounts, sockets
 from gatelodge.api.client import STATE_HEADER
 from gatelodge.api.wishes import Answer, Wishes
+from gatelodge.model import RevocationReason
 from gatelodge.runtime.events import FOLLOW_SECONDS, Reader
 from gatelodge.runtime.report import healthy, report
 
@@ -77,6 +78,24 @@ def _application(state_directory: str, reconciler: Reconciler, clock: Clock) -> 
         body = await _body(request)
         return _answer(await wishes.renew(str(body.get("certificate")), force=body.get("force") is True))
 
+    async def revoke(request: web.Request) -> web.Response:
+        body = await _body(request)
+        try:
+            reason = RevocationReason(str(body.get("reason")))
+        except ValueError:
+            raise web.HTTPBadRequest(reason=f"reason must be one of {', '.join(RevocationReason)}") from None
+        return _answer(await wishes.revoke(str(body.get("certificate")), reason))
+
+    async def account(request: web.Request) -> web.Response:
+        body = await _body(request)
+        ca, email = body.get("ca"), body.get("email")
+        if request.match_info["deed"] not in set(accounts.Deed):
+            raise web.HTTPNotFound
+        if not isinstance(ca, str | None) or not isinstance(email, str | None):
+            raise web.HTTPBadRequest(reason="ca and email must be text")
+        deed = accounts.Deed(request.match_info["deed"])
+        return _answer(await accounts.do(reconciler.gate, deed, name=ca, email=email))
+
     async def forget(request: web.Request) -> web.Response:
         body = await _body(request)
         return _answer(await wishes.forget(str(body.get("certificate"))))
@@ -94,6 +113,8 @@ def _application(state_directory: str, reconciler: Reconciler, clock: Clock) -> 
             web.get("/v1/events", events),
             web.post("/v1/once", once),
             web.post("/v1/renew", renew),
+            web.post("/v1/revoke", revoke),
+            web.post("/v1/account/{deed}", account),
             web.post("/v1/forget", forget),
             web.post("/v1/reload", reload),
         ]

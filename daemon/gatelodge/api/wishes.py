@@ -12,8 +12,9 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.core import asking
-from gatelodge.core.actions import NGINX, certificate_key, key
+from gatelodge.core.actions import NGINX, certificate_key, key, revoking
 from gatelodge.core.due import due
+from gatelodge.core.limits import Counted, Kind, limits_of, told
 from gatelodge.model import INTERNAL_HOST, AcmeIssuer, FileIssuer, covers
 
 if TYPE_CHECKING:
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Held
-    from gatelodge.model import CertificateSpec
+    from gatelodge.model import CertificateSpec, RevocationReason
     from gatelodge.ports import Clock
     from gatelodge.runtime.reconcile import Look, Reconciler
+
+
+#: The limits that an order counts for, whatever becomes of it.
+_OF_ORDERS = frozenset({Counted.ORDERS, Counted.CERTIFICATES_PER_DOMAIN, Counted.CERTIFICATES_PER_SET})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +96,52 @@ class Wishes:
             return Answer(ok=False, message=f"{name} was not renewed: {why}")
         self._reconciler.ask(reload=True)
         after = await self._reconciler.passed(self._answered)
-        return _renewed(new, served=after.served)
+        return _renewed(new, served=after.served, cost=cost(desired, new) if force else "")
+
+    async def revoke(self, wanted: str, reason: RevocationReason) -> Answer:
+        """
+        Have a certificate revoked by its CA, by its NAME or one of its names, and another got in its place.
+        """
+        if (refusal := await self.cannot_revoke(wanted)) is not None:
+            return refusal
+        before = await self._reconciler.look()
+        name = _held_as(wanted, before) or wanted
+        held = before.observed.held[name]
+        self._reconciler.ask(revoke={name: reason})
+        after = await self._reconciler.passed(
+            lambda look: name not in self._reconciler.requests.revoke and self._tried(name, look)
+        )
+        new = after.observed.held.get(name)
+        fields = {"certificate": name, "serial": held.serial, "reason": str(reason)}
+        done = f"{name} (serial {held.serial}) is revoked"
+        if new is not None and new.serial != held.serial:
+            return Answer(ok=True, message=f"{done}, and another is there", fields={**fields, "new_serial": new.serial})
+        if not after.observed.is_revoked(held):
+            attempt = after.observed.attempts.get(revoking(name))
+            why = str(attempt.problem) if attempt else "it was cut short"
+            return Answer(ok=False, message=f"{name} was not revoked: {why}", fields=fields)
+        if name not in after.gate.desired.certificates:
+            return Answer(ok=True, message=done, fields=fields)
+        failed = asking.latest(after.observed.attempts, name)
+        why = str(failed.problem) if failed else "it is on its way"
+        return Answer(ok=True, message=f"{done}, and served until another is there: {why}", fields=fields)
+
+    async def cannot_revoke(self, wanted: str) -> Answer | None:
+        """
+        Say no when nothing is called so that a CA could revoke.
+        """
+        look = await self._reconciler.look()
+        name = _held_as(wanted, look)
+        if name is None:
+            return Answer(ok=False, message=_unknown(wanted, look.observed.held.keys() - {INTERNAL_HOST}))
+        held = look.observed.held[name]
+        if held.issuer not in look.gate.cas:
+            whose = "of no CA" if held.placeholder else f"of {held.issuer}"
+            return Answer(
+                ok=False,
+                message=f"{name} is {whose}; only what a CA of [acme] issued, and one that is still configured, can be revoked here",
+            )
+        return None
 
     async def forget(self, wanted: str) -> Answer:
         """
@@ -184,6 +234,27 @@ def find(wanted: str, desired: Desired) -> str | None:
     )
 
 
+def _held_as(wanted: str, look: Look) -> str | None:
+    """
+    Return the NAME of the certificate that is held and that a person means, also one that is not used any more.
+    """
+    name = find(wanted, look.gate.desired) or wanted
+    return name if name in look.observed.held else None
+
+
+def cost(desired: Desired, held: Held) -> str:
+    """
+    Say what a renewal that was not due cost of the CA's limits; nothing where it has none that count it.
+    """
+    ca = held.issuer.removeprefix("acme:")
+    authority = desired.authorities.get(ca)
+    if authority is None or ca == held.issuer:
+        return ""
+    limits = limits_of(authority.directory, public=authority.production)
+    spent = [limit for limit in limits if limit.counted in _OF_ORDERS and Kind.RENEWAL not in limit.exempt]
+    return "; it counted as one of " + " and of ".join(map(told, spent)) if spent else ""
+
+
 def _unknown(wanted: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(wanted, names, n=1)
@@ -229,11 +300,12 @@ def _nginx_trouble(look: Look) -> str:
     return "nginx does not serve what is asked for yet; see `gatelodge status`"
 
 
-def _renewed(held: Held, *, served: bool) -> Answer:
+def _renewed(held: Held, *, served: bool, cost: str) -> Answer:
     until = f"{held.name} is renewed, good until {held.not_after:%Y-%m-%d %H:%M} UTC"
     return Answer(
         ok=True,
-        message=f"{until}, and served" if served else f"{until}; nginx does not serve it yet, see `gatelodge status`",
+        message=(f"{until}, and served" if served else f"{until}; nginx does not serve it yet, see `gatelodge status`")
+        + cost,
         fields={
             "certificate": held.name,
             "serial": held.serial,

@@ -15,6 +15,7 @@ import click
 import gatelodge
 from gatelodge.api.client import NotRunning
 from gatelodge.cli import ask, look, run
+from gatelodge.cli.account import account
 from gatelodge.cli.ddns import ddns
 from gatelodge.cli.demo import demo
 from gatelodge.cli.init import init
@@ -49,7 +50,7 @@ def cli() -> None:
 
 for verb in (
     run.run, run.once, look.check, look.plan, look.status, look.events, ddns,
-    ask.renew, ask.forget, ask.reload, ask.ca, presets, hash_, look.schema, mailbox, init, demo,
+    ask.renew, ask.revoke, account, ask.forget, ask.reload, ask.ca, presets, hash_, look.schema, mailbox, init, demo,
 ):  # fmt: skip
     cli.add_command(verb)
 

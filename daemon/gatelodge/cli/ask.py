@@ -1,5 +1,5 @@
 """
-`renew`, `forget`, `reload` and `ca`: what people ask for. A running daemon does it; without one this works alone.
+`renew`, `revoke`, `forget`, `reload` and `ca`: what people ask for. A running daemon does it; without one this works alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import click
 from gatelodge.api import client
 from gatelodge.cli.options import config_file, config_option, door, json_option, load
 from gatelodge.cli.tables import dump
+from gatelodge.model import RevocationReason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,6 +44,31 @@ def renew(*, name: str, force: bool, as_json: bool) -> None:
         return await wishes.cannot_renew(name)
 
     _ask("/v1/renew", {"certificate": name, "force": force}, wish, no, as_json=as_json)
+
+
+@click.command()
+@config_option
+@json_option
+@click.argument("name")
+@click.option(
+    "--reason",
+    type=click.Choice([str(each) for each in RevocationReason]),
+    default=str(RevocationReason.UNSPECIFIED),
+    show_default=True,
+    help="Why, as CAs know it (RFC 5280 §5.3.1). keyCompromise: others may have the key.",
+)
+def revoke(*, name: str, reason: str, as_json: bool) -> None:
+    """
+    Have the CA revoke the certificate NAME (or the one that serves the host NAME), and get another with a new key.
+    """
+
+    async def wish(wishes: Wishes) -> Answer:
+        return await wishes.revoke(name, RevocationReason(reason))
+
+    async def no(wishes: Wishes) -> Answer | None:
+        return await wishes.cannot_revoke(name)
+
+    _ask("/v1/revoke", {"certificate": name, "reason": reason}, wish, no, as_json=as_json)
 
 
 @click.command()

@@ -226,6 +226,14 @@ def _troubles(document: dict[str, Any]) -> list[str]:
         for provider, names in document.get("leftovers", {}).items()
     ]
     for entry in document["certificates"]:
+        if entry.get("revoked"):
+            lines.append(f"! {entry['certificate']}: it was revoked, and is served until another is there")
+        if entry.get("lacking"):
+            lines.append(f"! {entry['certificate']}: it lacks {', '.join(entry['lacking'])}")
+        if entry.get("late"):
+            lines.append(
+                f"! {entry['certificate']}: it was due for renewal {relative(entry['renew_at'], now)}, and ends {relative(entry['not_after'], now)}"
+            )
         if entry["damaged"]:
             lines.append(f"! {entry['certificate']}: {printable(entry['damaged'])}")
         if failure := entry["failure"]:

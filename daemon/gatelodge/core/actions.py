@@ -13,9 +13,11 @@ import hashlib
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gatelodge.core.observed import Held
     from gatelodge.core.tree import Rendered, VersionRef
-    from gatelodge.model import CertificateSpec, DdnsSettings
+    from gatelodge.model import CertificateSpec, DdnsSettings, RevocationReason
 
 
 class Reason(enum.StrEnum):
@@ -33,6 +35,7 @@ class Reason(enum.StrEnum):
     UNFINISHED = "an order for it was begun and not finished"
     REPLACED = "its files hold another"
     FAILED = "it failed before"
+    REVOKED = "it was revoked"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,16 @@ class AskRenewals:
 
     issuer: str
     held: tuple[Held, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Revoke:
+    """
+    Have a certificate revoked by its CA. It is served until another is there.
+    """
+
+    held: Held
+    reason: RevocationReason
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +191,7 @@ Action: TypeAlias = (
     | Take
     | Obtain
     | AskRenewals
+    | Revoke
     | Abandon
     | Cancel
     | RollBack
@@ -201,6 +215,9 @@ ADDRESSES = "addresses"
 #: What the digest of a job begins with that takes a certificate from files.
 TAKING = "files:"
 
+#: The digest of a job that revokes: it is never out of date.
+REVOKING = "revoke"
+
 #: The digest of a job that abandons an order: it differs from every spec's.
 ABANDONING = "abandon"
 
@@ -210,6 +227,13 @@ def certificate_key(name: str) -> str:
     Return the key of jobs that get a certificate NAME from where it comes from.
     """
     return f"certificate:{name}"
+
+
+def revoking(name: str) -> str:
+    """
+    Return the name under which failures to revoke a certificate NAME are counted, apart from those to get one.
+    """
+    return f"revoke:{name}"
 
 
 def key(action: Action) -> str:
@@ -225,6 +249,8 @@ def key(action: Action) -> str:
             return certificate_key(spec.name)
         case AskRenewals(issuer=issuer):
             return f"renewals:{issuer}"
+        case Revoke(held=held):
+            return certificate_key(held.name)
         case Abandon(certificate=name):
             return certificate_key(name)
         case Cancel(job=job):
@@ -258,6 +284,8 @@ def digest(action: Action) -> str:
             return tree
         case ApplyTree(rendered=rendered):
             return rendered.digest
+        case Revoke():
+            return REVOKING
         case Abandon():
             return ABANDONING
         case KeepAddresses(settings=settings):
@@ -270,11 +298,13 @@ def digest(action: Action) -> str:
 
 def tries(action: Action) -> str:
     """
-    Return the name under which an action's failures are counted. It begins with the key.
+    Return the name under which an action's failures are counted. It begins with the key, but for a revocation's.
     """
     match action:
         case Obtain(spec=spec, partial=partial):
             return f"{key(action)}/{spec.issuer}{'/part' if partial else ''}"
+        case Revoke(held=held):
+            return revoking(held.name)
         case RollBack():
             return f"{NGINX}/roll-back"
         case StartNginx():
@@ -283,6 +313,13 @@ def tries(action: Action) -> str:
             return f"{NGINX}/apply"
         case _:
             return key(action)
+
+
+#: What actions do that are always the same.
+_PLAIN: Mapping[type, str] = {
+    RollBack: "go back to the last proven nginx configuration",
+    StartNginx: "start nginx with its last proven configuration",
+}
 
 
 def describe(action: Action) -> str:
@@ -300,14 +337,14 @@ def describe(action: Action) -> str:
             return f"get a certificate for {spec.name} ({', '.join(spec.names)}) from {spec.issuer}: {reason}"
         case AskRenewals(issuer=issuer, held=found):
             return f"ask {issuer} when to renew {', '.join(each.name for each in found)}"
+        case Revoke(held=held, reason=reason):
+            return f"have {held.issuer} revoke {held.name} (serial {held.serial}): {reason}"
         case Abandon(certificate=name):
             return f"give up the order for {name}, which is no longer asked for"
         case Cancel(job=job):
             return f"stop {job}, which is no longer asked for"
-        case RollBack():
-            return "go back to the last proven nginx configuration"
-        case StartNginx():
-            return "start nginx with its last proven configuration"
+        case RollBack() | StartNginx():
+            return _PLAIN[type(action)]
         case ApplyTree(why=why):
             return f"write, test and load an nginx configuration: {why}"
         case Prune(versions=versions, generations=generations):

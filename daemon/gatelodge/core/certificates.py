@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gatelodge.core import ari, asking, backoff, brought
 from gatelodge.core.actions import (
     ABANDONING,
+    REVOKING,
     TAKING,
     Action,
     AskRenewals,
@@ -19,6 +20,7 @@ from gatelodge.core.actions import (
     MakePlaceholder,
     Obtain,
     Reason,
+    Revoke,
     Take,
     certificate_key,
 )
@@ -126,6 +128,8 @@ class Certificates:
             return Reason.MISSING
         if held.adopted:
             return Reason.ADOPTED
+        if self._observed.is_revoked(held):
+            return Reason.REVOKED
         if not held.satisfies(spec):
             return Reason.CHANGED
         if (why := self._due(held)) is not None:
@@ -161,6 +165,15 @@ class Certificates:
                 ready = tuple(held for at, held in found if at - TOGETHER <= self._pace.now)
                 yield AskRenewals(issuer=issuer, held=ready)
 
+    def revoking(self) -> Iterator[Revoke]:
+        """
+        Have certificates revoked of which somebody said so.
+        """
+        for name, reason in self._observed.requests.revoke.items():
+            held = self._observed.held.get(name)
+            if held is not None:
+                yield Revoke(held=held, reason=reason)
+
     def _to_ask_at(self, held: Held) -> dt.datetime | None:
         """
         Return when a CA is to be asked about a certificate: at once about a new one, else a while after it may be, together with others.
@@ -195,7 +208,7 @@ class Certificates:
         """
         prefix = certificate_key("")
         for job in self._observed.jobs.values():
-            if job.key.startswith(prefix) and job.digest != ABANDONING:
+            if job.key.startswith(prefix) and job.digest not in {ABANDONING, REVOKING}:
                 wanted = self._desired.certificates.get(job.key.removeprefix(prefix))
                 taking = wanted is not None and isinstance(wanted.issuer, FileIssuer) and job.digest.startswith(TAKING)
                 if wanted is None or not (taking or job.digest in self._digests(wanted)):

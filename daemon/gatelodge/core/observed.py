@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gatelodge.core.ari import Choice
     from gatelodge.core.tree import Capabilities, Generation, Quarantine
     from gatelodge.errors import Problem
-    from gatelodge.model import CertificateSpec, IssuerRef, KeyKind, Name
+    from gatelodge.model import CertificateSpec, IssuerRef, KeyKind, Name, RevocationReason
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +198,7 @@ class Nginx:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
     """
-    What people asked for since the last pass: certificates to renew now or to delete, a reload, or one pass to the end (`once`),
+    What people asked for since the last pass: certificates to renew now, to revoke or to delete, a reload, or one pass to the end (`once`),
     in which a reload waits for every issuance. `again` are certificates that were to be renewed, and for which somebody was asked: if he
     failed, another CA may be asked.
     """
@@ -206,6 +206,7 @@ class Requests:
     renew: frozenset[str] = frozenset()
     again: frozenset[str] = frozenset()
     forget: frozenset[str] = frozenset()
+    revoke: Mapping[str, RevocationReason] = dataclasses.field(default_factory=dict)
     reload: bool = False
     once: bool = False
 
@@ -227,7 +228,8 @@ class Observed:
     newest version is not intact, `closed` those of them that cannot be replaced before a person did something. `leftovers` are the
     names of TXT records of ours that nobody uses any more, by the NAME and kind of their provider, `leftovers_due` is when there may be
     more; `addresses_looked_at` is when dynamic DNS
-    last looked, None when it did not yet. `renewals` are what CAs suggested about renewals, by NAME. `offers` are certificates of other tools that may be adopted, `brought` what lies in the
+    last looked, None when it did not yet. `renewals` are what CAs suggested about renewals, by NAME, `revoked` the
+    fingerprints of certificates that were revoked. `offers` are certificates of other tools that may be adopted, `brought` what lies in the
     user's files, both by the NAME of the spec.
     """
 
@@ -244,7 +246,14 @@ class Observed:
     leftovers_due: dt.datetime | None = None
     addresses_looked_at: dt.datetime | None = None
     renewals: Mapping[str, Choice] = dataclasses.field(default_factory=dict)
+    revoked: Mapping[str, str] = dataclasses.field(default_factory=dict)
     offers: Mapping[str, Offer] = dataclasses.field(default_factory=dict)
     brought: Mapping[str, InFiles] = dataclasses.field(default_factory=dict)
     requests: Requests = dataclasses.field(default_factory=Requests)
     doubt: Doubt | None = None
+
+    def is_revoked(self, held: Held) -> bool:
+        """
+        Tell whether a certificate was revoked: it is served until another is there, and otherwise as good as none.
+        """
+        return self.revoked.get(held.name) == held.fingerprint

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gatelodge.core.actions import NGINX, Action, Obtain, Take, digest, key, tries
+from gatelodge.core.actions import NGINX, Action, Obtain, Revoke, Take, digest, key, tries
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -50,7 +50,7 @@ class Pace:
         """
         requests = self._observed.requests
         asked = isinstance(action, Obtain | Take) and action.spec.name in requests.renew
-        if asked or (key(action) == NGINX and requests.reload):
+        if asked or isinstance(action, Revoke) or (key(action) == NGINX and requests.reload):
             return False
         attempt = self._observed.attempts.get(tries(action))
         if attempt is None or attempt.digest != digest(action):

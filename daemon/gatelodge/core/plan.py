@@ -101,6 +101,7 @@ class _Planner:
         yield from certificates.superseded()
         begun = set(self.observed.jobs)
         for action in (
+            *certificates.revoking(),
             *certificates.actions(),
             *certificates.asking_renewals(),
             *self._leftovers(),

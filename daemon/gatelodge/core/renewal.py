@@ -25,7 +25,12 @@ LEFT_WHEN_SHORT = 1 / 2
 #: How long an unused certificate is kept after it expired.
 KEEP_UNUSED = dt.timedelta(days=30)
 
-#: The share of its life that a certificate has left when people are told that it is expiring: renewal should have happened.
+#: The share that is gone of the time from when renewal was due to the end, without success, when people are told so; from
+#: `SERIOUS` on it is an error.
+LATE = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 7 / 8)
+SERIOUS = 3
+
+#: The share of its life that a certificate which the user brings has left when he is told that it is expiring.
 ALARMS = (1 / 4, 1 / 8, 1 / 16)
 
 #: A certificate that the user brings may live for years, and he needs weeks: nothing is told as if it lived longer than this.
@@ -63,3 +68,15 @@ def alarm(*, not_before: dt.datetime, not_after: dt.datetime, now: dt.datetime, 
     if brought:
         life = min(life, LONGEST_BROUGHT)
     return sum(not_after - now <= life * share for share in ALARMS)
+
+
+def late(*, due: dt.datetime, not_after: dt.datetime, now: dt.datetime) -> int:
+    """
+    Return how many of the levels of lateness a certificate has passed: 0 while all is well, `len(LATE) + 1` once it has expired.
+
+    Args:
+        due: when renewal was due.
+    """
+    if now >= not_after:
+        return len(LATE) + 1
+    return sum(now - due >= (not_after - due) * share for share in LATE) if due < not_after else 0

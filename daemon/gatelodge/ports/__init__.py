@@ -8,12 +8,13 @@ it cleans up what it began and raises `CancelledError` on.
 
 from gatelodge.core.addresses import Standing
 from gatelodge.ports.dns import AddressProvider, Authority, DnsProvider, Resolver, TxtRecord
-from gatelodge.ports.issuing import Adoption, Brought, Ca, Challenge, Issuer, Keys, Solver
+from gatelodge.ports.issuing import AccountSeen, Adoption, Brought, Ca, Challenge, Issuer, Keys, Solver
 from gatelodge.ports.nginx import Nginx
 from gatelodge.ports.stores import Documents, Index, Issued, Store
 from gatelodge.ports.world import Clock, Events, Http, HttpResponse
 
 __all__ = [
+    "AccountSeen",
     "AddressProvider",
     "Adoption",
     "Authority",

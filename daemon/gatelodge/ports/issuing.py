@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gatelodge.core.observed import InFiles, Offer
     from gatelodge.errors import Problem
-    from gatelodge.model import CertificateSpec, FileIssuer, KeyKind, Name, RenewalInfo, Secret
+    from gatelodge.model import CertificateSpec, FileIssuer, KeyKind, Name, RenewalInfo, RevocationReason, Secret
     from gatelodge.ports.stores import Issued
 
 
@@ -101,6 +101,33 @@ class Issuer(Protocol):
         ...
 
 
+class AccountSeen(Protocol):
+    """
+    What a CA has of an account (RFC 8555 §7.1.2).
+    """
+
+    @property
+    def url(self) -> str:
+        """
+        By what it is known.
+        """
+        ...
+
+    @property
+    def status(self) -> str | None:
+        """
+        Whether it is good, in the CA's word.
+        """
+        ...
+
+    @property
+    def contact(self) -> tuple[str, ...]:
+        """
+        Whom the CA writes to.
+        """
+        ...
+
+
 class Ca(Issuer, Protocol):
     """
     An ACME CA: an issuer that others run, with rules and wishes of its own.
@@ -128,7 +155,46 @@ class Ca(Issuer, Protocol):
         Ask when a certificate of this CA's should be replaced (RFC 9773). None when the CA does not tell.
 
         Raises:
-            IssuanceError: it could not be asked, or refused.
+            IssuanceError: it could not be asked, or refused. So everywhere below.
+        """
+        ...
+
+    async def revoke(self, issued: Issued, *, reason: RevocationReason | None, progress: Callable[[str], None]) -> None:
+        """
+        Have a certificate of this CA's revoked (RFC 8555 §7.6). Nothing happens when it was before.
+        """
+        ...
+
+    async def account(self, *, progress: Callable[[str], None]) -> AccountSeen | None:
+        """
+        Return what the CA has of our account; None when there is none. Registers nothing.
+
+        Raises:
+            StateError: the account could not be read or written. So everywhere below.
+        """
+        ...
+
+    async def register(self, *, progress: Callable[[str], None]) -> str:
+        """
+        Make the account where there is none. Returns its URL.
+        """
+        ...
+
+    async def update_account(self, email: str | None, *, progress: Callable[[str], None]) -> AccountSeen | None:
+        """
+        Change whom the CA writes to; None takes the address away. Returns the account as it is then, None when there is none.
+        """
+        ...
+
+    async def roll_over(self, *, progress: Callable[[str], None]) -> bool:
+        """
+        Give the account a new key, once no order is on the way. Tells whether there was an account.
+        """
+        ...
+
+    async def deactivate_account(self, *, progress: Callable[[str], None]) -> bool:
+        """
+        Give the account up for good, once no order is on the way. Tells whether there was one.
         """
         ...
 

@@ -21,6 +21,7 @@ from gatelodge.core.actions import (
     MakePlaceholder,
     Obtain,
     Prune,
+    Revoke,
     RollBack,
     StartNginx,
     SweepRecords,
@@ -115,7 +116,16 @@ class Actor:
 
     async def _do(self, action: Action, observed: Observed, gate: Gate) -> None:
         match action:
-            case MakePlaceholder() | Adopt() | Take() | Obtain() | AskRenewals() | Abandon() | DeleteCertificate():
+            case (
+                MakePlaceholder()
+                | Adopt()
+                | Take()
+                | Obtain()
+                | AskRenewals()
+                | Revoke()
+                | Abandon()
+                | DeleteCertificate()
+            ):
                 await self._certifier.do(action, observed, gate)
             case RollBack():
                 await gate.nginx.roll_back()
@@ -198,6 +208,11 @@ class Actor:
                 event, fields = (
                     "certificate.failed",
                     {"certificate": spec.name, "names": names, "ca": str(spec.issuer)},
+                )
+            case Revoke(held=held):
+                event, fields = (
+                    "certificate.failed",
+                    {"certificate": held.name, "names": list(held.names), "ca": held.issuer},
                 )
             case MakePlaceholder(spec=spec) | Adopt(spec=spec) | Take(spec=spec):
                 event, fields = "certificate.failed", {"certificate": spec.name, "names": list(spec.names)}

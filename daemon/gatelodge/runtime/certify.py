@@ -18,8 +18,10 @@ from gatelodge.core.actions import (
     MakePlaceholder,
     Obtain,
     Reason,
+    Revoke,
     Take,
     key,
+    revoking,
 )
 from gatelodge.core.due import identifier
 from gatelodge.core.failures import Failure, classify
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
 _NO_MORE = frozenset({Failure.CA_DOWN, Failure.RATE_LIMIT})
 
 #: What is done for certificates.
-ForCertificates: TypeAlias = MakePlaceholder | Adopt | Take | Obtain | AskRenewals | Abandon | DeleteCertificate
+ForCertificates: TypeAlias = (
+    MakePlaceholder | Adopt | Take | Obtain | AskRenewals | Revoke | Abandon | DeleteCertificate
+)
 
 
 class Certifier:
@@ -85,6 +89,8 @@ class Certifier:
                 await self._obtain(action, observed, gate)
             case AskRenewals():
                 await self._ask_renewals(action, gate)
+            case Revoke():
+                await self._revoke(action, gate)
             case Abandon(certificate=name, issuer=issuer):
                 if issuer in gate.issuers:
                     await gate.issuers[issuer].abandon(name)
@@ -92,6 +98,7 @@ class Certifier:
             case DeleteCertificate(certificate=name):
                 await self._store.delete(name)
                 await self._journal.renewals.forget(name)
+                await self._journal.not_revoked(name)
                 self._events.emit("certificate.deleted", certificate=name)
             case _:
                 assert_never(action)
@@ -132,6 +139,8 @@ class Certifier:
                 held = await self._store.put(spec, issued)
         finally:
             await self._journal.look_for_order(spec.name)
+        if before is not None and observed.is_revoked(before):
+            await self._journal.not_revoked(spec.name)
         first = (before is None or before.placeholder or before.adopted) and action.reason is not Reason.DAMAGED
         self._events.emit(
             "certificate.issued" if first else "certificate.renewed",
@@ -155,6 +164,28 @@ class Certifier:
         # A CA knows its own certificates alone.
         replaces = identifier(before) if before is not None and before.issuer == issuer else None
         return gate.cas[issuer].issue(action.spec, progress=progress, replaces=replaces, force=wanted)
+
+    async def _revoke(self, action: Revoke, gate: Gate) -> None:
+        held, reason = action.held, action.reason
+        issued = await self._store.read(held.name, held.version)
+        await self._journal.revoking(held, reason)
+        try:
+            await gate.cas[held.issuer].revoke(
+                issued, reason=reason, progress=lambda step: self._jobs.step(key(action), step)
+            )
+        except IssuanceError:
+            await self._journal.not_revoked(held.name)
+            raise
+        await self._journal.succeeded(revoking(held.name))
+        self._events.emit(
+            "certificate.revoked",
+            level="warning",
+            certificate=held.name,
+            names=list(held.names),
+            ca=held.issuer,
+            serial=held.serial,
+            reason=reason,
+        )
 
     async def _ask_renewals(self, action: AskRenewals, gate: Gate) -> None:
         """

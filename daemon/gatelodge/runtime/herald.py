@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from gatelodge.core import asking
 from gatelodge.core.actions import NGINX, NGINX_START, key
 from gatelodge.core.backoff import NGINX_ENDED
-from gatelodge.core.renewal import alarm
+from gatelodge.core.due import due
+from gatelodge.core.renewal import SERIOUS, alarm, late
 from gatelodge.model import FileIssuer
 
 if TYPE_CHECKING:
@@ -129,7 +130,11 @@ class Herald:
             spec = look.gate.desired.certificates.get(name)
             if held.placeholder or spec is None:
                 continue
-            level = alarm(not_before=held.not_before, not_after=held.not_after, now=now, brought=held.brought)
+            moment, _ = due(held, observed.renewals)
+            if held.brought:
+                level = alarm(not_before=held.not_before, not_after=held.not_after, now=now, brought=True)
+            else:
+                level = late(due=moment, not_after=held.not_after, now=now)
             if level <= self._alarms.get((name, held.version), 0):
                 continue
             self._alarms[name, held.version] = level
@@ -137,10 +142,11 @@ class Herald:
             attempt = asking.latest(observed.attempts, name)
             self._events.emit(
                 "certificate.expiring",
-                level="error",
+                level="error" if held.brought or level >= SERIOUS else "warning",
                 certificate=name,
                 names=list(held.names),
                 not_after=held.not_after.isoformat(),
+                due_at=None if held.brought else moment.isoformat(),
                 days_left=round(left.total_seconds() / 86400, 1),
                 error__detail=str(attempt.problem) if attempt else _whose(spec),
             )

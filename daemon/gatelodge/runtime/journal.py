@@ -23,7 +23,8 @@ from gatelodge.runtime.renewals import Renewals
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gatelodge.model import JsonObject
+    from gatelodge.core.observed import Held
+    from gatelodge.model import JsonObject, RevocationReason
     from gatelodge.ports import Clock, Documents, Events
 
 _Fact = TypeVar("_Fact")
@@ -31,6 +32,7 @@ _Fact = TypeVar("_Fact")
 ATTEMPTS = "journal/attempts"
 QUARANTINES = "journal/quarantines"
 ORDERS = "journal/orders"
+REVOKED = "journal/revoked"
 
 
 class Journal:
@@ -50,6 +52,7 @@ class Journal:
         self.attempts: dict[str, Attempt] = {}
         self.quarantines: dict[str, Quarantine] = {}
         self.in_flight: dict[str, InFlight] = {}
+        self.revoked: dict[str, str] = {}
         self.renewals = Renewals(documents=documents, clock=clock, spread=spread, events=events)
 
     async def load(self) -> None:
@@ -62,6 +65,7 @@ class Journal:
         self.attempts = _known(await self._documents.list(ATTEMPTS), _attempt)
         self.quarantines = _known(await self._documents.list(QUARANTINES), _quarantine)
         self.in_flight = _known(await self._documents.list(ORDERS), _in_flight)
+        self.revoked = _known(await self._documents.list(REVOKED), lambda document: str(document["fingerprint"]))
         await self.renewals.load()
 
     async def look_for_order(self, certificate: str) -> None:
@@ -103,6 +107,21 @@ class Journal:
         """
         if self.attempts.pop(tries, None) is not None:
             await self._remove(ATTEMPTS, tries)
+
+    async def revoking(self, held: Held, reason: RevocationReason) -> None:
+        """
+        Remember that a certificate is revoked: before the CA is told, so that a crash in between is on the safe side.
+        """
+        self.revoked[held.name] = held.fingerprint
+        document = {"fingerprint": held.fingerprint, "reason": str(reason), "at": self._clock.now()}
+        await self._write(REVOKED, held.name, document)
+
+    async def not_revoked(self, certificate: str) -> None:
+        """
+        Forget it: the CA refused, or another certificate is there.
+        """
+        if self.revoked.pop(certificate, None) is not None:
+            await self._remove(REVOKED, certificate)
 
     async def nginx_started(self, tree: str) -> None:
         """

@@ -59,6 +59,7 @@ async def observe(
         leftovers=ledger.leftovers,
         leftovers_due=ledger.due,
         addresses_looked_at=addresses.facts.looked_at if addresses else None,
+        revoked=dict(journal.revoked),
         renewals=dict(journal.renewals.choices),
         offers=await adoption.offers(wanted) if adoption else {},
         brought=await brought.look(desired.brought) if brought else {},

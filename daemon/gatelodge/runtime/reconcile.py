@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import types
 from typing import TYPE_CHECKING
 
-from gatelodge.core.actions import NGINX, Action, DeleteCertificate, Obtain, Take, certificate_key, key
+from gatelodge.core.actions import NGINX, Action, DeleteCertificate, Obtain, Revoke, Take, certificate_key, key
 from gatelodge.core.observed import Requests
 from gatelodge.core.plan import Plan, plan
 from gatelodge.errors import StateError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from gatelodge.core.observed import Observed
     from gatelodge.core.tree import Rendered
-    from gatelodge.model import Name
+    from gatelodge.model import Name, RevocationReason
     from gatelodge.ports import Clock, Events, Issued, Store
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.journal import Journal
@@ -48,6 +49,8 @@ _VERIFY_EVERY = 3600.0
 _VERIFY_PARTS = 24
 
 _CLOCK_JOB = "clock"
+
+_NOTHING: Mapping[str, RevocationReason] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +154,7 @@ class Reconciler:
         *,
         renew: frozenset[str] = frozenset(),
         forget: frozenset[str] = frozenset(),
+        revoke: Mapping[str, RevocationReason] = _NOTHING,
         reload: bool = False,
         once: bool = False,
     ) -> None:
@@ -162,6 +166,7 @@ class Reconciler:
             renew=asked.renew | renew,
             again=asked.again,
             forget=asked.forget | forget,
+            revoke={**asked.revoke, **revoke},
             reload=asked.reload or reload,
             once=asked.once or once,
         )
@@ -292,6 +297,9 @@ class Reconciler:
             self.requests = dataclasses.replace(asked, renew=asked.renew - name, again=again)
         elif key(action) == NGINX:
             self.requests = dataclasses.replace(asked, reload=False)
+        elif isinstance(action, Revoke):
+            left = {name: reason for name, reason in asked.revoke.items() if name != action.held.name}
+            self.requests = dataclasses.replace(asked, revoke=left)
         elif isinstance(action, DeleteCertificate):
             self.requests = dataclasses.replace(asked, forget=asked.forget - {action.certificate})
 

@@ -12,6 +12,7 @@ from gatelodge.core import asking
 from gatelodge.core.actions import ADDRESSES, certificate_key, describe
 from gatelodge.core.due import due, identifier
 from gatelodge.core.parts import STREAM_SNIPPET, called
+from gatelodge.core.renewal import late
 from gatelodge.model import INTERNAL_HOST
 from gatelodge.runtime.addresses import document
 
@@ -188,6 +189,10 @@ def _certificate(name: str, desired: Desired, observed: Observed, now: dt.dateti
         "cas": [str(issuer) for issuer in spec.issuers] if spec else [],
         "lacking": [each for each in spec.names if each not in real.names] if spec and real else [],
         "state": _state(held, now, used=spec is not None),
+        "late": late(due=due(real, observed.renewals)[0], not_after=real.not_after, now=now)
+        if real and spec and not real.brought
+        else 0,
+        "revoked": held is not None and observed.is_revoked(held),
         "not_before": real.not_before.isoformat() if real else None,
         "not_after": real.not_after.isoformat() if real else None,
         "renew_at": due(real, observed.renewals)[0].isoformat() if real and spec and not real.brought else None,
