@@ -35,7 +35,10 @@ from gatelodge.nginx.writing.render import render
 from gatelodge.offers import CATALOG
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from hypothesis import strategies as st
 
     from gatelodge.config.shape import Config
     from gatelodge.core.tree import Rendered
@@ -115,13 +118,14 @@ class Judge:
             directory=str(folder),
         )
 
-    def read(self, sites: dict[str, Any], listen: dict[str, Any]) -> Config:
+    def read(self, **tables: dict[str, Any]) -> Config:
         """
-        Read a configuration with these sites.
+        Read a configuration with these entries of these tables.
         """
-        lines = [f"{written(key)} = {written(table)}" for key, table in listen.items()]
-        lines += ["[sites]", *(f"{written(key)} = {written(table)}" for key, table in sites.items())]
-        text = HEAD + "\n[listen]\n" + "\n".join(lines) + "\n"
+        lines = [HEAD]
+        for name, entries in tables.items():
+            lines += [f"[{name}]", *(f"{written(key)} = {written(table)}" for key, table in entries.items())]
+        text = "\n".join(lines) + "\n"
         for place, value in (
             ("@STATE@", self._state),
             ("@BINARY@", self._program),
@@ -148,7 +152,7 @@ class Judge:
         try:
             asyncio.run(trial.hold())
         except NginxRefused as error:
-            texts = "\n\n".join(tree.sites[each] for each in sorted(error.guilty))
+            texts = "\n\n".join(tree.parts[each] for each in sorted(error.guilty))
             return f"{error.output}\n\n{texts or tree.prelude}"
         finally:
             trees.remove(number)
@@ -165,7 +169,7 @@ def numbered(value: Any, number: int) -> Any:
         case list():
             return [numbered(each, number) for each in value]
         case dict():
-            return {key: numbered(each, number) for key, each in value.items()}
+            return {numbered(key, number): numbered(each, number) for key, each in value.items()}
         case _:
             return value
 
@@ -216,156 +220,34 @@ EVERYWHERE = {
 
 BATCH = 25
 
-#: Every directive that a tree of sites may hold, those of the snippets that are generated included.
+#: Every directive that a tree may hold, those of the snippets that are generated included.
 DIRECTIVES = frozenset(
-    [
-        "absolute_redirect",
-        "access_log",
-        "add_header",
-        "alias",
-        "allow",
-        "auth_basic",
-        "auth_basic_user_file",
-        "auth_request",
-        "auth_request_set",
-        "autoindex",
-        "autoindex_exact_size",
-        "charset",
-        "client_body_temp_path",
-        "client_max_body_size",
-        "daemon",
-        "default_type",
-        "deny",
-        "error_log",
-        "error_page",
-        "events",
-        "fastcgi_buffer_size",
-        "fastcgi_buffering",
-        "fastcgi_buffers",
-        "fastcgi_busy_buffers_size",
-        "fastcgi_connect_timeout",
-        "fastcgi_hide_header",
-        "fastcgi_index",
-        "fastcgi_intercept_errors",
-        "fastcgi_max_temp_file_size",
-        "fastcgi_param",
-        "fastcgi_pass",
-        "fastcgi_read_timeout",
-        "fastcgi_request_buffering",
-        "fastcgi_send_timeout",
-        "fastcgi_split_path_info",
-        "fastcgi_temp_path",
-        "geo",
-        "grpc_buffer_size",
-        "grpc_connect_timeout",
-        "grpc_hide_header",
-        "grpc_intercept_errors",
-        "grpc_pass",
-        "grpc_read_timeout",
-        "grpc_send_timeout",
-        "grpc_set_header",
-        "grpc_ssl_name",
-        "grpc_ssl_server_name",
-        "grpc_ssl_trusted_certificate",
-        "grpc_ssl_verify",
-        "grpc_ssl_verify_depth",
-        "gzip",
-        "gzip_min_length",
-        "gzip_proxied",
-        "gzip_types",
-        "gzip_vary",
-        "hash",
-        "http",
-        "http2",
-        "if",
-        "include",
-        "index",
-        "internal",
-        "ip_hash",
-        "keepalive",
-        "keepalive_min_timeout",
-        "keepalive_timeout",
-        "large_client_header_buffers",
-        "least_conn",
-        "limit_conn",
-        "limit_conn_status",
-        "limit_conn_zone",
-        "limit_req",
-        "limit_req_status",
-        "limit_req_zone",
-        "listen",
-        "location",
-        "map",
-        "pcre_jit",
-        "pid",
-        "proxy_buffer_size",
-        "proxy_buffering",
-        "proxy_buffers",
-        "proxy_busy_buffers_size",
-        "proxy_connect_timeout",
-        "proxy_hide_header",
-        "proxy_http_version",
-        "proxy_intercept_errors",
-        "proxy_max_temp_file_size",
-        "proxy_next_upstream",
-        "proxy_pass",
-        "proxy_pass_request_body",
-        "proxy_read_timeout",
-        "proxy_redirect",
-        "proxy_request_buffering",
-        "proxy_send_timeout",
-        "proxy_set_header",
-        "proxy_ssl_name",
-        "proxy_ssl_server_name",
-        "proxy_ssl_trusted_certificate",
-        "proxy_ssl_verify",
-        "proxy_ssl_verify_depth",
-        "proxy_temp_path",
-        "real_ip_header",
-        "real_ip_recursive",
-        "recursive_error_pages",
-        "resolver",
-        "resolver_timeout",
-        "return",
-        "rewrite",
-        "root",
-        "satisfy",
-        "scgi_temp_path",
-        "sendfile",
-        "server",
-        "server_name",
-        "server_names_hash_bucket_size",
-        "server_names_hash_max_size",
-        "server_tokens",
-        "set",
-        "set_real_ip_from",
-        "ssl_certificate",
-        "ssl_certificate_key",
-        "ssl_ciphers",
-        "ssl_client_certificate",
-        "ssl_ecdh_curve",
-        "ssl_prefer_server_ciphers",
-        "ssl_protocols",
-        "ssl_reject_handshake",
-        "ssl_session_cache",
-        "ssl_session_tickets",
-        "ssl_session_timeout",
-        "ssl_verify_client",
-        "ssl_verify_depth",
-        "tcp_nopush",
-        "try_files",
-        "types",
-        "upstream",
-        "user",
-        "uwsgi_temp_path",
-        "variables_hash_bucket_size",
-        "variables_hash_max_size",
-        "worker_connections",
-        "worker_processes",
-        "worker_rlimit_nofile",
-        "worker_shutdown_timeout",
-        "zone",
-    ]
+    """
+    absolute_redirect access_log add_header alias allow auth_basic auth_basic_user_file auth_request
+    auth_request_set autoindex autoindex_exact_size charset client_body_temp_path client_max_body_size daemon
+    default_type deny error_log error_page events fastcgi_buffer_size fastcgi_buffering fastcgi_buffers
+    fastcgi_busy_buffers_size fastcgi_connect_timeout fastcgi_hide_header fastcgi_index fastcgi_intercept_errors
+    fastcgi_max_temp_file_size fastcgi_param fastcgi_pass fastcgi_read_timeout fastcgi_request_buffering
+    fastcgi_send_timeout fastcgi_split_path_info fastcgi_temp_path geo grpc_buffer_size grpc_connect_timeout
+    grpc_hide_header grpc_intercept_errors grpc_pass grpc_read_timeout grpc_send_timeout grpc_set_header
+    grpc_ssl_certificate grpc_ssl_certificate_key grpc_ssl_name grpc_ssl_server_name grpc_ssl_trusted_certificate
+    grpc_ssl_verify grpc_ssl_verify_depth gzip gzip_min_length gzip_proxied gzip_types gzip_vary hash http http2 if
+    include index internal ip_hash keepalive keepalive_min_timeout keepalive_timeout large_client_header_buffers
+    least_conn limit_conn limit_conn_status limit_conn_zone limit_req limit_req_status limit_req_zone listen
+    load_module location map map_hash_bucket_size pcre_jit pid proxy_buffer_size proxy_buffering proxy_buffers
+    proxy_busy_buffers_size proxy_connect_timeout proxy_hide_header proxy_http_version proxy_intercept_errors
+    proxy_max_temp_file_size proxy_next_upstream proxy_pass proxy_pass_request_body proxy_protocol
+    proxy_read_timeout proxy_redirect proxy_request_buffering proxy_responses proxy_send_timeout proxy_set_header
+    proxy_ssl proxy_ssl_certificate proxy_ssl_certificate_key proxy_ssl_name proxy_ssl_server_name
+    proxy_ssl_trusted_certificate proxy_ssl_verify proxy_ssl_verify_depth proxy_temp_path proxy_timeout
+    real_ip_header real_ip_recursive recursive_error_pages resolver resolver_timeout return rewrite root satisfy
+    scgi_temp_path sendfile server server_name server_names_hash_bucket_size server_names_hash_max_size
+    server_tokens set set_real_ip_from ssl_certificate ssl_certificate_key ssl_ciphers ssl_client_certificate
+    ssl_ecdh_curve ssl_prefer_server_ciphers ssl_preread ssl_protocols ssl_reject_handshake ssl_session_cache
+    ssl_session_tickets ssl_session_timeout ssl_verify_client ssl_verify_depth stream tcp_nodelay tcp_nopush
+    try_files types upstream user uwsgi_temp_path variables_hash_bucket_size variables_hash_max_size
+    worker_connections worker_processes worker_rlimit_nofile worker_shutdown_timeout zone
+    """.split()  # noqa: SIM905 - names alone, many a line
 )
 
 #: Blocks in which no directives stand.
@@ -375,28 +257,55 @@ DATA = frozenset({"geo", "map", "types"})
 @pytest.mark.parametrize("program", [DEBIAN, WHEEL], ids=["debian", "wheel"])
 def test_nginx_takes_whatever_check_accepts(program: str) -> None:
     """
-    Sites with any keys and hostile texts, many in one tree, on listeners with any terms.
+    Sites and streams with any keys and hostile texts, many in one tree, on listeners with any terms.
     """
     with state_directory(binary.capabilities(NginxSettings(binary=program)).group) as state:
         judge = Judge(state, program)
-        accepted: dict[str, Any] = {}
-
-        @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
-        @given(any_toml.sites(PLAIN, TLS))
-        def collect(table: dict[str, Any]) -> None:
-            number = len(accepted)
-            one = {f"s{number}.example.com": numbered(table, number)}
-            with contextlib.suppress(ConfigError):
-                judge.read(one, {})
-                accepted.update(one)
-
-        collect()
-        assert len(accepted) > 100, "most of what is generated is accepted"
-        for number in range(0, len(accepted), BATCH):
-            batch = itertools.islice(accepted.items(), number, number + BATCH)
-            config = judge.read(EVERYWHERE | dict(batch), TERMS[number // BATCH % len(TERMS)])
-            tree = judge.rendered(config)
-            assert not {site: why for site, why in tree.unwritten.items() if not any(each in why for each in LACKS)}
+        sites = collected(any_toml.sites(PLAIN, TLS), 300, lambda number, table: _site(judge, number, table))
+        streams = collected(any_toml.streams(), 60, lambda number, table: _stream(judge, number, table))
+        assert len(sites) > 100, "most of what is generated is accepted"
+        assert len(streams) > 20
+        for number in range(0, len(sites), BATCH):
+            some, others = (dict(itertools.islice(each.items(), number, number + BATCH)) for each in (sites, streams))
+            terms = TERMS[number // BATCH % len(TERMS)]
+            tree = judge.rendered(judge.read(listen=terms, sites=EVERYWHERE | some, streams=others))
+            assert not {part: why for part, why in tree.unwritten.items() if not any(each in why for each in LACKS)}
             assert judge.complaint(tree) == ""
-            names = set().union(*map(directives, (tree.entry, tree.prelude, *tree.sites.values())))
+            names = set().union(*map(directives, (tree.entry, tree.prelude, *tree.parts.values())))
             assert names - DIRECTIVES == set()
+
+
+def collected(
+    strategy: st.SearchStrategy[dict[str, Any]], count: int, named: Callable[[int, dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """
+    Return what `check` accepts of so many generated entries, each with a number of its own.
+
+    Args:
+        named: makes one entry of a number and a table.
+
+    Raises:
+        ConfigError: raised by `named` alone, and taken for a refusal.
+    """
+    accepted: dict[str, Any] = {}
+
+    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    @given(strategy)
+    def collect(table: dict[str, Any]) -> None:
+        with contextlib.suppress(ConfigError):
+            accepted.update(named(len(accepted), table))
+
+    collect()
+    return accepted
+
+
+def _site(judge: Judge, number: int, table: dict[str, Any]) -> dict[str, Any]:
+    one = {f"s{number}.example.com": numbered(table, number)}
+    judge.read(sites=one)
+    return one
+
+
+def _stream(judge: Judge, number: int, table: dict[str, Any]) -> dict[str, Any]:
+    one = {f"x{number}": numbered(table, number) | {"listen": [20000 + number]}}
+    judge.read(streams=one)
+    return one

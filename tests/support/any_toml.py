@@ -197,6 +197,42 @@ def sites(draw: st.DrawFn, plain: tuple[int | str, ...], tls: tuple[int | str, .
     return site  # type: ignore[no-any-return] # what a strategy of Any draws
 
 
+_PLACES = st.sampled_from(["127.0.0.1:1883", "[::1]:53", "db_main:5432", "localhost:9", "unix:/run/x@y,z.sock"])
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> Table:
+    """
+    One entry of `[streams]`, whose port and hosts are still to be numbered.
+    """
+    udp, secured = draw(FLAGS), draw(st.sampled_from(["off", "off", "local", "acme"]))
+    some: dict[str, st.SearchStrategy[Any]] = {
+        "timeout": TIMES,
+        "connect_timeout": TIMES,
+        "allow": NETWORKS,
+        "deny": NETWORKS,
+        "connections": st.integers(1, 99),
+        "proxy_protocol": FLAGS,
+        "balance": st.sampled_from(["round_robin", "least_conn", "hash:address"]),
+        "snippet": st.sampled_from(["tcp_nodelay off;\n", "# };\n"]),
+        "upstream_tls": FLAGS
+        | st.fixed_dictionaries({}, optional={"verify": FLAGS, "name": st.just("api.example.com")}),
+    }
+    stream = {key: draw(some[key]) for key in draw(st.lists(st.sampled_from(sorted(some)), max_size=4, unique=True))}
+    several = "balance" in stream or draw(FLAGS)
+    stream |= {"upstream": draw(st.lists(_PLACES, min_size=2, max_size=3, unique=True) if several else _PLACES)}
+    stream |= {"protocol": "udp"} if udp else {}
+    stream |= {"udp_responses": draw(st.integers(0, 9))} if udp and draw(FLAGS) else {}
+    if secured != "off" and not udp:
+        return stream | {"tls": secured, "hosts": ["@N@.stream.example.com"]}
+    if not udp and draw(FLAGS):
+        names = st.sampled_from(
+            ["@N@.named.example.com", "*.@N@.named.example.com", f"{'x' * 60}.@N@.named.example.com"]
+        )
+        stream |= {"by_name": draw(st.dictionaries(names, _PLACES, min_size=1, max_size=3))}
+    return stream
+
+
 LISTEN = st.fixed_dictionaries(
     {},
     optional={
