@@ -16,7 +16,7 @@ from gatelodge.api.accounts import Deed
 from gatelodge.api.wishes import Wishes
 from gatelodge.core.actions import Reason
 from gatelodge.core.due import identifier
-from gatelodge.model import RenewalWindow, RevocationReason
+from gatelodge.model import RenewalWindow, RevocationReason, Secret
 from gatelodge.runtime.journal import REVOKED
 from gatelodge.runtime.renewals import RENEWALS
 from gatelodge.runtime.report import report
@@ -384,3 +384,38 @@ async def test_what_is_asked_of_accounts() -> None:
         world.ca.down = False
         assert (await accounts.do(one, Deed.DEACTIVATE, name=None)).ok
         assert not (await accounts.do(one, Deed.DEACTIVATE, name=None)).ok
+
+
+async def test_a_key_is_kept_where_that_is_wanted() -> None:
+    """
+    Over renewals, also by another CA; not over a revocation, after which others may have it.
+    """
+    async with inhabited(A) as world:
+        world.cas = BOTH
+        world.use(A, more=f'[certificates."{A}"]\nnames = ["{A}"]\nreuse_key = true')
+        await world.live(MINUTE, until=lambda: world.good(A))
+
+        async def key() -> Secret:
+            held = world.store.newest(A)
+            assert held is not None
+            return (await world.store.read(A, held.version)).private_key
+
+        first = await key()
+        world.ca.down = True
+        wishes = Wishes(world.reconciler, world.clock)
+        assert (await world.grant(wishes.renew(A, force=True))).ok
+        assert world.spare.keys_kept == [first]
+        assert await key() == first
+
+        world.ca.down = False
+        assert (await world.grant(wishes.revoke(A, RevocationReason.KEY_COMPROMISE))).ok
+        assert await key() != first
+
+
+async def test_a_new_key_is_made_for_each_certificate_otherwise() -> None:
+    """
+    As one should.
+    """
+    async with inhabited(A) as world:
+        await world.live(61 * DAY)
+        assert world.ca.keys_kept == [None, None]

@@ -75,6 +75,7 @@ class FakeCa:
         self.renewals_asked: list[dt.datetime] = []
         self.revoked: list[tuple[str, RevocationReason | None]] = []
         self.refuses_to_revoke = False
+        self.keys_kept: list[Secret | None] = []
         self.registered: Account | None = None
         self.life = life
         self.seconds = seconds
@@ -119,8 +120,10 @@ class FakeCa:
         progress: Callable[[str], None],
         replaces: str | None = None,
         force: bool = False,
+        private_key: Secret | None = None,
     ) -> AsyncIterator[Issued]:
         del force
+        self.keys_kept.append(private_key)
         self.replaced.append(replaces)
         progress("asking the CA")
         if spec.name in self.working:
@@ -128,7 +131,7 @@ class FakeCa:
         self.working.add(spec.name)
         try:
             async with self._slots:
-                issued = await self._obtain(spec)
+                issued = await self._obtain(spec, private_key)
             yield issued
             await self._documents.delete(ORDERS, spec.name)
             del self._ready[spec.name]
@@ -185,7 +188,7 @@ class FakeCa:
         self._ready.pop(name, None)
         await self._documents.delete(ORDERS, name)
 
-    async def _obtain(self, spec: CertificateSpec) -> Issued:
+    async def _obtain(self, spec: CertificateSpec, private_key: Secret | None) -> Issued:
         self.asked.append(Asked(at=self.now(), name=spec.name))
         self._reachable()
         record = await self._documents.get(ORDERS, spec.name)
@@ -206,7 +209,10 @@ class FakeCa:
             raise IssuanceError(Problem(type="dns", detail="some names could not be proven", subproblems=told))
         if spec.name not in self._ready:
             self.signed.append(Asked(at=self.now(), name=spec.name))
-            self._ready[spec.name] = spec.digest, sign(spec, not_before=self.now(), life=self.life)
+            self._ready[spec.name] = (
+                spec.digest,
+                sign(spec, not_before=self.now(), life=self.life, private_key=private_key),
+            )
         return self._ready[spec.name][1]
 
     def _record(self, spec: CertificateSpec, before: Mapping[str, object] | None) -> dict[str, object]:
@@ -219,11 +225,17 @@ class FakeCa:
             raise IssuanceError(Problem(type="unreachable", detail="the CA cannot be reached"))
 
 
-def sign(spec: CertificateSpec, *, not_before: dt.datetime, life: dt.timedelta) -> Issued:
+def sign(
+    spec: CertificateSpec, *, not_before: dt.datetime, life: dt.timedelta, private_key: Secret | None = None
+) -> Issued:
     """
     Return a certificate and its key for a spec.
     """
     key = ec.generate_private_key(ec.SECP256R1())
+    if private_key is not None:
+        kept = serialization.load_pem_private_key(private_key.reveal().encode(), None)
+        assert isinstance(kept, ec.EllipticCurvePrivateKey)
+        key = kept
     begins = not_before.replace(microsecond=0)
     leaf = (
         x509.CertificateBuilder()

@@ -6,6 +6,7 @@ It decides nothing, and catches only what is no failure. What was not to be had 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from gatelodge.core.observed import Held, Observed
     from gatelodge.errors import Problem
-    from gatelodge.model import Name
+    from gatelodge.model import Name, Secret
     from gatelodge.ports import Events, Issued, Store
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.jobs import Jobs
@@ -135,7 +136,8 @@ class Certifier:
         spec, before = action.spec, observed.held.get(action.spec.name)
         self._tell_whom(action, observed, gate)
         try:
-            async with self._issuing(action, before, gate) as issued:
+            key_kept = await self._key_kept(action, observed, gate)
+            async with self._issuing(action, before, key_kept, gate) as issued:
                 held = await self._store.put(spec, issued)
         finally:
             await self._journal.look_for_order(spec.name)
@@ -153,7 +155,22 @@ class Certifier:
             lacking=_lacking(action, gate) or None,
         )
 
-    def _issuing(self, action: Obtain, before: Held | None, gate: Gate) -> AbstractAsyncContextManager[Issued]:
+    async def _key_kept(self, action: Obtain, observed: Observed, gate: Gate) -> Secret | None:
+        """
+        Return the private key that a renewal goes on with, where that is wanted: one of ours, of that kind, that nobody else is known to have.
+        """
+        spec, before = action.spec, observed.held.get(action.spec.name)
+        if not spec.reuse_key or before is None or before.key != spec.key or before.issuer not in gate.cas:
+            return None
+        if observed.is_revoked(before):
+            return None
+        with contextlib.suppress(KeyError, StateError):
+            return (await self._store.read(before.name, before.version)).private_key
+        return None
+
+    def _issuing(
+        self, action: Obtain, before: Held | None, private_key: Secret | None, gate: Gate
+    ) -> AbstractAsyncContextManager[Issued]:
         issuer, wanted = str(action.spec.issuer), action.reason is Reason.REQUESTED
 
         def progress(step: str) -> None:
@@ -163,11 +180,17 @@ class Certifier:
             return gate.issuers[issuer].issue(action.spec, progress=progress)
         # A CA knows its own certificates alone.
         replaces = identifier(before) if before is not None and before.issuer == issuer else None
-        return gate.cas[issuer].issue(action.spec, progress=progress, replaces=replaces, force=wanted)
+        return gate.cas[issuer].issue(
+            action.spec, progress=progress, replaces=replaces, force=wanted, private_key=private_key
+        )
 
     async def _revoke(self, action: Revoke, gate: Gate) -> None:
         held, reason = action.held, action.reason
         issued = await self._store.read(held.name, held.version)
+        if held.name in self._journal.in_flight:
+            # Its key may be the one that is not to be used any more.
+            await gate.cas[held.issuer].abandon(held.name)
+            await self._journal.look_for_order(held.name)
         await self._journal.revoking(held, reason)
         try:
             await gate.cas[held.issuer].revoke(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gatelodge.issuers.acme.budgets import Claim, Purse
     from gatelodge.issuers.acme.fulfilment import Fulfilled
     from gatelodge.issuers.acme.record import Record, Records
-    from gatelodge.model import CertificateAuthority, CertificateSpec, Name
+    from gatelodge.model import CertificateAuthority, CertificateSpec, Name, Secret
     from gatelodge.ports import Clock, Issuer, Keys, Resolver, Solver
     from gatelodge.ports.advice import Adviser
 
@@ -44,6 +44,7 @@ class Wish:
     spec: CertificateSpec
     replaces: str | None
     force: bool
+    private_key: Secret | None
     progress: Callable[[str], None]
 
 
@@ -182,7 +183,12 @@ class Attempts:
             await self._part_elsewhere(before, wish)
         begun = before.begun + 1 if before else 1
         record, order = await orders.begin(
-            spec, begun=begun, replaces=wish.replaces, claim=claim, progress=wish.progress
+            spec,
+            begun=begun,
+            replaces=wish.replaces,
+            claim=claim,
+            private_key=wish.private_key,
+            progress=wish.progress,
         )
         return record, order, claim, unknown
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from gatelodge.acme.messages import Account as AccountShown
     from gatelodge.issuers.acme.customers import Binding
-    from gatelodge.model import CertificateAuthority, CertificateSpec, Name, RenewalInfo
+    from gatelodge.model import CertificateAuthority, CertificateSpec, Name, RenewalInfo, Secret
     from gatelodge.ports import Clock, Documents, Events, Http, Issued, Keys, Resolver, Solver
     from gatelodge.ports.advice import Adviser
 
@@ -133,6 +133,7 @@ class Acme:
         progress: Callable[[str], None],
         replaces: str | None = None,
         force: bool = False,
+        private_key: Secret | None = None,
     ) -> AsyncIterator[Issued]:
         """
         Obtain a certificate, as `ports.Issuer` says.
@@ -140,8 +141,10 @@ class Acme:
         Args:
             replaces: the identifier of the certificate whose place it takes (RFC 9773 §5), where this CA issued that.
             force: somebody wants it now: our own count of what is left at the CA is no reason not to ask.
+            private_key: the one that the certificate is to be for, in place of a new one. An order that was begun has its own.
         """
-        yield await self._obtain(Wish(spec=spec, replaces=replaces, force=force, progress=progress))
+        wish = Wish(spec=spec, replaces=replaces, force=force, private_key=private_key, progress=progress)
+        yield await self._obtain(wish)
         await self._records.close(spec.name)
 
     async def abandon(self, name: str) -> None:

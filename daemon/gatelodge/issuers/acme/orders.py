@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gatelodge.acme.messages import Order
     from gatelodge.issuers.acme.budgets import Claim
     from gatelodge.issuers.acme.record import Records
-    from gatelodge.model import CertificateAuthority, CertificateSpec, Name
+    from gatelodge.model import CertificateAuthority, CertificateSpec, Name, Secret
     from gatelodge.ports import Clock, Keys
 
 #: How many of an account's orders are looked through for one whose URL never came.
@@ -79,6 +79,7 @@ class Orders:
         begun: int,
         replaces: str | None,
         claim: Claim,
+        private_key: Secret | None,
         progress: Callable[[str], None],
     ) -> tuple[Record, Order]:
         """
@@ -88,6 +89,7 @@ class Orders:
             begun: how many orders that makes for this certificate.
             replaces: the identifier of the certificate whose place it takes.
             claim: what it costs; paid before the CA is asked.
+            private_key: the one that the certificate is to be for, in place of a new one.
         """
         progress(f"ordering from {self._authority.name}")
         record = Record(
@@ -102,7 +104,7 @@ class Orders:
             key=spec.key,
             profile=spec.profile,
             kind=claim.kind,
-            private_key=await self._keys.new(spec.key),
+            private_key=private_key or await self._keys.new(spec.key),
         )
         await self._records.put(record)
         order: Order | None
