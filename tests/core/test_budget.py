@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatelodge.core import backoff
 from gatelodge.core.budget import (
     LONGEST,
+    SHORT,
     Budget,
     Level,
     costs_of_failures,
@@ -23,6 +25,7 @@ from gatelodge.core.budget import (
     set_of,
 )
 from gatelodge.core.limits import GENEROUS, LIMITS, Counted, Kind, limits_of, refused
+from gatelodge.errors import Problem
 from gatelodge.model import Name
 
 if TYPE_CHECKING:
@@ -303,3 +306,12 @@ def test_a_set_is_named_by_its_names_when_they_are_few() -> None:
     assert set_of(many) == set_of(reversed(many))
     assert set_of(many).startswith("host-0.example.com and 99 more (")
     assert set_of(many) != set_of([*many[:-1], Name("other.example.com")])
+
+
+def test_a_shortage_is_waited_for_and_no_longer() -> None:
+    """
+    The CA was not asked, so that it costs nothing: it is tried when the bucket holds one again, however often that was so before.
+    """
+    problem = Problem(type=SHORT, detail="", retry_after=dt.timedelta(minutes=12))
+    assert backoff.delay("certificate/a", 1, problem, spread=0.0) == dt.timedelta(minutes=12)
+    assert backoff.delay("certificate/a", 50, problem, spread=0.0) == dt.timedelta(hours=1)
