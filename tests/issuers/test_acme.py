@@ -395,16 +395,18 @@ async def test_a_record_that_some_name_server_lacks_ends_the_order(world: World)
         ("kind", "neither a host's nor an address: RFC822Name"),
         ("escape", "for  ]0;owned , not for a.example"),
         ("garbage", "no certificate"),
+        ("cut", "a chain that is cut off"),
     ],
 )
 async def test_a_wrong_certificate_is_not_handed_out(world: World, lie: str, words: str) -> None:
     """
-    What came is checked; the order is dead, since the CA would send the same again.
+    What came is checked, and asked for again; when it is always wrong, the order is dead.
     """
     world.server.lie = lie
     problem = await world.fail()
     assert problem.type == "badAnswer"
     assert words in problem.detail
+    assert world.server.log.count("certificate") == 3
     assert await world.record() is None
 
 
@@ -423,11 +425,21 @@ async def test_a_certificate_that_is_refused_is_ordered_anew(world: World, statu
     """
     A valid order never ends by itself, so it is not asked for ever for a certificate that the CA does not hand out.
     """
-    world.server.scripted["certificate"] = [world.server.answer(b"<html>", status)]
+    world.server.scripted["certificate"] = [world.server.answer(b"<html>", status)] * 3
     assert (await world.fail()).type == "badAnswer"
     assert await world.record() is None
     await world.issue()
     assert len(world.server.orders) == 2
+
+
+@pytest.mark.parametrize("status", [200, 404])
+async def test_a_page_in_place_of_a_certificate_costs_nothing(world: World, status: int) -> None:
+    """
+    It may be a gateway's: the certificate is fetched again a little later.
+    """
+    world.server.scripted["certificate"] = [world.server.answer(b"<html>", status)] * 2
+    await world.issue()
+    assert (len(world.server.orders), world.server.issued) == (1, 1)
 
 
 async def test_bytes_that_are_no_text_between_certificates_are_passed_over(world: World) -> None:

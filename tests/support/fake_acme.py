@@ -509,7 +509,8 @@ class FakeAcme:
         before = b"h\xe9llo\n" if self.lie == "prologue" else b"hello\n"
         pem = certificate.public_bytes(serialization.Encoding.PEM)
         if not self.roots:
-            return self.answer(before + pem * (500 if self.lie == "long" else 1))
+            cut_off = pem[: len(pem) // 2] if self.lie == "cut" else b""
+            return self.answer(before + pem * (500 if self.lie == "long" else 1) + cut_off)
         others = [f'<{BASE}/certificate/{rest}/{each}>;rel="alternate"' for each in range(1, len(self.roots))]
         found = self.answer(before + pem + self._intermediate(self.roots[int(which or 0)]))
         return dataclasses.replace(found, headers={**found.headers, "link": (f'<{DIRECTORY}>;rel="index"', *others)})

@@ -57,10 +57,14 @@ async def revoke(
     if reason is not None:
         payload["reason"] = reason.code
     try:
-        await transport.post(url, payload, signer=signer)
+        response = await transport.post(url, payload, signer=signer)
     except IssuanceError as error:
         if error.problem.type != "alreadyRevoked":
             raise
+        return
+    # There is nothing to read in the answer (§7.6), but whoever read the request has sent a nonce (§6.5): no page of a gateway.
+    if response.header("replay-nonce") is None:
+        raise problems.bad_answer(f"{url} answered without a nonce")
 
 
 async def ask_renewal(transport: Transport, certificate: str) -> RenewalInfo | None:

@@ -46,6 +46,9 @@ _FIRST_WAIT = 0.05
 _GROWTH = 1.5
 _LONGEST_WAIT = 5.0
 
+#: How often a certificate is fetched at most, when what comes is none or another.
+_LOOKS = 3
+
 #: An authorization that failed, and an order before which no CSR is taken (RFC 8555 §7.1.6).
 INVALID = "invalid"
 _UNSIGNED = frozenset({"pending", "ready", INVALID})
@@ -169,8 +172,7 @@ class Fulfilment:
                         order, accepted = await self._finalize(order, csr.make(key, record.names))
                         done = dataclasses.replace(done, finalized=accepted)
                     case steps.Download(url=url):
-                        self._progress(f"fetching the certificate from {self._ca}")
-                        return self._received(await self._fetch(url), key, record)
+                        return await self._download(url, key, record)
                     case steps.Failed(problem=problem):
                         # Looked at while the answers are still there.
                         told = await advice.beside(problem, self._visible, self._adviser)
@@ -302,6 +304,19 @@ class Fulfilment:
                 )
             )
         await self._clock.sleep(wait)
+
+    async def _download(self, url: str, key: _Key, record: Record) -> Fulfilled:
+        """
+        Fetch the certificate. What is not ours is asked for again before the order is given up: it may have come from something on
+        the way, and to order anew costs a certificate.
+        """
+        self._progress(f"fetching the certificate from {self._ca}")
+        for _ in range(_LOOKS - 1):
+            with contextlib.suppress(OrderDead):
+                return self._received(await self._fetch(url), key, record)
+            self._wait = _LONGEST_WAIT
+            await self._pause(None, f"waiting to fetch the certificate from {self._ca} again")
+        return self._received(await self._fetch(url), key, record)
 
     async def _fetch(self, url: str) -> Chain:
         try:

@@ -32,6 +32,9 @@ SLOW = dt.timedelta(hours=1)
 #: A chain of this length is none: a real one is below 10 kB, and nginx would send it at every handshake.
 _MOST_CHARACTERS = 200_000
 
+#: Lines with dashes of a certificate: where it begins and where it ends.
+_EDGES = 2
+
 #: What the library raises for a certificate that is none, or of a kind that nobody uses.
 _UNREADABLE = (
     ValueError,
@@ -62,6 +65,9 @@ def check(pem: str, *, names: Iterable[Name], public_key: PublicKeyTypes, ca: st
         rewritten = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in chain)
     except _UNREADABLE as error:
         raise _wrong(ca, f"no certificate ({error})") from None
+    if sum(line.startswith("-") for line in pem.splitlines()) != _EDGES * len(chain):
+        # The library passes over a certificate without an end, and without the one in the middle no visitor believes the first.
+        raise _wrong(ca, "a chain that is cut off")
     if theirs != public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
         raise _wrong(ca, "a certificate for another key")
     wanted = frozenset(names)
