@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.fault_proxy import Fault, proxied
+from tests.support.fault_proxy import Fault, Kind, proxied
 from tests.support.fault_table import PEBBLE, REQUESTS, client_side, counted, plays, row
 from tests.support.pebble_world import quiet, running, spec
 
@@ -46,4 +46,4 @@ async def test_every_signed_request_is_refused_its_nonce_once(tmp_path: Path) ->
         async with own.acme().issue(spec("a.example"), progress=quiet) as issued:
             assert await own.verified(issued, "a.example")
         assert counted(tmp_path, proxy) == (1, 1)
-        assert proxy.counts["newOrder"] == 2
+        assert proxy.counts[Kind.NEW_ORDER] == 2

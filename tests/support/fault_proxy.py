@@ -211,7 +211,7 @@ class FaultProxy:
         if kind is Kind.FINALIZE:
             payload = json.loads(b64decode(json.loads(body)["payload"].encode()))
             if "csr" in payload:
-                self._requested = x509.load_der_x509_csr(b64decode(payload["csr"].encode())).public_key()  # type: ignore[assignment]
+                self._requested = x509.load_der_x509_csr(b64decode(payload["csr"].encode())).public_key()
 
     def _changed(self, answer: web.Response, fault: Fault | None) -> web.Response:
         nonce = {"Replay-Nonce": answer.headers["Replay-Nonce"]} if "Replay-Nonce" in answer.headers else {}

@@ -233,18 +233,21 @@ def _answers(visitor: Visitor, site: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, *, name_server: str | None = None) -> AsyncIterator[House]:
+async def opened(
+    folder: Path, *, name_server: str | None = None, environment: dict[str, str] | None = None
+) -> AsyncIterator[House]:
     """
     Prepare a gate: its CA and its service run inside the context, the daemon not yet. At the end all are gone.
 
     Args:
         name_server: `ADDRESS:PORT` that the CA asks, in place of a DNS test server.
+        environment: settings of the CA's own.
     """
     _let_through(folder)
     http, https = quiet_ports(2)
     upstream, chat = pebble.free_ports(2)
     async with (
-        pebble.running(folder, http_port=http, name_server=name_server) as ca,
+        pebble.running(folder, http_port=http, name_server=name_server, environment=environment) as ca,
         upstreams.running(wiki_port=upstream, chat_port=chat),
     ):
         house = House(folder=folder, http=http, https=https, upstream=upstream, ca=ca)
