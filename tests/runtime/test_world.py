@@ -148,8 +148,8 @@ async def test_a_ca_that_is_down_for_two_weeks() -> None:
 
 async def test_a_ca_that_stays_down_is_told_once_at_each_level() -> None:
     """
-    A quarter, an eighth, a sixteenth of the life left, and none: four alarms; the old certificate is served to the end and
-    beyond.
+    An eighth, a quarter, half, three quarters, seven eighths and all of the time that was left is gone: six alarms; the old certificate is served
+    to the end and beyond.
     """
     async with inhabited(A) as world:
         await world.live(DAY)
@@ -157,7 +157,7 @@ async def test_a_ca_that_stays_down_is_told_once_at_each_level() -> None:
         await world.live(100 * DAY)
         left = [event["days_left"] for event in world.events.of("certificate.expiring")]
 
-        assert left == [22.5, 11.2, 5.6, 0]
+        assert left == [26.2, 22.5, 15, 7.5, 3.7, 0]
         assert world.expired == {A}
         assert world.good(A)
 

@@ -5,6 +5,7 @@ Decides from when on a certificate that is held is to be renewed: when its CA sa
 from __future__ import annotations
 
 import base64
+import functools
 from typing import TYPE_CHECKING
 
 from gatelodge.core import ari, renewal
@@ -17,17 +18,25 @@ if TYPE_CHECKING:
     from gatelodge.core.ari import Choice
     from gatelodge.core.observed import Held
 
+#: So many identifiers are kept in memory.
+_KNOWN = 20_000
+
 
 def identifier(held: Held) -> str | None:
     """
     Return by what a CA knows a certificate (RFC 9773 §4.1): which key signed it, and its serial number. None when it does not say.
     """
-    if not held.authority:
-        return None
-    serial = int(held.serial, 16)
+    return _identifier(held.authority, held.serial) if held.authority else None
+
+
+@functools.lru_cache(maxsize=_KNOWN)
+def _identifier(authority: str, serial: str) -> str:
+    """
+    Write an identifier; kept, since every pass wants that of every certificate.
+    """
+    number = int(serial, 16)
     # As in DER: a first bit that is set would be a sign, so a zero byte goes before it.
-    number = serial.to_bytes(serial.bit_length() // 8 + 1, "big")
-    return f"{_written(bytes.fromhex(held.authority))}.{_written(number)}"
+    return f"{_written(bytes.fromhex(authority))}.{_written(number.to_bytes(number.bit_length() // 8 + 1, 'big'))}"
 
 
 def due(
