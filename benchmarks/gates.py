@@ -81,7 +81,7 @@ http {{
 _HAND_TUNED = """\
 worker_processes auto;
 pcre_jit on;
-events {{ worker_connections 16384; multi_accept on; }}
+events {{ worker_connections 16384; }}
 http {{
     access_log off;
     server_tokens off;

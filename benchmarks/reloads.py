@@ -35,7 +35,7 @@ from gatelodge.api import client
 from gatelodge.demo import upstreams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _TOML = 'routes."/websocket/" = "http://127.0.0.1:{chat}"\n'
 
@@ -94,18 +94,19 @@ def _workers(gate: gates.Gate) -> set[str]:
     return set(Path(f"/proc/{master}/task/{master}/children").read_text().split())
 
 
-def raw(reloading: Reloading, words: list[str], given: argparse.Namespace) -> Tally:
+def raw(both: Sequence[Reloading], words: list[str], given: argparse.Namespace) -> list[Tally]:
     """
-    Let each reload come amid a run of h2load's, and count as it does.
+    Let each reload come amid a run of h2load's, the gates taking turns, and count as it does.
     """
-    tally = Tally()
+    found = [Tally() for _ in both]
     with ThreadPoolExecutor(1) as pool:
         for number in range(given.reloads):
-            show.tell(f"{reloading.gate.name}, h2load {words[0]}: reload {number + 1} of {given.reloads}")
-            answers = _try(pool, reloading, words, given)
-            tally.requests += answers.succeeded + answers.failed
-            tally.failed += answers.failed
-    return tally
+            show.tell(f"h2load {words[0]}: reload {number + 1} of {given.reloads}")
+            for reloading, tally in zip(both, found, strict=True):
+                answers = _try(pool, reloading, words, given)
+                tally.requests += answers.succeeded + answers.failed
+                tally.failed += answers.failed
+    return found
 
 
 def _try(pool: ThreadPoolExecutor, reloading: Reloading, words: list[str], given: argparse.Namespace) -> h2load.Answers:
@@ -189,8 +190,9 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
     (chat,) = quiet_ports(1)
     rows: list[dict[str, Any]] = []
     with scratch.folder() as folder, reloadings(gates.find_nginx(given.nginx), folder, chat) as both:
-        for reloading in both:
-            found = {name: raw(reloading, words, given) for name, words in _H2LOADS.items()}
+        raws = {name: raw(both, words, given) for name, words in _H2LOADS.items()}
+        for number, reloading in enumerate(both):
+            found = {name: tallies[number] for name, tallies in raws.items()}
             found |= asyncio.run(meet(reloading, chat, given))
             for name, tally in found.items():
                 for why, count in Counter(tally.failures).items():

@@ -5,7 +5,7 @@ A copy is the text that is served, in one file and on ports of its own, run by t
 load; ratios are medians of those to the unchanged copy in the same round. The copy `again` is unchanged too: what it differs by is
 noise. A switch for which there is nothing to switch, or that nginx refuses, is left out.
 
-    python -m benchmarks.switches [--rounds N] [--seconds S] [--clients C] [--nginx debian|newest|PATH] [--workloads …] [--json] [SWITCH …]
+    python -m benchmarks.switches [SWITCH …] [--rounds N] [--seconds S] [--clients C] [--nginx debian|newest|PATH] [--workloads …] [--json]
 """
 
 from __future__ import annotations
