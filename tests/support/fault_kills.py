@@ -10,7 +10,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from tests.support.fault_proxy import FaultProxy, Kind, proxied
-from tests.support.fault_table import PEBBLE, REQUESTS, Cell, counted
+from tests.support.fault_table import NO_LIST, PEBBLE, REQUESTS, Cell, counted, named
 from tests.support.house import House, opened
 from tests.support.waiting import until
 
@@ -41,7 +41,7 @@ async def kills(folder: Path, *, late: bool) -> dict[str, Cell]:
         for request in sorted(REQUESTS, key=_place):
             if REQUESTS[request][0] is Kind.REVOKE:
                 continue
-            sites.append(f"{request}.example.test".replace(" ", "-").lower())
+            sites.append(f"{named(request)}.example.test")
             house.write(*sites)
             found[request] = await _killed(house, proxy, request, sites[-1], late=late)
     return {request: found[request] for request in REQUESTS if request in found}
@@ -50,6 +50,7 @@ async def kills(folder: Path, *, late: bool) -> dict[str, Cell]:
 async def _killed(house: House, proxy: FaultProxy, request: str, site: str, *, late: bool) -> Cell:
     kind, nth = REQUESTS[request]
     orders, certificates = counted(house.folder, proxy)
+    proxy.hides_orders = request == NO_LIST
     if kind in _ONCE and house.daemon is not None:
         await house.kill()
     proxy.call(kind, nth, house.kill, late=late)

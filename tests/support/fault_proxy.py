@@ -106,7 +106,8 @@ _FORGED = frozenset({Fault.OTHER_KEY, Fault.OTHER_NAMES})
 
 class FaultProxy:
     """
-    Stands before a pebble. `orders` are the ids of the orders that were made through it, `counts` what was asked.
+    Stands before a pebble. `orders` are the ids of the orders that were made through it, `counts` what was asked. With
+    `hides_orders` it names no list of an account's orders, as Let's Encrypt does not.
     """
 
     def __init__(self, ca: Pebble, session: aiohttp.ClientSession) -> None:
@@ -120,6 +121,7 @@ class FaultProxy:
         self.counts: collections.Counter[Kind] = collections.Counter()
         self.orders: list[str] = []
         self.played = False
+        self.hides_orders = False
 
     def arm(self, kind: Kind, nth: int, fault: Fault) -> None:
         """
@@ -199,7 +201,10 @@ class FaultProxy:
         ) as answer:
             left_out = {"content-length", "transfer-encoding", "connection", "date"}
             kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in left_out]
-            response = web.Response(status=answer.status, body=await answer.read())
+            content = await answer.read()
+            if self.hides_orders and request.path.startswith("/my-account/"):
+                content = json.dumps({**json.loads(content), "orders": None}).encode()
+            response = web.Response(status=answer.status, body=content)
             response.headers.clear()
             for name, value in kept:
                 response.headers.add(name, value)

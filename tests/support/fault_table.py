@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime as dt
+import re
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
 #: pebble without its own unkindness, so that one fault is one fault; it can deadlock where it looks for proofs to use again.
 PEBBLE = {"PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
 
+#: The row of an order that nobody lists.
+NO_LIST = "newOrder, no list"
+
 #: The rows: each request of an order, in its order, by kind and which of that kind it is; and what revokes the certificate.
 REQUESTS: Mapping[str, tuple[Kind, int]] = {
     "directory": (Kind.DIRECTORY, 1),
     "newNonce": (Kind.NEW_NONCE, 1),
     "newAccount": (Kind.NEW_ACCOUNT, 1),
     "newOrder": (Kind.NEW_ORDER, 1),
+    NO_LIST: (Kind.NEW_ORDER, 1),
     "authorization": (Kind.AUTHORIZATION, 1),
     "challenge": (Kind.CHALLENGE, 1),
     "authorization poll": (Kind.AUTHORIZATION, 2),
@@ -53,6 +58,9 @@ _ONLY = {
     Fault.BAD_NONCE: lambda kind: kind not in {Kind.DIRECTORY, Kind.NEW_NONCE},
     Fault.TRUNCATED: lambda kind: kind not in {Kind.NEW_NONCE, Kind.REVOKE},
 }
+
+#: Faults after which nobody knows of an order that was made.
+UNHEARD = frozenset({Fault.LOST, Fault.HANG, Fault.LATE_ERROR, Fault.LATE_PAGE, Fault.TRUNCATED})
 
 #: Seconds after which an answer that never comes is given up, in place of 30.
 _PATIENCE = 2.0
@@ -121,6 +129,13 @@ class Cell:
         return f"{self.orders}/{self.certificates}{how}{'' if self.came else ' LOST'}"
 
 
+def named(text: str) -> str:
+    """
+    Return what a host can be called after a row or a column.
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())
+
+
 def plays(request: str, fault: Fault) -> bool:
     """
     Tell whether a fault can befall a request.
@@ -149,7 +164,8 @@ async def cell(world: PebbleWorld, folder: Path, request: str, fault: Fault) -> 
     async with proxied(world.ca, folder) as proxy, Web(root=proxy.root) as http:
         own, clock = client_side(world, proxy, http)
         acme = own.acme(Impatient(http, patience))
-        name = f"{request}-{fault}.example".replace(" ", "-").lower()
+        proxy.hides_orders = request == NO_LIST
+        name = f"{named(request)}-{named(fault)}.example"
         held: list[Issued] = []
 
         async def issue() -> None:
