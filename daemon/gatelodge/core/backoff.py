@@ -29,6 +29,9 @@ REFUSED = (1 * _MINUTE, 10 * _MINUTE, 100 * _MINUTE, 1440 * _MINUTE)
 #: After trouble on the way. Elapsed: 1, 3, 8, 18, 38 min, 1 h 8 min, 2 h 8 min, then every hour.
 TRANSIENT = tuple(minutes * _MINUTE for minutes in (1, 2, 5, 10, 20, 30, 60))
 
+#: Over at most this time, by `JITTER`, those are spread that a CA sent away until one moment.
+_SPREAD_OUT = dt.timedelta(hours=1)
+
 #: After a CA had enough, and did not say until when. Let's Encrypt gives one certificate of a domain back every 202 minutes and one of the
 #: same names every 34 hours (https://letsencrypt.org/docs/rate-limits/). Elapsed: 1 h, 4 h 22 min, 16 h 22 min, then daily.
 LIMITED = tuple(minutes * _MINUTE for minutes in (60, 202, 720, 1440))
@@ -87,10 +90,15 @@ def delay(tries: str, failures: int, problem: Problem, *, spread: float) -> dt.t
     Args:
         tries: what failed, as `actions.tries` names it.
         failures: how many tries failed in a row, at least 1.
-        problem: why the last one failed; its `retry_after` is the least wait (RFC 8555 §6.6).
+        problem: why the last one failed; its `retry_after` is the least wait, and after a rate limit the
+            whole of it (RFC 8555 §6.6).
         spread: a random number from 0 up to 1.
     """
-    return max(wait(_table(tries, problem), failures, spread=spread), problem.retry_after or dt.timedelta(0))
+    table, asked = _table(tries, problem), problem.retry_after
+    if asked is not None and table is LIMITED:
+        # It says itself when it has enough no more. Those that were refused together do not come back together.
+        return max(asked, _MINUTE) + JITTER * spread * min(max(asked, _MINUTE), _SPREAD_OUT)
+    return max(wait(table, failures, spread=spread), asked or dt.timedelta(0))
 
 
 def outlived(attempt: Attempt, now: dt.datetime) -> bool:
