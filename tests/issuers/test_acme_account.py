@@ -19,7 +19,7 @@ from gatelodge.acme.binding import ExternalAccount
 from gatelodge.errors import IssuanceError, StateError
 from gatelodge.issuers.acme.issuer import Acme
 from gatelodge.issuers.keys import NewKeys
-from gatelodge.model import CertificateAuthority, Name, RevocationReason, Secret
+from gatelodge.model import CertificateAuthority, KeyKind, Name, RevocationReason, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -210,6 +210,31 @@ async def test_a_ca_that_refuses_a_key_keeps_the_old_one(world: World) -> None:
     assert await kept(world) == before
     await world.issue(dataclasses.replace(SPEC, name="other", names=(Name("c.example"),)))
     assert world.server.issued == 2
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_a_ca_that_changes_no_keys_is_not_asked_for_ever(world: World, *, held: bool) -> None:
+    """
+    It names a place to ask and answers 501 there, as Caddy and step-ca do: that is told, the new key is dropped, and certificates go on, also
+    when the change was begun before.
+    """
+    await world.issue()
+    before = await kept(world)
+    world.server.scripted["key-change"] = [
+        world.server.problem(501, "rejectedIdentifier", "not implemented") for _ in range(20)
+    ]
+    if held:
+        other = await NewKeys().new(KeyKind.ECDSA_P256)
+        await world.documents.put("accounts", "fake", before | {"next_key": other.reveal()})
+        world.restart()
+    else:
+        with pytest.raises(IssuanceError) as caught:
+            await roll(world)
+        assert caught.value.problem.type == "unsupported"
+        assert "not implemented" in caught.value.problem.detail
+    await world.issue(dataclasses.replace(SPEC, name="other", names=(Name("c.example"),)))
+    assert world.server.issued == 2
+    assert await kept(world) == before
 
 
 @pytest.mark.parametrize("arrived", [True, False])

@@ -6,6 +6,7 @@ They keep no state. Everything here raises as `Transport.post` does.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gatelodge.acme import fields, messages, problems
@@ -91,13 +92,20 @@ async def roll_over(transport: Transport, signer: Signer, new: Signer) -> None:
     Sent again when the answer was lost; if the first did arrive, the old key is refused, and `find` with the new one tells.
 
     Raises:
-        IssuanceError: also `unsupported`: the server names no place to ask.
+        IssuanceError: also `unsupported`: the server names no place to ask, or does not do it, which no later try will change.
     """
     url = (await transport.directory()).key_change
     if url is None:
         raise IssuanceError(Problem(type="unsupported", detail="this CA does not say how to change an account's key"))
     change = {"account": signer.kid, "oldKey": signer.public_key}
-    await transport.post(url, new.sign_inner(change, url=url), signer=signer)
+    try:
+        await transport.post(url, new.sign_inner(change, url=url), signer=signer)
+    except IssuanceError as error:
+        if error.problem.status != HTTPStatus.NOT_IMPLEMENTED:
+            raise
+        # step-ca and Caddy name a place that answers so, and call it `rejectedIdentifier` (smallstep/certificates acme/errors.go).
+        told = f"this CA does not change accounts' keys: {error.problem.detail}"
+        raise IssuanceError(Problem(type="unsupported", detail=told)) from error
 
 
 def location(response: HttpResponse, url: str) -> str:
