@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from tests.support import caddy, dns_house
 from tests.support.house import House, opened
 from tests.support.waiting import until
 
@@ -35,6 +36,16 @@ TWO = """
 [acme.cas.spare]
 directory = "{directory}"
 root = "{root}"
+"""
+
+#: A site whose name is proven by DNS, and Caddy as a CA.
+CADDY = """
+[sites."{site}"]
+upstream = "http://127.0.0.1:{port}"
+challenge = "dns:lab"
+[acme.cas.caddy]
+directory = "{caddy.directory}"
+root = "{caddy.root}"
 """
 
 
@@ -140,6 +151,49 @@ async def test_one_dies_and_the_other_is_asked(house: House, tmp_path: Path) -> 
         assert {event["ca"] for event in house.events("account.registered")} == {"pebble", "spare"}
         assert (await entry(house))["ca"] == "acme:pebble"
         await house.kill(signal.SIGTERM)
+        await door.close()
+
+
+@pytest.mark.skipif(not caddy.PROGRAM.exists(), reason="Caddy is not in .venv/scan: scripts/setup test installs it")
+async def test_an_acme_server_by_others_is_the_second() -> None:
+    """
+    While the first CA is away, Caddy is asked, whose certificates live for twelve hours: nginx shows one of them, and status and events say
+    whose it is and why. It changes no account's key, and its certificates are renewed all the same. When the first is back, a renewal goes
+    back to it.
+    """
+    async with dns_house.opened() as home, caddy.running(home.gate.folder, name_server=home.bind.server) as second:
+        gate, site = home.gate, f"wiki.{dns_house.OTHER}"
+        before = await home.published()
+        door = Door(gate.ca.directory)
+        gate.directory = door.directory
+        gate.write(more=CADDY.format(site=site, port=gate.upstream, caddy=second) + home.lab() + home.resolver)
+        gate.config.write_text(gate.config.read_text().replace('ca = "pebble"', 'ca = ["pebble", "caddy"]'))
+        await gate.start()
+        assert (await gate.saw("certificate.issued"))["ca"] == "acme:caddy"
+        (moved,) = gate.events("certificate.elsewhere")
+        assert (moved["ca"], moved["left"], moved["error.type"]) == ("acme:caddy", "acme:pebble", "unreachable")
+        await gate.serving(site, root=second.root_pem())
+        issuer = x509.load_der_x509_certificate(gate.visitor.certificate(site)).issuer.rfc4514_string()
+        assert issuer.startswith("CN=Caddy Local Authority")
+        (found,) = (await gate.status())["certificates"]
+        assert (found["ca"], found["cas"]) == ("acme:caddy", ["acme:pebble", "acme:caddy"])
+        assert int(found["serial"], 16) == gate.serial(site)
+
+        code, _, err = await gate.gatelodge("account", "rollover", "--ca", "caddy")
+        assert (code, "does not change accounts' keys" in err) == (1, True)
+        code, _, err = await gate.gatelodge("renew", site, "--force")
+        assert code == 0, err
+        assert (await gate.saw("certificate.renewed"))["ca"] == "acme:caddy"
+        assert await home.published() == before
+
+        await door.open()
+        code, _, err = await gate.gatelodge("renew", site, "--force")
+        assert code == 0, err
+        assert (await gate.saw("certificate.renewed", times=2))["ca"] == "acme:pebble"
+        await gate.serving(site)
+        (found,) = (await gate.status())["certificates"]
+        assert (found["ca"], int(found["serial"], 16)) == ("acme:pebble", gate.serial(site))
+        await gate.kill(signal.SIGTERM)
         await door.close()
 
 

@@ -171,11 +171,11 @@ class House:
         """
         return (self.folder / "daemon.log").read_text()
 
-    async def serving(self, *sites: str) -> None:
+    async def serving(self, *sites: str, root: str | None = None) -> None:
         """
-        Wait until sites answer with certificates of the CA, and no old worker with another is left.
+        Wait until sites answer with certificates of the CA, or of another root, and no old worker with another is left.
         """
-        visitor = self.visitor
+        visitor = self.visitor if root is None else Visitor(port=self.https, root=root)
         for site in sites:
             try:
                 await until(lambda site=site: asyncio.to_thread(_answers_always, visitor, site), seconds=40)  # type: ignore[misc]
