@@ -110,7 +110,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("least_conn", "upstream", r"", ""),
     ("ip_hash", "upstream", r"", ""),
     ("hash", "upstream", rf"{_HASHED}\nconsistent", ""),
-    ("keepalive", "upstream", r"[0-9]{1,3}", ""),
+    ("keepalive", "upstream", r"[0-9]{1,4}", ""),
     ("keepalive_timeout", "upstream", _TIME, ""),
     # Limits, and who finds a site closed.
     ("limit_req_zone", "site", rf"\$binary_remote_addr\nzone=gatelodge_rate_{NAME}:[0-9]{{1,2}}m\nrate=[0-9]{{1,9}}r/[sm]", ""),
