@@ -1,15 +1,18 @@
 """
 Visitors who keep on asking a gate for the same page while something happens to it, and websockets that stay open: what they notice.
 
-A visitor repeats a request once, on another connection, where RFC 9110 §9.2.2 lets any client do so (GET is idempotent, and the
-connection that was closed had answered before), or RFC 9113 §6.8 and §8.7 say that it was not processed (its stream is above the last
-one of a GOAWAY, or was refused). A repeated request that fails has failed, and so has one on a connection that never answered.
+A visitor repeats a request once, on another connection, where RFC 9110 §9.2.2 lets any client do so: GET is idempotent, and the
+connection that was closed had answered before. If it fails again it has failed, and so has one on a connection that never answered.
+
+A request that was not processed has not failed (RFC 9113 §8.7): one whose stream is above the last one of a GOAWAY (§6.8), or was
+refused. It is sent until it is; two of nginx's old workers can turn it away one after the other, but five are too many.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import ssl
 import struct
 from typing import TYPE_CHECKING, Protocol, Self
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SECONDS = 10.0
+_REST_SECONDS = 0.05
+_TOO_MANY = 5
 
 #: RFC 9113: frame types, flags, error codes and the settings that matter.
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0x0, 0x1, 0x3, 0x4, 0x6, 0x7, 0x8
@@ -54,12 +59,18 @@ class Tally:
 
 class Closed(Exception):
     """
-    The connection ended before an answer. `again` is true where the request may be sent again.
+    The connection ended before an answer. `again` is true where the request may be sent again, once.
     """
 
     def __init__(self, why: str, *, again: bool) -> None:
         super().__init__(why)
         self.again = again
+
+
+class Refused(Exception):
+    """
+    The gate says that it did not process the request.
+    """
 
 
 class Connection(Protocol):
@@ -75,6 +86,7 @@ class Connection(Protocol):
 
         Raises:
             Closed: there was no answer.
+            Refused: there will be none, on this connection.
         """
 
     def close(self) -> None:
@@ -83,14 +95,15 @@ class Connection(Protocol):
         """
 
 
-def tls(*protocols: str) -> ssl.SSLContext:
+@functools.cache
+def tls(protocol: str) -> ssl.SSLContext:
     """
     Return a context that trusts anybody: who answers is not the question here.
     """
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(list(protocols))
+    context.set_alpn_protocols([protocol])
     return context
 
 
@@ -204,7 +217,7 @@ class Http2:
         finally:
             self.usable = False
             for each in tuple(self._waiting):
-                self._refuse(each, why, again=self._answered)
+                self._end(each, Closed(why, again=self._answered))
             self._writer.close()
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
@@ -217,9 +230,10 @@ class Http2:
             last = int.from_bytes(payload[:4]) & 0x7FFFFFFF
             for each in tuple(self._waiting):
                 if each > last:
-                    self._refuse(each, "it is above the last stream of a GOAWAY", again=True)
+                    self._end(each, Refused("it is above the last stream of a GOAWAY"))
         elif kind == _RST_STREAM:
-            self._refuse(stream, "its stream was reset", again=int.from_bytes(payload) == _REFUSED_STREAM)
+            refused = int.from_bytes(payload) == _REFUSED_STREAM
+            self._end(stream, Refused("it was refused") if refused else Closed("its stream was reset", again=False))
         elif kind == _HEADERS:
             self._status[stream] = 200 if payload[:1] == bytes([_OK]) else 0
         if kind in (_HEADERS, _DATA) and flags & _END_STREAM and stream in self._waiting:
@@ -227,9 +241,9 @@ class Http2:
         if not self.usable and not self._waiting:
             self._writer.close()
 
-    def _refuse(self, stream: int, why: str, *, again: bool) -> None:
+    def _end(self, stream: int, why: Closed | Refused) -> None:
         if (answer := self._waiting.pop(stream, None)) is not None and not answer.done():
-            answer.set_exception(Closed(why, again=again))
+            answer.set_exception(why)
 
 
 def _frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
@@ -273,19 +287,32 @@ async def keep_asking(line: Line, tally: Tally, stop: Callable[[], bool]) -> Non
     while not stop():
         tally.requests += 1
         try:
-            try:
-                status = await (await line.get()).ask()
-            except Closed as closed:
-                if not closed.again:
-                    raise
-                tally.repeated += 1
-                status = await (await line.get()).ask()
-        except (Closed, OSError) as error:
+            status = await _ask(line, tally)
+        except (Closed, Refused, OSError) as error:
             tally.fail(error)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_REST_SECONDS)
         else:
             if status != 200:
                 tally.fail(f"status {status}")
+
+
+async def _ask(line: Line, tally: Tally) -> int:
+    """
+    Ask for the page, again where that is allowed, and return the status.
+    """
+    again, refused = True, 0
+    while True:
+        try:
+            return await (await line.get()).ask()
+        except Closed as closed:
+            if not (again and closed.again):
+                raise
+            again = False
+        except Refused:
+            refused += 1
+            if refused == _TOO_MANY:
+                raise
+        tally.repeated += 1
 
 
 async def hold_websocket(port: int, tally: Tally, stop: Callable[[], bool], *, every: float) -> None:
