@@ -24,7 +24,7 @@ from tests.support.waiting import until
 from gatelodge.core.tree import Quarantine, Rendered
 from gatelodge.errors import NginxRefused, NginxUnproven, StateError
 from gatelodge.model import Listener, NginxSettings
-from gatelodge.nginx import binary, log, witness
+from gatelodge.nginx import binary, log, process, witness
 from gatelodge.nginx.tree import Trees
 
 if TYPE_CHECKING:
@@ -74,17 +74,35 @@ async def served(home: House) -> int:
 
 async def test_a_renewed_certificate_is_shown_when_apply_returns(home: House, nginx: Managed) -> None:
     """
-    Apply has read it back over TLS itself. An old worker may accept once more beside the new ones.
+    Apply has read it back over TLS itself.
     """
     home.add("a.example.com")
     await nginx.apply(home.render())
     renewed = home.certify("a.example.com")
     await nginx.apply(home.render())
+    assert await home.fingerprint("a.example.com") == renewed.fingerprint
 
-    async def is_shown() -> bool:
-        return await home.fingerprint("a.example.com") == renewed.fingerprint
 
-    await until(is_shown)
+async def test_no_old_worker_takes_visitors_once_apply_returns(home: House, nginx: Managed) -> None:
+    """
+    One that is slow to leave would show them the old certificate; so it is waited for.
+    """
+    home.add("a.example.com")
+    await nginx.apply(home.render())
+    [master] = process.masters(nginx._trees.entry)
+    slow, *_ = old = process.workers(master)
+    home.certify("a.example.com")
+    slow.send(signal.SIGSTOP)
+    async with asyncio.TaskGroup() as group:
+        applying = group.create_task(nginx.apply(home.render()))
+        try:
+            await until((home.state / "nginx/generations/2/proven").exists)
+            done, _ = await asyncio.wait({applying}, timeout=0.5)
+        finally:
+            slow.send(signal.SIGCONT)
+    assert not done
+    assert applying.result() == 2
+    assert not any(map(process.accepts, old))
 
 
 async def test_every_guilty_site_is_found_by_its_file(home: House, nginx: Managed) -> None:

@@ -44,12 +44,14 @@ if TYPE_CHECKING:
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Before:
     """
-    What there is to go back to: the last proven tree, the master that ran, and the path of its program, as far as known.
+    What there is to go back to: the last proven tree, the master that ran, and the path of its program, as far as known. `workers` are
+    those that served.
     """
 
     tree: Tree | None
     master: Process | None
     binary: str | None
+    workers: tuple[Process, ...]
 
 
 class Managed:
@@ -130,6 +132,7 @@ class Managed:
                         await self._go_back(before)
                 await in_thread(functools.partial(self._trees.remove, number))
                 raise
+            await self._master.left(before.workers)
         return number
 
     async def roll_back(self) -> None:
@@ -223,7 +226,8 @@ class Managed:
         master = self._master.find()
         program = self._master.recall(master).program
         tree = self._trees.tree(number) if number is not None else None
-        return _Before(tree, master, program.path if program else None)
+        workers = process.workers(master) if master else ()
+        return _Before(tree, master, program.path if program else None, workers)
 
     async def _stage(self, rendered: Rendered) -> int:
         staged: list[int] = []

@@ -45,6 +45,9 @@ _KILL_SECONDS = 0.5
 #: How long each signal has to make nginx give up its ports.
 _LEAVE_SECONDS = 5.0
 
+#: How long workers that were told to leave may go on taking visitors: nginx tells them a tenth of a second after it has new ones.
+_LEAVING_SECONDS = 5.0
+
 
 class Master:
     """
@@ -77,6 +80,14 @@ class Master:
         Count the workers that finish old connections, those of masters that were replaced included. Blocks.
         """
         return sum(map(process.draining, process.masters(self._entry)))
+
+    async def left(self, workers: Collection[Process]) -> None:
+        """
+        Return once these workers take no more visitors, or did not come to it in time: one that hangs is no reason to go back.
+        """
+        deadline = self._clock.monotonic() + _LEAVING_SECONDS
+        while self._clock.monotonic() < deadline and await in_thread(lambda: any(map(process.accepts, workers))):
+            await self._clock.sleep(_POLL_SECONDS)
 
     def is_of(self, master: Process, found: Capabilities) -> bool:
         """

@@ -117,6 +117,16 @@ def draining(master: Process) -> int:
     return sum(_title(worker.pid).startswith(_DRAINING) for worker in workers(master))
 
 
+def accepts(worker: Process) -> bool:
+    """
+    Tell whether a worker takes new connections. One that leaves says so, and closes what it listens on a moment later; ports of UDP
+    stay open for those who are connected.
+    """
+    if not worker.alive():
+        return False
+    return not _title(worker.pid).startswith(_DRAINING) or any(not udp for _, _, udp in sockets(worker))
+
+
 def orphans(log: Path) -> tuple[Process, ...]:
     """
     Return workers that write to `log`. After kill -9 of their master they go on serving, and hold its ports.
