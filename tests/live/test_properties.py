@@ -232,7 +232,7 @@ DIRECTIVES = frozenset(
     grpc_hide_header grpc_intercept_errors grpc_pass grpc_read_timeout grpc_send_timeout grpc_set_header
     grpc_ssl_certificate grpc_ssl_certificate_key grpc_ssl_name grpc_ssl_server_name grpc_ssl_trusted_certificate
     grpc_ssl_verify grpc_ssl_verify_depth gzip gzip_min_length gzip_proxied gzip_types gzip_vary hash http http2 if
-    include index internal ip_hash keepalive keepalive_min_timeout keepalive_timeout large_client_header_buffers
+    include index internal ip_hash keepalive keepalive_min_timeout keepalive_requests keepalive_timeout large_client_header_buffers
     least_conn limit_conn limit_conn_status limit_conn_zone limit_req limit_req_status limit_req_zone listen
     load_module location map map_hash_bucket_size pcre_jit pid proxy_buffer_size proxy_buffering proxy_buffers
     proxy_busy_buffers_size proxy_connect_timeout proxy_hide_header proxy_http_version proxy_intercept_errors

@@ -134,6 +134,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("server_tokens", "server", r"off", ""),
     ("large_client_header_buffers", "server", rf"[0-9]\n{_KILO}", ""),
     ("absolute_redirect", "server", r"off", ""),
+    ("keepalive_requests", "server", r"[0-9]{1,6}", ""),
     ("keepalive_min_timeout", "server", _TIME, ""),
     ("resolver", "server", rf"(?:{_PLACE}(?::{_PORT})?\n){{1,16}}valid=[0-9]{{1,4}}s(?:\nipv6=off)?", ""),
     ("resolver_timeout", "server", _TIME, ""),
