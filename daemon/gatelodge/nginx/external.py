@@ -7,7 +7,6 @@ of that nginx need be within reach; a reload that others order only takes up wha
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from gatelodge.durable import in_thread
 from gatelodge.errors import NginxError, NginxMissing, NginxRefused, NginxUnproven
 from gatelodge.nginx.blame import explain, find_complaints, find_guilty, reasons, written
 from gatelodge.nginx.proof import ask_generation
+from gatelodge.nginx.staging import stage
 from gatelodge.nginx.witness import Witness, blaming_streams
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class External:
         """
         Stage a tree, have it tested and loaded, and prove it. On any failure what was proven before is current and loaded again.
         """
-        number = await self._stage(rendered)
+        number = await stage(self._trees, rendered, clock=self._clock)
         before = await in_thread(self._last_proven)
         loaded = False
         try:
@@ -221,16 +221,6 @@ class External:
     def _last_proven(self) -> Tree | None:
         number = self._trees.last_proven()
         return self._trees.tree(number) if number is not None else None
-
-    async def _stage(self, rendered: Rendered) -> int:
-        staged: list[int] = []
-        try:
-            await in_thread(lambda: staged.append(self._trees.stage(rendered, now=self._clock.now())))
-        except asyncio.CancelledError:
-            for number in staged:
-                await in_thread(functools.partial(self._trees.remove, number))
-            raise
-        return staged[0]
 
 
 def _served(current: Tree | None) -> int | None:

@@ -7,7 +7,6 @@ fails, and leaves no tree current that nginx was not seen to serve.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -26,6 +25,7 @@ from gatelodge.nginx.blame import explain, reasons, written
 from gatelodge.nginx.listening import find_clashes, find_closed, sockets
 from gatelodge.nginx.log import ErrorLog, put_aside
 from gatelodge.nginx.master import Master
+from gatelodge.nginx.staging import stage
 from gatelodge.nginx.tree import Trees
 from gatelodge.nginx.trial import Trial
 from gatelodge.nginx.witness import Witness, blaming_streams
@@ -111,7 +111,7 @@ class Managed:
         found = await in_thread(functools.partial(capabilities, self._settings))
         before = await in_thread(self._before)
         with self._change() as files:
-            number = await self._stage(rendered)
+            number = await stage(self._trees, rendered, clock=self._clock)
             files.update(written(rendered, folder=str(self._trees.folder(number))))
             swapped = False
             try:
@@ -228,16 +228,6 @@ class Managed:
         tree = self._trees.tree(number) if number is not None else None
         workers = process.workers(master) if master else ()
         return _Before(tree, master, program.path if program else None, workers)
-
-    async def _stage(self, rendered: Rendered) -> int:
-        staged: list[int] = []
-        try:
-            await in_thread(lambda: staged.append(self._trees.stage(rendered, now=self._clock.now())))
-        except asyncio.CancelledError:
-            for number in staged:
-                await in_thread(functools.partial(self._trees.remove, number))
-            raise
-        return staged[0]
 
     async def _examine(self, number: int, rendered: Rendered, found: Capabilities, before: _Before) -> None:
         """
