@@ -168,6 +168,7 @@ async def test_moving_from_another_tool_shows_nobody_a_bad_certificate(home: Hom
         # His own block has the name: ours is left out until he takes his away.
         await gate.saw("site.quarantined")
         await gate.saw("nginx.started")
+        await home.his.settled()
         home.his.write("")
         code, out, err = await gate.gatelodge("reload")
         assert code == 0, (out, err)

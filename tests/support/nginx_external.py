@@ -38,7 +38,7 @@ _CONFIG = """\
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
+error_log {folder}/error.log notice;
 events {{ worker_connections 256; }}
 http {{
     client_body_temp_path {folder}/body;
@@ -130,6 +130,27 @@ class HisNginx:
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
             await self.process.wait()
+
+    async def settled(self) -> None:
+        """
+        Return once every reload that was ordered before has read the configuration: two that come together are read one after the other,
+        and the workers of the first answer before the second is. One more, that is told from the others, is the last of them.
+        """
+        assert self.process is not None
+        master = self.process.pid
+
+        def waiting() -> bool:
+            told = (Path("/proc") / str(master) / "status").read_text().splitlines()
+            masks = [int(line.split()[1], 16) for line in told if line.startswith(("SigPnd:", "ShdPnd:"))]
+            return any(mask >> signal.SIGHUP - 1 & 1 for mask in masks)
+
+        def read() -> bool:
+            _, found, after = (self.folder / "error.log").read_text().rpartition(f"received from {os.getpid()},")
+            return bool(found) and "start worker processes" in after
+
+        await until(lambda: not waiting())
+        os.kill(master, signal.SIGHUP)
+        await until(read)
 
     async def type(self, *words: str) -> None:
         """
