@@ -45,7 +45,10 @@ def _provider(word: str, kind: ProviderKind) -> dict[str, object]:
     """
     Describe `[dns.NAME]` with one provider.
     """
-    options = {key: {**option.leaf.schema, "description": option.description} for key, option in keys(kind).items()}
+    options = {
+        key: {"title": option.leaf.wanted, **option.leaf.schema, "description": option.description}
+        for key, option in keys(kind).items()
+    }
     return {
         "type": "object",
         "properties": {**options, "provider": {**options["provider"], "const": word}},
@@ -73,7 +76,7 @@ def _of(annotation: Any) -> dict[str, object]:
 
 def _marked(inner: Any, mark: Any) -> dict[str, object]:
     if isinstance(mark, Leaf):
-        return dict(mark.schema)
+        return {"title": mark.wanted, **mark.schema}
     if isinstance(mark, OneOrMore):
         listed = _of(inner)
         return {"anyOf": [listed["items"], listed]}

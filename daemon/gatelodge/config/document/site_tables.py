@@ -116,9 +116,9 @@ class ManyRoutes:
         "How long an upstream may be silent. Default: 1h, which idle websockets need."
     )
     connect_timeout: leaves.Timeout | None = field("How long connecting to an upstream may take. Default: 5s.")
-    body_size: leaves.Size | None = field("The largest request body; 0 has no limit, and is the default.")
+    body_size: leaves.Size | None = field("The largest request body; 0 has no limit. Default: 0.")
     websocket: site_leaves.WebsocketKind | None = field(
-        "auto passes upgrades on when asked for, force always asks for one."
+        "auto (default) passes upgrades on when asked for, force always asks for one."
     )
     buffering: leaves.Flag | None = field("Whether answers wait for slow visitors. Default: true.")
     request_buffering: leaves.Flag | None = field("Whether a request is whole before it is passed on. Default: true.")
@@ -212,7 +212,7 @@ class SiteTable(ManyRoutes):
     routes: dict[str, Annotated[RouteTable, Shorthand(key="upstream")]] = entries("Some paths of this site.")
     certificate: leaves.Text | None = field("The NAME of the entry of [certificates] that serves this site.")
     tls: Annotated[Tls | FilesTable, Or(other=site_leaves.TlsWord, table=FilesTable)] | None = field(
-        "acme: a CA's certificate (default). local: this machine's own CA. off: plain http. Or { certificate, key }."
+        "acme (default): a CA's certificate. local: this machine's own CA. off: plain http. Or { certificate, key }."
     )
     key: Annotated[tuple[leaves.Key, ...] | None, OneOrMore()] = field(
         "The kind of private key, or two: an ECDSA and an RSA one. Default: acme.key."
