@@ -21,6 +21,8 @@ import pytest
 from tests.support.house import House, opened
 from tests.support.waiting import until
 
+from gatelodge.runtime import event_files
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -73,8 +75,8 @@ async def test_every_tail_shows_a_renewal(house: House) -> None:
     await house.serving(WIKI)
     async with tailing(house, "events", "-f", "--json") as followed, tailing(house, "events", "-f") as read:
         await until(lambda: "certificate.issued" in followed.read_text() and "certificate.issued" in read.read_text())
-        log = house.state / "events.jsonl"
-        log.rename(log.with_name("events.jsonl.1"))
+        log = str(house.state)
+        event_files.end(log, last=event_files.last_id(log) + 1, day="2026-01-01")
         code, out, err = await house.gatelodge("renew", WIKI, "--force")
         assert code == 0, (out, err)
         await until(lambda: followed.read_text().count('"nginx.reloaded"') >= 2)

@@ -75,23 +75,6 @@ def test_a_line_cut_short_by_a_crash_harms_no_other(tmp_path: Path) -> None:
     assert [entry["event"] for entry in events.read(str(tmp_path))] == ["one", "three"]
 
 
-def test_old_files_are_rotated_and_few_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The log never fills the disk, and what is kept reads in order.
-    """
-    monkeypatch.setattr(events, "_ROTATE_BYTES", 300)
-    log = log_in(tmp_path)
-    for number in range(30):
-        log.emit("tick", number=number)
-
-    numbers = [entry["number"] for entry in events.read(str(tmp_path))]
-
-    assert {path.name for path in tmp_path.iterdir()} <= {"events.jsonl", "events.jsonl.1", "events.jsonl.2"}
-    assert 2 <= len(numbers) < 30
-    assert numbers == list(range(numbers[0], 30))
-    assert (events.newest(str(tmp_path)) or {})["number"] == 29
-
-
 def test_a_disk_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
     """
     The event is still shown, with what went wrong.
@@ -128,25 +111,6 @@ def test_text_that_is_no_text_stops_nobody(tmp_path: Path) -> None:
     log.emit("next")
 
     assert [entry["event"] for entry in events.read(str(tmp_path))] == ["certificate.failed", "next"]
-
-
-def test_a_reader_yields_each_event_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Across growth, rotation and half-written lines.
-    """
-    monkeypatch.setattr(events, "_ROTATE_BYTES", 300)
-    log, reader = log_in(tmp_path), events.Reader(str(tmp_path))
-    seen: list[int] = []
-    for number in range(1, 20):
-        log.emit("tick")
-        if number % 2 == 0:
-            seen += [entry["id"] for entry in reader.new()]
-    with (tmp_path / "events.jsonl").open("a") as file:
-        file.write('{"id": 20, "ev')
-    seen += [entry["id"] for entry in reader.new()]
-
-    assert seen == list(range(1, 20))
-    assert list(reader.new()) == []
 
 
 def test_only_the_owner_reads_the_log(tmp_path: Path) -> None:

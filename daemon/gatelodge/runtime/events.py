@@ -19,21 +19,30 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
+from gatelodge.model.log import LogSettings
+from gatelodge.runtime import event_files
+from gatelodge.runtime.event_files import FILE, FOLLOW_SECONDS, Reader, event_time, newest, parse, read
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping
+    from collections.abc import MutableMapping
 
     from gatelodge.ports import Clock
 
-FILE = "events.jsonl"
+__all__ = [
+    "FILE",
+    "FOLLOW_SECONDS",
+    "EventLog",
+    "Reader",
+    "Silence",
+    "capture_libraries",
+    "event_time",
+    "newest",
+    "parse",
+    "read",
+]
 
-#: A file this large is renamed to `events.jsonl.1`, that one to `.2`; older ones go.
-_ROTATE_BYTES = 8 * 1024 * 1024
-_KEEP = 2
-
-#: Who follows the log looks for new events this often. Seconds.
-FOLLOW_SECONDS = 0.3
-
-_TAIL_BYTES = 64 * 1024
+#: So many files share the room that the log has: what goes at once, when it is used up, is a part of it.
+_FILES = 3
 
 
 class EventLog:
@@ -41,22 +50,30 @@ class EventLog:
     Implements `ports.Events` on the state directory and stderr.
     """
 
-    def __init__(self, *, directory: str, clock: Clock, stream: TextIO | None = None) -> None:
-        self._path = Path(directory) / FILE
+    def __init__(
+        self, *, directory: str, clock: Clock, stream: TextIO | None = None, settings: LogSettings | None = None
+    ) -> None:
+        self._directory = directory
+        self._path = Path(directory, FILE)
         self._clock = clock
+        self._settings = settings or LogSettings()
         self._logger = _logger(stream or sys.stderr)
-        last = newest(directory)
-        number = last.get("id") if last else 0
-        self._id = number if isinstance(number, int) else 0
+        last = event_files.last_of(self._path)
+        at = event_time(last) if last else None
+        self._day = (at or clock.now()).date().isoformat()
+        self._id = event_files.last_id(directory) or _first_id(directory, clock)
 
     def emit(self, event: str, *, level: str = "info", **fields: object) -> None:
         """
         Write an event down, as `ports.Events` says.
         """
+        now = self._clock.now()
+        with contextlib.suppress(OSError):
+            self._make_room(now)
         self._id += 1
         entry: dict[str, object] = {
             "id": self._id,
-            "time": self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": level,
             "event": event,
             **{name.replace("__", "."): value for name, value in fields.items()},
@@ -68,6 +85,21 @@ class EventLog:
         with contextlib.suppress(OSError, ValueError):
             self._logger.msg(**entry)
 
+    def _make_room(self, now: dt.datetime) -> None:
+        """
+        End the file when its day is over or it is large, and let old files go.
+
+        Old is reckoned from the day that ended, when that is before now: a clock that has just jumped ahead must not take the log with it.
+        """
+        day, before = now.date().isoformat(), self._day
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size and (day != before or size >= self._settings.max_size // _FILES):
+            event_files.end(self._directory, last=self._id, day=before)
+            oldest = dt.date.fromisoformat(min(day, before)) - self._settings.keep
+            most = self._settings.max_size - self._settings.max_size // _FILES
+            event_files.prune(self._directory, oldest=oldest.isoformat(), most_bytes=most)
+        self._day = day
+
     def _append(self, line: str) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -77,11 +109,15 @@ class EventLog:
             os.write(descriptor, (("\n" if broken else "") + line + "\n").encode(errors="backslashreplace"))
         finally:
             os.close(descriptor)
-        if size > _ROTATE_BYTES:
-            for number in range(_KEEP, 0, -1):
-                older = self._path if number == 1 else self._path.with_name(f"{FILE}.{number - 1}")
-                if older.exists():
-                    older.replace(self._path.with_name(f"{FILE}.{number}"))
+
+
+def _first_id(directory: str, clock: Clock) -> int:
+    """
+    Return the id before the first of a log that begins: 0 in a new state directory. In one that was used before somebody removed the log, the
+    seconds since 1970: above all ids that were given, since events are rarer than one a second.
+    """
+    used = any(any(Path(directory, name).glob("*")) for name in ("accounts", "certificates", "journal"))
+    return int(clock.now().timestamp()) if used else 0
 
 
 def _ends_line(path: Path, size: int) -> bool:
@@ -99,100 +135,6 @@ class Silence:
         """
         Do nothing.
         """
-
-
-def read(directory: str) -> Iterator[dict[str, Any]]:
-    """
-    Yield all events that are kept, oldest first. Lines that are no events are passed over.
-    """
-    base = Path(directory)
-    for name in [*(f"{FILE}.{number}" for number in range(_KEEP, 0, -1)), FILE]:
-        with contextlib.suppress(FileNotFoundError), (base / name).open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if (entry := parse(line)) is not None:
-                    yield entry
-
-
-class Reader:
-    """
-    Reads events as they come, each once, across rotation and restarts of the daemon.
-    """
-
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
-        self._seen = 0
-        self._place: tuple[int, int] = (-1, 0)
-
-    def new(self) -> Iterator[dict[str, Any]]:
-        """
-        Yield the events that were not yielded before, oldest first.
-
-        Raises:
-            PermissionError: the log is somebody else's.
-        """
-        for entry in self._entries():
-            number = entry.get("id")
-            if isinstance(number, int) and number > self._seen:
-                self._seen = number
-                yield entry
-
-    def _entries(self) -> Iterator[dict[str, Any]]:
-        """
-        Yield what was added to the file since the last time; all that is kept when it is another file now.
-        """
-        inode, position = self._place
-        try:
-            file = (Path(self._directory) / FILE).open("rb")
-        except FileNotFoundError:
-            return
-        with file:
-            found = os.fstat(file.fileno())
-            if found.st_ino != inode or found.st_size < position:
-                yield from read(self._directory)
-                position = found.st_size
-            file.seek(position)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                position += len(line)
-                if (entry := parse(line.decode(errors="replace"))) is not None:
-                    yield entry
-        self._place = found.st_ino, position
-
-
-def newest(directory: str) -> dict[str, Any] | None:
-    """
-    Return the last event that was written down, or None.
-    """
-    for name in (FILE, f"{FILE}.1"):
-        with contextlib.suppress(OSError), (Path(directory) / name).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            for line in reversed(file.read().decode(errors="replace").splitlines()):
-                if (entry := parse(line)) is not None:
-                    return entry
-    return None
-
-
-def parse(line: str) -> dict[str, Any] | None:
-    """
-    Return a line's event, or None when it is none.
-    """
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and isinstance(entry.get("event"), str) else None
-
-
-def event_time(entry: dict[str, Any]) -> dt.datetime | None:
-    """
-    Return when an event happened.
-    """
-    try:
-        return dt.datetime.fromisoformat(entry["time"]).astimezone(dt.UTC)
-    except (KeyError, TypeError, ValueError):
-        return None
 
 
 def _logger(stream: TextIO) -> Any:
