@@ -1,5 +1,5 @@
 """
-What an idle pass costs: looking at a large store, rendering, planning; and what a start costs in imports.
+What an idle pass costs: looking at a large store, rendering, planning.
 
 The store is made up: self-signed certificates, stored as the local CA's, so that nothing is due and nothing is to be done. A
 pass is the loop's own `look`, with the real store, journal and nginx.
@@ -15,8 +15,6 @@ import datetime as dt
 import gc
 import os
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,16 +37,6 @@ GOAL_PASS = 0.2
 GOAL_RENDER = 0.5
 
 _TIMES = 7
-
-#: What a verb imports, by what is typed. The daemon's is what `run` imports, with the parts that ACME needs.
-_IMPORTS = {
-    "python alone": "pass",
-    "gatelodge status": "import gatelodge.cli, gatelodge.config.read, gatelodge.runtime.report, gatelodge.runtime.system",
-    "gatelodge run": (
-        "import gatelodge.cli, gatelodge.config.read, gatelodge.wiring, gatelodge.api.server, "
-        "gatelodge.issuers.acme, gatelodge.solvers.http01"
-    ),
-}
 
 
 def write_config(folder: Path, count: int) -> Path:
@@ -140,19 +128,6 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def measure_imports() -> dict[str, float]:
-    """
-    Time the start of Python with what a verb imports.
-    """
-    return {
-        f"start: {name}": statistics.median(
-            _timed(lambda code=code: subprocess.run([sys.executable, "-c", code], check=True))  # type: ignore[misc]
-            for _ in range(_TIMES)
-        )
-        for name, code in _IMPORTS.items()
-    }
-
-
 def main() -> None:
     """
     Measure and print.
@@ -168,7 +143,6 @@ def main() -> None:
         found |= asyncio.run(measure_render(folder, given.sites))
     with scratch.folder() as folder:
         found |= asyncio.run(measure_pass(folder, given.certificates))
-    found |= measure_imports()
     rows: list[dict[str, Any]] = [{"what": what, "seconds": round(seconds, 3)} for what, seconds in found.items()]
     note = f"the goals are {GOAL_PASS:g} s for an idle pass over 10 000, {GOAL_RENDER:g} s for a first render of 1 000"
     show.table("idle", rows, note=note, as_json=given.json)

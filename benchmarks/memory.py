@@ -2,7 +2,7 @@
 How much memory the daemon holds when it is idle: right after it got all its certificates, and after a restart.
 
 PSS counts pages that processes share once. nginx is shown apart, with its workers: what it holds depends on the sites, not on
-us.
+us. Caddy, where it is installed, has the same sites, with certificates of its own.
 
     python -m benchmarks.memory [--json] SITES…
 """
@@ -13,12 +13,13 @@ import argparse
 import asyncio
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import daemon, scratch, show
-from benchmarks.issuance import PEBBLE, write_config
+from benchmarks import daemon, peers, scratch, show
+from benchmarks.issuance import PEBBLE, names, write_config
 
 from gatelodge.demo import pebble
 
@@ -53,6 +54,7 @@ def _row(sites: int, when: str, folder: Path, pid: int) -> dict[str, Any]:
     ours = sizes([each for each in descendants(pid) if each not in descendants(master)])
     nginx = sizes(descendants(master))
     return {
+        "gate": "gatelodge",
         "sites": sites,
         "when": when,
         "daemon pss": ours["Pss"],
@@ -68,6 +70,35 @@ def _measure(folder: Path, ca: pebble.Pebble, sites: int) -> list[dict[str, Any]
         show.tell(f"{sites} sites, {when}")
         with daemon.running(folder, config) as pid:
             rows.append(_row(sites, when, folder, pid))
+    return [*rows, *_caddys(folder, sites)]
+
+
+def _caddys(folder: Path, sites: int) -> list[dict[str, Any]]:
+    """
+    Measure Caddy, which is proxy and daemon in one.
+    """
+    if not shutil.which("caddy"):
+        return []
+    http, https = pebble.free_ports(2)
+    caddyfile = peers.write_caddyfile(folder, http=http, https=https, sites=sites)
+    rows = []
+    for when in ("after its own issuance", "after a restart"):
+        show.tell(f"{sites} sites, Caddy, {when}")
+        with peers.caddy(folder, caddyfile) as pid:
+            for name in names(sites):
+                peers.await_answer(https, name)
+            time.sleep(_REST)
+            found = sizes(descendants(pid))
+            rows.append(
+                {
+                    "gate": "Caddy",
+                    "sites": sites,
+                    "when": when,
+                    "daemon pss": found["Pss"],
+                    "daemon rss": found["Rss"],
+                    "nginx pss": 0.0,
+                }
+            )
     return rows
 
 
