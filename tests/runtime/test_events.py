@@ -4,14 +4,13 @@ The event log: whole lines, running numbers, rotation, and a log that fails with
 
 from __future__ import annotations
 
-import ast
 import io
 import json
 import logging
 import re
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.clock import FakeClock
@@ -19,7 +18,8 @@ from tests.support.clock import FakeClock
 from gatelodge.runtime import events
 from gatelodge.runtime.events import EventLog
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def log_in(folder: Path, stream: io.StringIO | None = None) -> EventLog:
@@ -188,35 +188,3 @@ def test_a_line_that_is_no_event_is_passed_over(line: str) -> None:
     The file may have been touched by hand.
     """
     assert events.parse(line) is None
-
-
-def test_every_event_is_documented_with_its_fields() -> None:
-    """
-    Names and fields are an interface: what the code emits is what docs/events.md lists.
-    """
-    rows = re.findall(
-        r"^\| `([a-z._]+)` \|[^|]*\|[^|]*\|(.*)\|$", (ROOT / "docs" / "events.md").read_text(), re.MULTILINE
-    )
-    documented: dict[str, set[str]] = {}
-    previous: set[str] = set()
-    for name, fields in rows:
-        previous = previous if "as above" in fields else set(re.findall(r"`([a-z_.]+)`", fields))
-        documented[name] = previous
-
-    emitted: dict[str, set[str]] = {}
-    for path in (ROOT / "daemon").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr == "emit"
-                and node.args
-            ):
-                names = {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant) and each.value}
-                fields = {word.arg.replace("__", ".") for word in node.keywords if word.arg and word.arg != "level"}
-                for name in names:
-                    emitted.setdefault(str(name), set()).update(fields)
-
-    for name, fields in emitted.items():
-        assert name in documented, f"docs/events.md does not list {name}"
-        assert fields <= documented[name], f"docs/events.md lacks fields of {name}: {fields - documented[name]}"

@@ -83,7 +83,7 @@ class Http(Protocol):
 
 class Events(Protocol):
     """
-    What happened, for people and programs: names and fields are an interface, listed in docs/events.md.
+    What happened, for people and programs: names and fields are an interface, listed in `model.events`.
     """
 
     def emit(self, event: str, *, level: str = "info", **fields: object) -> None:
