@@ -1,0 +1,105 @@
+"""
+Every command of the pages, and how it is tried. A page's new command is not here, and fails until somebody has said how.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """
+    How a command is tried: `says` is a regular expression that its output holds, `status` its exit status, `answers` what is typed after it;
+    one that `goes_on` is ended when it has said so. `gate`: it wants a daemon that runs. What cannot be run in a test of its own is
+    run `elsewhere`: by a test, named by its file and function. `leaves` is a file that is there afterwards, and not empty.
+    """
+
+    says: str = ""
+    status: int = 0
+    answers: str = ""
+    goes_on: bool = False
+    gate: bool = False
+    elsewhere: str = ""
+    leaves: str = ""
+
+
+#: A machine that is nobody's: stand-ins for engines, systemd and root look at what is asked for (`tests.support.stand_in`).
+HERE = Known()
+
+KNOWN: Mapping[str, Known] = {
+    # The daemon and its verbs, at a gate that runs.
+    "gatelodge check": Known(says="good"),
+    "gatelodge plan": Known(says="Nothing to do before", gate=True),
+    "gatelodge run": Known(
+        says="daemon.started",
+        goes_on=True,
+        elsewhere="tests/live/test_daemon.py::test_two_services_get_certificates_and_a_third_is_added",
+    ),
+    "gatelodge status": Known(says="wiki.example.org", gate=True),
+    "gatelodge events -f": Known(says="certificate.issued|issued", goes_on=True, gate=True),
+    "gatelodge ddns": Known(says=r"Public address: 1\.2\.3\.4", gate=True),
+    "gatelodge renew wiki.example.org": Known(says="is not due before", status=1, gate=True),
+    "gatelodge renew NAME --force": Known(says="is renewed, good until .*, and served", gate=True),
+    "gatelodge revoke wiki.example.org": Known(says="is revoked, and another is there", gate=True),
+    "gatelodge revoke NAME --reason keyCompromise": Known(says="is revoked, and another is there", gate=True),
+    "gatelodge account show": Known(says="pebble: .*, valid", gate=True),
+    "gatelodge account register": Known(says="the account at pebble is ", gate=True),
+    "gatelodge account update --email you@example.org": Known(says="it writes to you@example.org", gate=True),
+    "gatelodge account rollover": Known(says="has a new key", gate=True),
+    "gatelodge account deactivate": Known(says="is given up", gate=True),
+    "gatelodge reload": Known(says="nginx serves generation", gate=True),
+    "gatelodge ca export -o root.pem": Known(leaves="root.pem", gate=True),
+    "gatelodge presets nextcloud": Known(says="'trusted_domains'"),
+    "gatelodge hash": Known(says=r"\$2y\$06\$", answers="a long password\n"),
+    # Moving in.
+    "gatelodge init --from-certbot": Known(says=r"adopt = \".*/etc/letsencrypt/live/example.org\""),
+    "gatelodge init --from-certbot /srv/certbot/conf": Known(says=r"adopt = \".*/srv/certbot/conf/live/example.org\""),
+    "gatelodge init --from-swag /opt/appdata/swag": Known(
+        says=r"credentials_file = \".*/opt/appdata/swag/dns-conf/aliyun.ini\""
+    ),
+    "gatelodge init --from-certbot > /etc/gatelodge/gatelodge.toml": Known(
+        says="1 certificate", leaves="/etc/gatelodge/gatelodge.toml"
+    ),
+    # In containers.
+    "docker build -t gatelodge .": HERE,
+    "podman build --format docker -t gatelodge .": HERE,
+    "docker build -t gatelodge --build-arg BASE=REGISTRY/nginx:stable --build-arg DEBIAN_MIRROR=http://MIRROR/debian --build-arg PIP_INDEX_URL=https://MIRROR/simple .": HERE,
+    "mkdir -p gatelodge/config gatelodge/state && cd gatelodge": HERE,
+    "mkdir -p gatelodge/config gatelodge/state gatelodge/conf.d && cd gatelodge": HERE,
+    "cp …/docs/compose/all-in-one.yaml compose.yaml": HERE,
+    "cp …/docs/compose/beside-nginx.yaml compose.yaml": HERE,
+    "echo 'include /var/lib/gatelodge/nginx/current/http.con[f];' > conf.d/gatelodge.conf": HERE,
+    "docker run --rm --entrypoint cat gatelodge /usr/local/lib/gatelodge/config.example.toml > config/gatelodge.toml": Known(
+        leaves="config/gatelodge.toml"
+    ),
+    "$EDITOR config/gatelodge.toml": HERE,
+    "docker compose run --rm gatelodge check": Known(says="good"),
+    "docker compose up -d": HERE,
+    "docker compose exec gatelodge gatelodge status": Known(says="wiki.example.org", gate=True),
+    "docker compose -f host-nginx.yaml up -d": HERE,
+    "docker run --rm gatelodge mailbox > /usr/local/lib/gatelodge/mailbox.sh": Known(
+        leaves="/usr/local/lib/gatelodge/mailbox.sh"
+    ),
+    "install -d -o 1000 -g 1000 -m 0711 /var/lib/gatelodge": HERE,
+    "install -d /usr/local/lib/gatelodge": HERE,
+    # Under systemd.
+    "systemctl start gatelodge": HERE,
+    "systemctl status gatelodge": HERE,
+    "systemctl enable --now gatelodge-nginx.path gatelodge-nginx.service": HERE,
+    "journalctl -u gatelodge -o cat -f": HERE,
+    # Packages.
+    "pip install 'gatelodge[lexicon]'": HERE,
+    # The contract of a program of one's own.
+    'sudo -u gatelodge env -i PATH="$PATH" GATELODGE_ACTION=add GATELODGE_ZONE=example.org GATELODGE_NAME=_acme-challenge.example.org GATELODGE_VALUE=test /usr/local/lib/gatelodge/publish add _acme-challenge.example.org test; echo "status $?"': Known(
+        says="status 0"
+    ),
+    # Scripts of the checkout.
+    "scripts/demo": Known(elsewhere="tests/live/test_demo.py::test_the_demo_shows_the_whole_job"),
+    "scripts/test": Known(elsewhere="tests/docs/test_commands.py::test_every_command_is_known"),
+    "scripts/install": Known(elsewhere="tests/systemd/test_booted.py::test_it_starts_and_serves_without_root"),
+}
