@@ -125,9 +125,9 @@ def test_a_person_sees_address_records_last_change_and_what_is_wrong(shell: Shel
     said = shell.type()
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
-    assert lines[0] == "Public address: 192.0.2.1, seen 2 min ago; kept through lab."
+    assert lines[0] == "Public address: 192.0.2.1, seen 2 minutes ago; kept through lab."
     rows = [line.split() for line in lines if ".example.org " in line and not line.startswith("!")]
-    assert rows[0] == ["wiki.example.org", "A", "192.0.2.1", "2", "h", "ago", "kept"]
+    assert rows[0] == ["wiki.example.org", "A", "192.0.2.1", "2", "hours", "ago", "kept"]
     assert rows[1][:2] == ["www.example.org", "A"]
     assert rows[1][-1] != "kept"
     assert "! www.example.org is a CNAME to cdn.test, which …; delete it�[2J" in lines
@@ -167,7 +167,7 @@ def test_an_address_that_is_not_known_is_said_so(shell: Shell) -> None:
     Before the first look, or while services disagree.
     """
     shell.daemon = told(addresses={})
-    assert shell.type().out == "Public address: not known, seen 2 min ago; kept through lab.\n"
+    assert shell.type().out == "Public address: not known, seen 2 minutes ago; kept through lab.\n"
 
 
 def test_without_a_daemon_what_it_wrote_down_is_shown(shell: Shell) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from tests.nginx.streams import stream
 from tests.nginx.test_stream import MODULES
 from tests.world import DAY, MINUTE, World, inhabited
 
 from gatelodge.api.wishes import Wishes
-from gatelodge.cli import tables
+from gatelodge.cli import overview, terminal
 from gatelodge.core.parts import STREAM_SNIPPET, called
 from gatelodge.runtime.report import healthy, report
 from gatelodge.runtime.summary import summary
@@ -105,7 +106,9 @@ async def test_an_nginx_that_has_no_streams_is_told() -> None:
         [event] = {event["error.detail"] for event in world.events.of("stream.quarantined")}
         assert "libnginx-mod-stream" in event
         assert document["streams"][0]["state"] == "quarantined"
-        assert "! stream db: this nginx has no stream module" in tables.status({**document, "daemon": True})
+        assert "! stream db: this nginx has no stream module" in terminal.text(
+            overview.status(document, width=200), Console(width=200)
+        )
 
 
 async def test_the_users_own_text_is_told_by_its_key() -> None:

@@ -1,42 +1,72 @@
 """
 The command line: arguments in, words and exit codes out.
 
-Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 no daemon where one is needed. Heavy parts are imported by the verb
-that needs them, so that the others start quickly.
+Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 no daemon where one is needed. A verb's module is imported when it is asked
+for, and by it what it needs, so that every verb starts quickly.
 """
 
 from __future__ import annotations
 
-import os
+import importlib
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 import gatelodge
-from gatelodge.api.client import NotRunning
-from gatelodge.cli import ask, look, run
-from gatelodge.cli.account import account
-from gatelodge.cli.ddns import ddns
-from gatelodge.cli.demo import demo
-from gatelodge.cli.init import init
-from gatelodge.cli.mailbox import mailbox
 from gatelodge.cli.options import config_option
-from gatelodge.cli.passwords import hash_
-from gatelodge.cli.presets import presets
-from gatelodge.errors import ConfigError, GatelodgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Where each verb is, in the order in which a person meets them.
+VERBS: Mapping[str, str] = {
+    "run": "run:run",
+    "once": "run:once",
+    "check": "look:check",
+    "plan": "plan:plan",
+    "status": "status:status",
+    "events": "look:events",
+    "ddns": "ddns:ddns",
+    "renew": "ask:renew",
+    "revoke": "ask:revoke",
+    "account": "account:account",
+    "forget": "ask:forget",
+    "reload": "ask:reload",
+    "ca": "ask:ca",
+    "presets": "presets:presets",
+    "hash": "passwords:hash_",
+    "schema": "look:schema",
+    "mailbox": "mailbox:mailbox",
+    "init": "init:init",
+    "demo": "demo:demo",
+}
 
 
 class _Group(click.Group):
     """
-    Lists verbs in the order in which a person meets them.
+    Lists verbs in the order of `VERBS`, and imports the one that is asked for.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """
-        Return the verbs as they were added.
+        Return the verbs in order.
         """
         del ctx
-        return list(self.commands)
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """
+        Return a verb; None when there is none of this name.
+        """
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        module, name = VERBS[cmd_name].split(":")
+        found = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        if not isinstance(found, click.Command):
+            raise TypeError(f"{VERBS[cmd_name]} is no command")
+        return found
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,20 +78,14 @@ def cli() -> None:
     """
 
 
-for verb in (
-    run.run, run.once, look.check, look.plan, look.status, look.events, ddns,
-    ask.renew, ask.revoke, account, ask.forget, ask.reload, ask.ca, presets, hash_, look.schema, mailbox, init, demo,
-):  # fmt: skip
-    cli.add_command(verb)
-
-
 def main() -> None:
     """
     Run the command line and exit. A failure that has words of ours is told in them, without a traceback.
     """
+    from gatelodge.cli import terminal
+
     try:
-        # https://no-color.org: whatever its value; otherwise click looks whether it is a terminal.
-        cli.main(prog_name="gatelodge", standalone_mode=False, color=False if "NO_COLOR" in os.environ else None)
+        cli.main(prog_name="gatelodge", standalone_mode=False, color=terminal.asked())
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -69,18 +93,33 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
     except BrokenPipeError:
         # Somebody downstream has seen enough (`| head`). Python would complain once more while closing stdout.
         sys.stderr.close()
         sys.exit(0)
-    except GatelodgeError as error:
+    except Exception as error:
+        if (code := _told(error)) is None:
+            raise
+        sys.exit(code)
+
+
+def _told(error: Exception) -> int | None:
+    """
+    Tell what failed in its own words, and return the exit code for it; None when it has no words.
+    """
+    from gatelodge.errors import ConfigError, GatelodgeError
+
+    if isinstance(error, ConfigError):
+        click.echo(str(error), err=True)
+        return 2
+    if isinstance(error, GatelodgeError):
+        from gatelodge.api.client import NotRunning
+
         click.echo(f"gatelodge: {error}", err=True)
-        sys.exit(3 if isinstance(error, NotRunning) else 1)
-    except OSError as error:
+        return 3 if isinstance(error, NotRunning) else 1
+    if isinstance(error, OSError):
         # What is left: a place that this user may not read or write, a full disk behind stdout.
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"gatelodge: {where}{error.strerror or error}", err=True)
-        sys.exit(1)
+        return 1
+    return None

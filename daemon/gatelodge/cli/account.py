@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gatelodge.api import client
 from gatelodge.cli.options import config_file, config_option, door, json_option, load
 from gatelodge.cli.tables import dump
 
@@ -96,6 +94,10 @@ def deactivate(*, ca: str | None, as_json: bool) -> None:
 
 
 def _ask(deed: str, ca: str | None, email: str | None, *, as_json: bool) -> None:
+    import asyncio
+
+    from gatelodge.api import client
+
     file = config_file()
     config = load(file)
     body = {"ca": ca, "email": email}

@@ -4,17 +4,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from gatelodge.api import client
 from gatelodge.cli.options import config_file, config_option, door, json_option, load
 from gatelodge.cli.tables import dump
-from gatelodge.model import RevocationReason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,6 +22,11 @@ if TYPE_CHECKING:
 
     _Wish: TypeAlias = Callable[[Wishes], Awaitable[Answer]]
     _Refusal: TypeAlias = Callable[[Wishes], Awaitable[Answer | None]]
+
+#: The reasons of `model.RevocationReason`, written out: they stand in the help, and reading it imports nothing.
+REASONS = (
+    "unspecified", "keyCompromise", "affiliationChanged", "superseded", "cessationOfOperation", "privilegeWithdrawn",
+)  # fmt: skip
 
 
 @click.command()
@@ -52,8 +54,8 @@ def renew(*, name: str, force: bool, as_json: bool) -> None:
 @click.argument("name")
 @click.option(
     "--reason",
-    type=click.Choice([str(each) for each in RevocationReason]),
-    default=str(RevocationReason.UNSPECIFIED),
+    type=click.Choice(REASONS),
+    default=REASONS[0],
     show_default=True,
     help="Why, as CAs know it (RFC 5280 §5.3.1). keyCompromise: others may have the key.",
 )
@@ -61,6 +63,7 @@ def revoke(*, name: str, reason: str, as_json: bool) -> None:
     """
     Have the CA revoke the certificate NAME (or the one that serves the host NAME), and get another with a new key.
     """
+    from gatelodge.model import RevocationReason
 
     async def wish(wishes: Wishes) -> Answer:
         return await wishes.revoke(name, RevocationReason(reason))
@@ -107,6 +110,10 @@ def _ask(path: str, body: dict[str, object], wish: _Wish, refusal: _Refusal | No
     """
     Have a wish granted: by the daemon, or alone. Alone, what `refusal` says no to starts nothing.
     """
+    import asyncio
+
+    from gatelodge.api import client
+
     file = config_file()
     config = load(file)
 
@@ -152,6 +159,8 @@ def export(*, der: bool, output: Path | None) -> None:
     """
     Print the local CA's root certificate, to import where its certificates should be trusted.
     """
+    import asyncio
+
     from gatelodge import wiring
 
     content = asyncio.run(wiring.local_root(load(config_file()), der=der))

@@ -10,8 +10,8 @@ from typing import NoReturn
 import click
 
 from gatelodge.cli import tables
-from gatelodge.cli.look import how_things_stand
 from gatelodge.cli.options import config_file, config_option, json_option, load
+from gatelodge.cli.status import how_things_stand
 
 
 @click.command()

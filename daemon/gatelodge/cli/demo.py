@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
 
 import click
@@ -20,6 +18,9 @@ def demo(*, once: bool, as_json: bool) -> None:
 
     Needs pebble and nginx (Debian: apt install pebble nginx-light).
     """
+    import asyncio
+    import json
+
     from gatelodge.demo.play import play
 
     result = asyncio.run(play(once=once, say=click.echo))

@@ -1,32 +1,24 @@
 """
-`check`, `plan`, `status`, `events` and `schema`: they look and change nothing.
+`check`, `events` and `schema`: they look and change nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
-import datetime as dt
-import difflib
-import json
-import re
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatelodge.api import client
 from gatelodge.cli import tables
 from gatelodge.cli.options import config_file, config_option, door, json_option, load
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator
     from pathlib import Path
 
     from gatelodge.config.shape import Config
     from gatelodge.model import Mistake
-    from gatelodge.runtime.reconcile import Look
 
 
 @click.command()
@@ -68,6 +60,8 @@ def _mistakes_in_files(config: Config, file: Path) -> Iterator[Mistake]:
     """
     Yield what is wrong in the files that a configuration names, each with the line that names it.
     """
+    import dataclasses
+
     from gatelodge.config.keys import written
     from gatelodge.config.lines import lines_of
     from gatelodge.model import CaSubject
@@ -79,100 +73,6 @@ def _mistakes_in_files(config: Config, file: Path) -> Iterator[Mistake]:
     lines = {written(path): line for path, line in lines_of(file.read_text(encoding="utf-8-sig")).items()}
     for mistake in find_mistakes_in_files(config):
         yield dataclasses.replace(mistake, line=lines.get(mistake.path))
-
-
-@click.command()
-@config_option
-@json_option
-def plan(*, as_json: bool) -> None:
-    """
-    Print what would be done and why, with the changes of the nginx files. Changes nothing.
-    """
-    from gatelodge.core.actions import describe
-
-    config = load(config_file())
-    look = asyncio.run(_look(config))
-    changes = "".join(_changes(config, look))
-    if as_json:
-        document = {
-            "actions": [describe(action) for action in look.plan.actions],
-            "follows": list(look.plan.follows),
-            "look_at": look.plan.look_at.isoformat(),
-            "kept_back": dict(look.kept_back),
-            "diff": changes,
-        }
-        click.echo(tables.dump(document))
-        return
-    if not look.plan.actions:
-        click.echo(f"Nothing to do before {tables.moment(look.plan.look_at.isoformat())}.")
-    for action in look.plan.actions:
-        click.echo(f"- {describe(action)}")
-    for text in look.plan.follows:
-        click.echo(f"- then: {text}")
-    for site, why in look.kept_back.items():
-        click.echo(f"- {site} is kept back: {why}")
-    if changes:
-        click.echo()
-        click.echo(changes, nl=False)
-
-
-async def _look(config: Config) -> Look:
-    from gatelodge import wiring
-
-    async with wiring.open_house(config, config_file(), read=load, looking=True) as house:
-        return await house.reconciler.look()
-
-
-def _changes(config: Config, look: Look) -> Iterator[str]:
-    from gatelodge import wiring
-    from gatelodge.core.parts import place
-
-    if look.rendered is None:
-        return
-    before = wiring.current_sites(config)
-    after = look.rendered.parts
-    for part in sorted({*before, *after}):
-        old, new = before.get(part, ""), after.get(part, "")
-        yield from difflib.unified_diff(
-            old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{place(part)}", f"b/{place(part)}"
-        )
-
-
-@click.command()
-@config_option
-@json_option
-@click.option("--watch", is_flag=True, help="Show it again every two seconds.")
-def status(*, as_json: bool, watch: bool) -> None:
-    """
-    Show sites, certificates, next renewals and last failures.
-    """
-    config = load(config_file())
-    while True:
-        document = how_things_stand(config)
-        text = tables.dump(document) if as_json else tables.status(document)
-        if watch:
-            click.clear()
-        click.echo(text)
-        if not watch:
-            return
-        time.sleep(2)
-
-
-def how_things_stand(config: Config) -> dict[str, Any]:
-    """
-    Return the report of the running daemon, else what can be seen without one.
-    """
-    from gatelodge.runtime.report import report
-    from gatelodge.runtime.system import SystemClock
-
-    try:
-        _, document = client.call(door(config), "GET", "/v1/status", timeout=30)
-    except client.NotRunning:
-        document = {**report(asyncio.run(_look(config)), SystemClock().now()), "daemon": False}
-        document["clock"] = None
-    else:
-        document = {**document, "daemon": True}
-    return document
 
 
 @click.command()
@@ -192,13 +92,16 @@ def events(*, as_json: bool, follow: bool, since: str | None) -> None:
         at = event_time(entry)
         if after is not None and (at is None or at < after):
             continue
-        click.echo(json.dumps(entry, ensure_ascii=False) if as_json else tables.event(entry))
+        click.echo(tables.dump(entry) if as_json else tables.event(entry))
 
 
 def _entries(config: Config, *, follow: bool) -> Iterator[dict[str, Any]]:
     """
     Yield events from the log; through the daemon for those who may ask it, but not read the log.
     """
+    import time
+
+    from gatelodge.api import client
     from gatelodge.runtime.events import FOLLOW_SECONDS, Reader
 
     reader = Reader(config.state_directory)
@@ -212,6 +115,9 @@ def _entries(config: Config, *, follow: bool) -> Iterator[dict[str, Any]]:
 
 
 def _since(text: str) -> dt.datetime:
+    import datetime as dt
+    import re
+
     from gatelodge.runtime.system import SystemClock
 
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -230,6 +136,8 @@ def schema() -> None:
     """
     Print the JSON Schema of the configuration, for editors.
     """
+    import json
+
     from gatelodge.config.schema import schema as make
     from gatelodge.offers import CATALOG
 

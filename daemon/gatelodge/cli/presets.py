@@ -10,7 +10,6 @@ import click
 
 from gatelodge.cli import tables
 from gatelodge.cli.options import config_file, config_option, json_option, load
-from gatelodge.errors import GatelodgeError
 from gatelodge.importing import toml_text
 
 if TYPE_CHECKING:
@@ -68,6 +67,8 @@ def _site_of(name: str) -> tuple[str, str]:
     """
     Return the host of the site that has this preset, and how visitors write it; of an example when none has, or none can be read.
     """
+    from gatelodge.errors import GatelodgeError
+
     try:
         config = load(config_file())
     except (GatelodgeError, OSError):

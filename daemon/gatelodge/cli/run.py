@@ -4,16 +4,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatelodge.api import client
-from gatelodge.cli import tables
+from gatelodge.cli import tables, terminal
 from gatelodge.cli.options import config_file, config_option, door, json_option, load
 
 if TYPE_CHECKING:
@@ -31,6 +28,8 @@ def run(*, leave_nginx: bool) -> None:
     """
     Be the daemon.
     """
+    import asyncio
+
     file = config_file()
     asyncio.run(_run(load(file), file, leave_nginx=leave_nginx))
 
@@ -63,15 +62,24 @@ def once(*, as_json: bool, leave_nginx: bool) -> None:
 
     A running daemon is asked for it. Without one this works itself, and stops an nginx again that it started.
     """
+    import asyncio
+
+    from gatelodge.api import client
+
     file = config_file()
     config = load(file)
     document = client.call_or(
         lambda: asyncio.run(_once(config, file, leave_nginx=leave_nginx)), door(config), "/v1/once", {}
     )
     if as_json:
-        click.echo(json.dumps(document, ensure_ascii=False))
+        click.echo(tables.dump(document))
+    elif "sites" not in document:
+        click.echo(document.get("error") or "it was cut short", err=True)
     else:
-        click.echo(tables.status(document))
+        from gatelodge.cli import overview
+
+        on = terminal.console()
+        click.echo(terminal.text(overview.status(document, width=on.width), on), color=True)
     sys.exit(0 if document.get("ok") else 1)
 
 

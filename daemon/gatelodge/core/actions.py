@@ -12,6 +12,8 @@ import enum
 import hashlib
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
+from gatelodge.model import INTERNAL_HOST
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -328,7 +330,7 @@ def describe(action: Action) -> str:
     """
     match action:
         case MakePlaceholder(spec=spec):
-            return f"make a placeholder for {spec.name}"
+            return f"make a placeholder for {'names that nobody serves' if spec.name == INTERNAL_HOST else spec.name}"
         case Adopt(spec=spec, directory=directory):
             return f"adopt the certificate in {directory} for {spec.name}"
         case Take(spec=spec, reason=reason):
