@@ -11,6 +11,7 @@ Everything that Gatelodge raises on purpose.
     │   ├── HttpUnreachable      nothing was sent
     │   └── HttpDisconnected     something was sent, no answer came
     ├── IssuanceError            a certificate was not issued; carries a `Problem`
+    ├── ExportError              a copy of a certificate was not made for another program
     ├── DnsError                 a DNS provider or name server did not do what was asked; carries a `Problem`
     └── NginxError
         ├── NginxMissing         there is no nginx to run
@@ -179,6 +180,21 @@ class IssuanceError(GatelodgeError):
 
     def __str__(self) -> str:
         return str(self.problem)
+
+
+class ExportError(GatelodgeError):
+    """
+    A certificate was not copied to where another program wants it, or that was not told.
+    """
+
+    def __init__(self, place: str, problem: str, remedy: str) -> None:
+        super().__init__(place, problem, remedy)
+        self.place = place
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}; {self.remedy}"
 
 
 class DnsError(GatelodgeError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gatelodge.core.desired import desired
+from gatelodge.exports.exporter import FileExporter
 from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.issuers.adopted import Adoptions
 from gatelodge.issuers.files import BroughtFiles, Unfit, check_names, find_troubles, load
@@ -116,6 +117,7 @@ class Gates:
         self._kept: dict[str, tuple[object, Any]] = {}
         self._adoption = Adoptions()
         self._brought = BroughtFiles(clock=clock)
+        self._exporter: FileExporter | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -155,8 +157,14 @@ class Gates:
             addresses=self._addresses(wanted, providers),
             adoption=self._adoption,
             brought=self._brought,
+            exporter=self._exporter_for(wanted),
             budgets=lambda: self.budgets.shown(wanted.authorities.values()),
         )
+
+    def _exporter_for(self, wanted: Desired) -> FileExporter:
+        if self._exporter is None:
+            self._exporter = FileExporter(documents=self._documents, state_directory=wanted.state_directory)
+        return self._exporter
 
     def _tell_kept_root(self, wanted: Desired, folder: str) -> None:
         """

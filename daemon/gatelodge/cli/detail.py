@@ -70,6 +70,8 @@ def _certificate(chosen: Part, now: str) -> Iterator[tuple[str, str]]:
         yield "its CA says", f"between {times.moment(suggested['start'])} and {times.moment(suggested['end'])}{why}"
     if entry["serial"]:
         yield "serial", f"{entry['serial']}, version {entry['version']} here"
+    for export in entry.get("exports", ()):
+        yield "copied to", f"{readable(export['place'])} as {export['format']} ({export['state']})"
     if doing := entry["doing"]:
         yield "now", f"{readable(doing['step'])} ({times.stopwatch(-times.seconds(doing['since'], now))})"
     if failure := entry["failure"]:

@@ -11,12 +11,13 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.config.catalog import BUILT_IN
-from gatelodge.config.checks import conflicts, helpers, issuance, listening, loops
+from gatelodge.config.checks import conflicts, exports, helpers, issuance, listening, loops
 from gatelodge.config.checks import streams as stream_conflicts
 from gatelodge.config.document.fields import given
 from gatelodge.config.draft import Draft
 from gatelodge.config.mistakes import Mistakes
 from gatelodge.config.sections import auth, authorities, certificates, presets, providers, site, streams
+from gatelodge.config.sections import exports as export_section
 from gatelodge.config.sections import nginx as nginx_section
 from gatelodge.config.sections.levels import Known
 from gatelodge.config.shape import Config
@@ -54,7 +55,7 @@ def parse(
     """
     found = Mistakes(lines)
     draft = _draft(structure(presets.applied(mapping, catalog, found), found), catalog, found)
-    for each in (conflicts, stream_conflicts, listening, loops, helpers):
+    for each in (conflicts, stream_conflicts, listening, loops, helpers, exports):
         each.find(draft, found)
     issuance.find(draft, catalog, found)
     auth.unused(draft.config, found)
@@ -103,7 +104,12 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
         auth=auths,
         ca_subject=_subject(document),
         snippet_files=(*files, *stream_files),
-        exposed=(*providers.exposed(dns), *auth.exposed(auths), *authorities.exposed(known)),
+        exposed=(
+            *providers.exposed(dns),
+            *auth.exposed(auths),
+            *authorities.exposed(known),
+            *export_section.exposed(specs, sites),
+        ),
         **_settings(document),
     )
     return Draft(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ClientCertificates,
         DdnsSettings,
         DnsSettings,
+        Export,
         FileIssuer,
         Listener,
         Maintenance,
@@ -85,6 +86,7 @@ class CertificateSection:
     adopt: str | None = None
     on_bad_name: OnBadName | None = None
     reuse_key: bool | None = None
+    exports: tuple[Export, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,7 @@ class SiteSection:
     certificate: str | None = None
     keys: tuple[KeyKind, ...] | None = None
     challenges: tuple[str, ...] | None = None
+    exports: tuple[Export, ...] = ()
     hsts: Hsts = Hsts.OFF
     client_certificates: ClientCertificates | None = None
     maintenance: Maintenance | None = None

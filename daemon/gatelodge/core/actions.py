@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gatelodge.core.observed import Held
     from gatelodge.core.tree import Rendered, VersionRef
-    from gatelodge.model import CertificateSpec, DdnsSettings, RevocationReason
+    from gatelodge.model import CertificateSpec, DdnsSettings, Export, RevocationReason
 
 
 class Reason(enum.StrEnum):
@@ -90,6 +90,16 @@ class AskRenewals:
 
     issuer: str
     held: tuple[Held, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ExportCertificate:
+    """
+    Copy a certificate to where another program wants it.
+    """
+
+    held: Held
+    export: Export
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +203,7 @@ Action: TypeAlias = (
     | Take
     | Obtain
     | AskRenewals
+    | ExportCertificate
     | Revoke
     | Abandon
     | Cancel
@@ -231,6 +242,13 @@ def certificate_key(name: str) -> str:
     return f"certificate:{name}"
 
 
+def export_key(export: Export) -> str:
+    """
+    Return the key of the job that makes a copy of a certificate.
+    """
+    return f"export:{export.mark}"
+
+
 def revoking(name: str) -> str:
     """
     Return the name under which failures to revoke a certificate NAME are counted, apart from those to get one.
@@ -251,6 +269,8 @@ def key(action: Action) -> str:
             return certificate_key(spec.name)
         case AskRenewals(issuer=issuer):
             return f"renewals:{issuer}"
+        case ExportCertificate(export=export):
+            return export_key(export)
         case Revoke(held=held):
             return certificate_key(held.name)
         case Abandon(certificate=name):
@@ -286,6 +306,8 @@ def digest(action: Action) -> str:
             return tree
         case ApplyTree(rendered=rendered):
             return rendered.digest
+        case ExportCertificate(held=held, export=export):
+            return f"{held.content}:{export.digest}"
         case Revoke():
             return REVOKING
         case Abandon():
@@ -339,6 +361,9 @@ def describe(action: Action) -> str:
             return f"get a certificate for {spec.name} ({', '.join(spec.names)}) from {spec.issuer}: {reason}"
         case AskRenewals(issuer=issuer, held=found):
             return f"ask {issuer} when to renew {', '.join(each.name for each in found)}"
+        case ExportCertificate(held=held, export=export):
+            then = f", then run {export.command[0]}" if export.command else ""
+            return f"copy the certificate {held.name} to {export.place} as {export.format}{then}"
         case Revoke(held=held, reason=reason):
             return f"have {held.issuer} revoke {held.name} (serial {held.serial}): {reason}"
         case Abandon(certificate=name):

@@ -62,7 +62,7 @@ JITTER = 0.2
 #: Problems that no CA was asked about, or no CA's answer is to blame for: they cost nothing.
 UNASKED = frozenset(
     {
-        "internal", "state", "selfCheck", "budget", "ephemeral",
+        "internal", "state", "export", "selfCheck", "budget", "ephemeral",
         "dnsProvider", "dnsCredentials", "dnsZone", "dnsRecord", "dnsDelegation", "propagation",
     }
 )  # fmt: skip

@@ -134,6 +134,8 @@ def desired(config: Config) -> Desired:
             own = _own(sections, config)
             chosen = own[0].name
             pairs[chosen] = own
+        if chosen is not None:
+            pairs[chosen] = _exported(pairs[chosen], sections)
         certificates = tuple(spec.name for spec in pairs[chosen]) if chosen else ()
         sites += [
             Site(
@@ -173,6 +175,15 @@ def desired(config: Config) -> Desired:
     )
 
 
+def _exported(pair: tuple[CertificateSpec, ...], sections: tuple[SiteSection, ...]) -> tuple[CertificateSpec, ...]:
+    """
+    Return a certificate with the copies of it that sites want. Of two kinds of keys the first is copied.
+    """
+    first, *others = pair
+    more = tuple(export for section in sections for export in section.exports)
+    return (dataclasses.replace(first, exports=(*first.exports, *more)), *others) if more else pair
+
+
 def _stream(
     section: StreamSection,
     pairs: dict[str, tuple[CertificateSpec, ...]],
@@ -207,7 +218,7 @@ def _lent(
         (
             pair[0]
             for pair in pairs.values()
-            if pair[0] not in explicit
+            if pair[0].name not in {spec.name for spec in explicit}
             and _is_made_for(section, pair[0].issuer)
             and (section.keys is None or {*section.keys} == {spec.key for spec in pair})
             and section.challenges in {None, pair[0].challenges}
@@ -230,6 +241,7 @@ def _explicit(name: str, config: Config) -> tuple[CertificateSpec, ...]:
         challenges=config.challenges(section.challenges),
         alias=section.alias,
         adopt=section.adopt,
+        exports=section.exports,
         **_chosen(config, section.on_bad_name, reuse_key=section.reuse_key),
     )
     return _for_each(section.keys or _usual_keys(config), spec)
@@ -263,14 +275,15 @@ def _for_each(keys: tuple[KeyKind, ...], spec: CertificateSpec) -> tuple[Certifi
     """
     Return the spec for each kind of key: of an elliptic and an RSA one, the first has the NAME and the second stands beside it.
 
-    Another tool's certificate is of one kind, so it stands in for the first alone.
+    Another tool's certificate is of one kind, so it stands in for the first alone; and the first alone is copied for other programs.
     """
     first = next((key for key in keys if not key.is_rsa), keys[0])
     with_rsa = next((key for key in keys if key.is_rsa and not first.is_rsa), None)
     mine = dataclasses.replace(spec, key=first)
     if with_rsa is None:
         return (mine,)
-    return mine, dataclasses.replace(spec, name=name_beside(spec.name), key=with_rsa, adopt=None, beside=spec.name)
+    beside = dataclasses.replace(spec, name=name_beside(spec.name), key=with_rsa, adopt=None, beside=spec.name)
+    return mine, dataclasses.replace(beside, exports=())
 
 
 def _asked(config: Config, cas: tuple[str, ...] | None, profile: str | None) -> dict[str, Any]:

@@ -115,6 +115,7 @@ ROWS = (
     Row(type="internal", failure=Failure.OURS, source=_OURS),
     Row(type="state", failure=Failure.OURS, source="runtime/act.py"),
     Row(type="adopt", failure=Failure.POLICY, source="issuers/adopted.py"),
+    Row(type="export", failure=Failure.OURS, source="errors.ExportError"),
     Row(type="files", failure=Failure.POLICY, source="issuers/files.py"),
     Row(type="dnsCredentials", failure=Failure.CREDENTIALS, source=_DNS),
     Row(type="dnsProvider", failure=Failure.DNS, source=_DNS),

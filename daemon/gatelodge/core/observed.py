@@ -61,6 +61,13 @@ class Held:
         return self.issuer == ADOPTED
 
     @property
+    def content(self) -> str:
+        """
+        Two certificates with the same one are the same, with their chains.
+        """
+        return f"{self.fingerprint}:{self.chain}"
+
+    @property
     def brought(self) -> bool:
         """
         True for a certificate that the user brought in files of his: nobody renews it but him.
@@ -115,6 +122,16 @@ class InFiles:
     mark: str
     chain: str | None
     changing: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """
+    A copy of a certificate for another program, whole as it was written: the certificate's `Held.content`, and the digest of the export.
+    """
+
+    content: str
+    digest: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +247,7 @@ class Observed:
     more; `addresses_looked_at` is when dynamic DNS
     last looked, None when it did not yet. `renewals` are what CAs suggested about renewals, by NAME, `revoked` the
     fingerprints of certificates that were revoked. `offers` are certificates of other tools that may be adopted, `brought` what lies in the
-    user's files, both by the NAME of the spec.
+    user's files, both by the NAME of the spec; `exports` are the copies that are whole, by the mark of the export.
     """
 
     held: Mapping[str, Held] = dataclasses.field(default_factory=dict)
@@ -249,6 +266,7 @@ class Observed:
     revoked: Mapping[str, str] = dataclasses.field(default_factory=dict)
     offers: Mapping[str, Offer] = dataclasses.field(default_factory=dict)
     brought: Mapping[str, InFiles] = dataclasses.field(default_factory=dict)
+    exports: Mapping[str, Exported] = dataclasses.field(default_factory=dict)
     requests: Requests = dataclasses.field(default_factory=Requests)
     doubt: Doubt | None = None
 

@@ -30,6 +30,7 @@ from gatelodge.core.actions import (
     key,
 )
 from gatelodge.core.certificates import Certificates
+from gatelodge.core.exporting import exporting
 from gatelodge.core.pace import Pace
 from gatelodge.core.renewal import KEEP_UNUSED
 from gatelodge.model import AcmeIssuer
@@ -104,6 +105,7 @@ class _Planner:
             *certificates.revoking(),
             *certificates.actions(),
             *certificates.asking_renewals(),
+            *exporting(self.desired, self.observed),
             *self._leftovers(),
             *self._dns(),
             *self._nginx(),

@@ -8,17 +8,14 @@ prints on stderr is shown when it fails.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import shutil
-import signal
 from typing import TYPE_CHECKING, cast
 
+from gatelodge import programs
 from gatelodge.errors import DnsError, Problem
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator
 
     from gatelodge.dns.providers import Parts
     from gatelodge.model import DnsSettings
@@ -32,15 +29,8 @@ _AT_ONCE = 4
 #: EX_TEMPFAIL of sysexits(3): it may work later.
 _LATER = 75
 
-#: What is kept of the daemon's environment.
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-#: Characters of stderr that are shown, and of a record's id that are kept.
-_MOST_SHOWN = 500
-
-#: What is kept of a program's output, however much it prints. Bytes.
-_MOST_HEARD = 8192
+#: Characters of a record's id that are kept.
+_MOST_KEPT = 500
 
 
 def make(settings: DnsSettings, parts: Parts) -> Exec:
@@ -110,7 +100,7 @@ class Exec:
         lines = [line.strip() for line in (await self._run("add", record, None)).splitlines() if line.strip()]
         known_as = lines[-1] if lines else ""
         # What would not come back to the program as it said it is no id.
-        return known_as if known_as.isprintable() and 0 < len(known_as) <= _MOST_SHOWN else None
+        return known_as if known_as.isprintable() and 0 < len(known_as) <= _MOST_KEPT else None
 
     async def remove(self, record: TxtRecord, known_as: str | None) -> None:
         """
@@ -125,54 +115,33 @@ class Exec:
         Raises:
             DnsError: it could not be run, failed, or took too long.
         """
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        environment = {
-            "PATH": _PATH,
-            **kept,
-            "GATELODGE_ACTION": action,
-            "GATELODGE_ZONE": record.zone,
-            "GATELODGE_NAME": record.name,
-            "GATELODGE_VALUE": record.value,
-            **({"GATELODGE_TTL": str(self._ttl)} if self._ttl else {}),
-            **({"GATELODGE_ID": known_as} if known_as else {}),
-        }
-        async with self._slots:
-            with _hearing() as (out, printed), _hearing() as (err, complained):
-                try:
-                    process = await asyncio.create_subprocess_exec(
-                        *self._command, action, record.name, record.value,
-                        stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=err,
-                        env=environment, cwd="/", start_new_session=True,
-                    )  # fmt: skip
-                except (OSError, ValueError) as error:
-                    why = getattr(error, "strerror", None) or str(error)
-                    raise self._failed(
-                        action, record, f"cannot be run: {why}; give its absolute path, and make it executable"
-                    ) from error
-                await self._ended(process, action, record)
-                said = printed()
-                if process.returncode:
-                    raise self._failed(action, record, _why(process.returncode, _shown(complained())))
-        return said.decode(errors="replace")
-
-    async def _ended(self, process: asyncio.subprocess.Process, action: str, record: TxtRecord) -> None:
-        """
-        Wait for the program. Whatever ends the wait ends it and all that it started.
-        """
+        environment = programs.few_variables(
+            {
+                "GATELODGE_ACTION": action,
+                "GATELODGE_ZONE": record.zone,
+                "GATELODGE_NAME": record.name,
+                "GATELODGE_VALUE": record.value,
+                **({"GATELODGE_TTL": str(self._ttl)} if self._ttl else {}),
+                **({"GATELODGE_ID": known_as} if known_as else {}),
+            }
+        )
+        command = (*self._command, action, record.name, record.value)
         try:
-            async with asyncio.timeout(self._seconds):
-                await process.wait()
+            async with self._slots:
+                ran = await programs.run(command, seconds=self._seconds, environment=environment)
         except TimeoutError:
-            raise self._failed(
-                action,
-                record,
-                f"did not end within {self._seconds:g} s and was killed; find out what it waits for, or raise `timeout`",
-            ) from None
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if process.returncode is None:
-                await process.wait()
+            late = (
+                f"did not end within {self._seconds:g} s and was killed; find out what it waits for, or raise `timeout`"
+            )
+            raise self._failed(action, record, late) from None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            told = f"cannot be run: {why}; give its absolute path, and make it executable"
+            raise self._failed(action, record, told) from error
+        if ran.status:
+            remedy = "it is tried again later" if ran.status == _LATER else "run it by hand as docs/exec.md shows"
+            raise self._failed(action, record, f"{programs.why(ran)}; {remedy}")
+        return ran.out.decode(errors="replace")
 
     def _failed(self, action: str, record: TxtRecord, what: str) -> DnsError:
         return DnsError(
@@ -181,50 +150,3 @@ class Exec:
                 detail=f"{record.name}: the program of [dns.{self._name}], {self._command[0]}, run to {action} it, {what}",
             )
         )
-
-
-def _why(status: int, said: str) -> str:
-    """
-    Say how a program failed, and what helps.
-    """
-    ended = f"ended with {status}" if status > 0 else f"was ended by signal {-status}"
-    remedy = "it is tried again later" if status == _LATER else "run it by hand as docs/exec.md shows"
-    return f"{ended}: {said or 'it said nothing on stderr'}; {remedy}"
-
-
-@contextlib.contextmanager
-def _hearing() -> Iterator[tuple[int, Callable[[], bytes]]]:
-    """
-    Listen to a pipe inside the context. Yields the end to write into, and what returns the last that was written.
-
-    asyncio's own pipes keep whoever waits for a process waiting for all that hold its pipes; this one does not.
-    """
-    loop = asyncio.get_running_loop()
-    read, write = os.pipe()
-    os.set_blocking(read, False)
-    heard = b""
-
-    def hear() -> bytes:
-        nonlocal heard
-        try:
-            more = os.read(read, 65536)
-        except BlockingIOError:
-            return heard
-        heard = (heard + more)[-_MOST_HEARD:]
-        return heard
-
-    loop.add_reader(read, hear)
-    try:
-        yield write, hear
-    finally:
-        loop.remove_reader(read)
-        os.close(read)
-        os.close(write)
-
-
-def _shown(output: bytes) -> str:
-    """
-    Return what a program printed in a form that is safe to show.
-    """
-    text = " ".join(output.decode(errors="replace").split())
-    return "".join(each if each.isprintable() else "?" for each in text)[-_MOST_SHOWN:]

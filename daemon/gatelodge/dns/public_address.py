@@ -6,24 +6,22 @@ An address that the internet cannot come back to is none: private ones, and thos
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import contextlib
+import dataclasses
 import ipaddress
 import json
-import os
-import signal
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ifaddr
 
+from gatelodge import programs
 from gatelodge.errors import DnsError, HttpDisconnected, HttpUnreachable, Problem
 from gatelodge.together import together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gatelodge.model import AddressSource
     from gatelodge.ports import Http
@@ -144,72 +142,17 @@ async def _printed(command: tuple[str, ...]) -> bytes:
     Return the first line that a program prints. It is run without a shell.
     """
     program = command[0]
-    with _hearing() as (out, printed), _hearing() as (err, complained):
-        try:
-            process = _started(command, out, err)
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise _unknown(f"{program} cannot be run: {why}; give its absolute path, make it executable") from error
-        try:
-            status = await _ended(process)
-        except TimeoutError:
-            raise _unknown(
-                f"{program} did not end within {_COMMAND_SECONDS:g} s and was killed; run it by hand"
-            ) from None
-        said, last_words = printed(), complained().strip().splitlines()[-1:]
-    if status:
-        how = f"ended with {status}" if status > 0 else f"was ended by signal {-status}"
-        why = _shown(b"".join(last_words)) or "it said nothing on stderr"
-        raise _unknown(f"{program} {how}: {why}; run it by hand")
-    return said if len(said) > _LONGEST else next(iter(said.splitlines()), b"")
-
-
-def _started(command: tuple[str, ...], out: int, err: int) -> subprocess.Popen[bytes]:
-    """
-    Start a program. Not by asyncio: a cancellation in the middle of that loses the program, before anybody knows whom to end.
-    """
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)  # noqa: S603 - the user's
-
-
-async def _ended(process: subprocess.Popen[bytes]) -> int:
-    """
-    Wait for a program. Whatever ends the wait ends it and all that it started.
-    """
-    ended = asyncio.get_running_loop().run_in_executor(None, process.wait)
     try:
-        async with asyncio.timeout(_COMMAND_SECONDS):
-            return await asyncio.shield(ended)
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await asyncio.shield(ended)
-
-
-@contextlib.contextmanager
-def _hearing() -> Iterator[tuple[int, Callable[[], bytes]]]:
-    """
-    Listen to a pipe inside the context. Yields the end to write into, and what returns the beginning of what was written.
-
-    Nobody waits for its end, which a program may have left to others that live on.
-    """
-    loop = asyncio.get_running_loop()
-    read, write = os.pipe()
-    os.set_blocking(read, False)
-    heard = b""
-
-    def hear() -> bytes:
-        nonlocal heard
-        with contextlib.suppress(BlockingIOError):
-            heard = (heard + os.read(read, 65536))[: _LONGEST + 1]
-        return heard
-
-    loop.add_reader(read, hear)
-    try:
-        yield write, hear
-    finally:
-        loop.remove_reader(read)
-        os.close(read)
-        os.close(write)
+        ran = await programs.run(command, seconds=_COMMAND_SECONDS, most=_LONGEST + 1, beginning=True)
+    except TimeoutError:
+        raise _unknown(f"{program} did not end within {_COMMAND_SECONDS:g} s and was killed; run it by hand") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise _unknown(f"{program} cannot be run: {why}; give its absolute path, make it executable") from error
+    if ran.status:
+        last_words = dataclasses.replace(ran, err=b"".join(ran.err.strip().splitlines()[-1:]))
+        raise _unknown(f"{program} {programs.why(last_words)}; run it by hand")
+    return ran.out if len(ran.out) > _LONGEST else next(iter(ran.out.splitlines()), b"")
 
 
 def _public(said: bytes, family: int, whose: str) -> str:

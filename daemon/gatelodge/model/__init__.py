@@ -28,6 +28,7 @@ from gatelodge.model.certificates import (
     name_beside,
 )
 from gatelodge.model.dns import NO_SOURCE, AddressSource, DdnsSettings, DnsSettings
+from gatelodge.model.exports import Encryption, Export, ExportFormat
 from gatelodge.model.mistake import Mistake
 from gatelodge.model.names import INTERNAL_HOST, JsonObject, Name, covers, file_name, is_ip, is_pattern, is_wildcard
 from gatelodge.model.nginx import (
@@ -90,6 +91,9 @@ __all__ = [
     "Customer",
     "DdnsSettings",
     "DnsSettings",
+    "Encryption",
+    "Export",
+    "ExportFormat",
     "FileIssuer",
     "Files",
     "ForwardAuth",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from gatelodge.model.names import is_ip
 
 if TYPE_CHECKING:
+    from gatelodge.model.exports import Export
     from gatelodge.model.names import Name
     from gatelodge.model.secret import SecretRef
 
@@ -139,7 +140,7 @@ class CertificateSpec:
     answers to dns-01 are put, since `_acme-challenge` of every name is a CNAME to it (RFC 8555 §8.4). `adopt` is the folder of another
     tool's certificate, which is served until ours is there. `beside` is the NAME of the certificate whose sites show this one too, to
     visitors who take no other kind of key: they can do without it, so that nothing stands in for it. `others` are the CAs that are asked,
-    in this order, when `issuer` cannot help. With `reuse_key` a renewal keeps the private key.
+    in this order, when `issuer` cannot help. With `reuse_key` a renewal keeps the private key. `exports` are the copies for other programs.
     """
 
     name: str
@@ -154,6 +155,7 @@ class CertificateSpec:
     others: tuple[Alternative, ...] = ()
     reuse_key: bool = False
     on_bad_name: OnBadName = OnBadName.FAIL
+    exports: tuple[Export, ...] = ()
 
     @property
     def issuers(self) -> tuple[IssuerRef, ...]:

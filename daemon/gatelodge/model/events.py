@@ -118,6 +118,17 @@ EVENTS: Mapping[str, Event] = {
         fields=("certificate", "names", "ca", "serial", "reason"),
         line="{certificate} by {ca} ({reason})",
     ),
+    "certificate.exported": Event(
+        when="a copy of it was made for another program, whose command has run",
+        fields=("certificate", "place", "format", "not_after", "serial"),
+        line="{certificate} to {place} as {format}",
+    ),
+    "certificate.export.failed": Event(
+        when="a copy could not be written, or its command failed; the certificate itself is served",
+        levels=_ERROR,
+        fields=("certificate", "place", *_FAILURE),
+        line="{certificate}: {error.detail}[; failed {failures} times][, next try {retry_at}]",
+    ),
     "certificate.deleted": Event(
         when="unused and long expired, or forgotten", fields=("certificate",), line="{certificate}"
     ),
@@ -290,6 +301,7 @@ FIELDS: Mapping[str, str] = {
     "explanation": "the CA's page about why; null when it names none",
     "failures": "how many times in a row it has failed",
     "file": "the configuration file",
+    "format": "the form of a copy: `pem`, `pem-bundle` or `pkcs12`",
     "generation": "the number of the nginx configuration, as in `nginx/generations`",
     "host": "the host name whose address it is",
     "lacking": "list of names that were refused, where a part is wanted (`on_bad_name`); null when none is lacking",
@@ -301,6 +313,7 @@ FIELDS: Mapping[str, str] = {
     "not_after": "when the certificate ends, RFC 3339",
     "path": "a file in the state directory",
     "pid": "the daemon's process",
+    "place": "the folder or file of a copy",
     "preferred_chain": "the root that `preferred_chain` asks for",
     "provider": "the NAME of the `[dns.NAME]`",
     "reason": "why it was done, or why the clock is doubted, in words",
@@ -335,6 +348,7 @@ PROBLEMS: Mapping[str, str] = {
     "budget": "a rate limit of the CA is used up by our own count, or the CA closed it; it was not asked",
     "ephemeral": "the state directory is gone at the next start, so that nothing is ordered",
     "adopt": "another tool's certificate cannot be used",
+    "export": "a copy for another program was not made, or its command failed",
     "files": "the user's own: what is wrong with them, and what to do",
     "state": "the state directory cannot be used",
     "nginx": "nginx cannot be started or asked",

@@ -8,6 +8,7 @@ it cleans up what it began and raises `CancelledError` on.
 
 from gatelodge.core.addresses import Standing
 from gatelodge.ports.dns import AddressProvider, Authority, DnsProvider, Resolver, TxtRecord
+from gatelodge.ports.exporting import Exporter
 from gatelodge.ports.issuing import AccountSeen, Adoption, Brought, Ca, Challenge, Issuer, Keys, Solver
 from gatelodge.ports.nginx import Nginx
 from gatelodge.ports.stores import Documents, Index, Issued, Store
@@ -25,6 +26,7 @@ __all__ = [
     "DnsProvider",
     "Documents",
     "Events",
+    "Exporter",
     "Http",
     "HttpResponse",
     "Index",

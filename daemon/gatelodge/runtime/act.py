@@ -17,6 +17,7 @@ from gatelodge.core.actions import (
     AskRenewals,
     Cancel,
     DeleteCertificate,
+    ExportCertificate,
     KeepAddresses,
     MakePlaceholder,
     Obtain,
@@ -31,7 +32,16 @@ from gatelodge.core.actions import (
     key,
     tries,
 )
-from gatelodge.errors import DnsError, IssuanceError, NginxError, NginxRefused, NginxUnproven, Problem, StateError
+from gatelodge.errors import (
+    DnsError,
+    ExportError,
+    IssuanceError,
+    NginxError,
+    NginxRefused,
+    NginxUnproven,
+    Problem,
+    StateError,
+)
 from gatelodge.runtime.certify import Certifier
 from gatelodge.runtime.parts import tell_kept_back, tell_released
 
@@ -50,6 +60,7 @@ if TYPE_CHECKING:
 #: What can go wrong in the world, by exception, as a problem type.
 _TROUBLE: dict[type[Exception], str] = {
     StateError: "state",
+    ExportError: "export",
     NginxRefused: "nginxRefused",
     NginxUnproven: "nginxUnproven",
     NginxError: "nginx",
@@ -102,7 +113,7 @@ class Actor:
             await self._do(action, observed, gate)
         except (IssuanceError, DnsError) as error:
             await self._failed(action, error.problem)
-        except (StateError, NginxError) as error:
+        except (StateError, ExportError, NginxError) as error:
             kind = next(kind for family, kind in _TROUBLE.items() if isinstance(error, family))
             await self._failed(action, Problem(type=kind, detail=str(error)))
         except Exception as error:  # noqa: BLE001 - the seam around one action: a bug in one must not stop the others
@@ -122,6 +133,7 @@ class Actor:
                 | Take()
                 | Obtain()
                 | AskRenewals()
+                | ExportCertificate()
                 | Revoke()
                 | Abandon()
                 | DeleteCertificate()
@@ -216,6 +228,8 @@ class Actor:
                 )
             case MakePlaceholder(spec=spec) | Adopt(spec=spec) | Take(spec=spec):
                 event, fields = "certificate.failed", {"certificate": spec.name, "names": list(spec.names)}
+            case ExportCertificate(held=held, export=export):
+                event, fields = "certificate.export.failed", {"certificate": held.name, "place": export.place}
             case Abandon(certificate=name) | DeleteCertificate(certificate=name):
                 event, fields = "certificate.failed", {"certificate": name}
             case RollBack() | StartNginx() | ApplyTree():

@@ -16,6 +16,7 @@ from gatelodge.core.actions import (
     Adopt,
     AskRenewals,
     DeleteCertificate,
+    ExportCertificate,
     MakePlaceholder,
     Obtain,
     Reason,
@@ -46,7 +47,7 @@ _NO_MORE = frozenset({Failure.CA_DOWN, Failure.RATE_LIMIT})
 
 #: What is done for certificates.
 ForCertificates: TypeAlias = (
-    MakePlaceholder | Adopt | Take | Obtain | AskRenewals | Revoke | Abandon | DeleteCertificate
+    MakePlaceholder | Adopt | Take | Obtain | AskRenewals | ExportCertificate | Revoke | Abandon | DeleteCertificate
 )
 
 
@@ -76,6 +77,7 @@ class Certifier:
 
         Raises:
             IssuanceError, DnsError: the issuer refused, or could not be asked.
+            ExportError: a copy was not made.
             StateError: something could not be read or written.
         """
         match action:
@@ -90,6 +92,8 @@ class Certifier:
                 await self._obtain(action, observed, gate)
             case AskRenewals():
                 await self._ask_renewals(action, gate)
+            case ExportCertificate():
+                await self._export(action, gate)
             case Revoke():
                 await self._revoke(action, gate)
             case Abandon(certificate=name, issuer=issuer):
@@ -128,6 +132,24 @@ class Certifier:
             certificate=held.name,
             names=list(held.names),
             reason=action.reason,
+            not_after=held.not_after.isoformat(),
+            serial=held.serial,
+        )
+
+    async def _export(self, action: ExportCertificate, gate: Gate) -> None:
+        held, export = action.held, action.export
+        if gate.exporter is None:
+            raise AssertionError("what was seen to lack can be made")
+        try:
+            issued = await self._store.read(held.name, held.version)
+        except KeyError:
+            return  # another version is there by now
+        await gate.exporter.export(held, issued, export)
+        self._events.emit(
+            "certificate.exported",
+            certificate=held.name,
+            place=export.place,
+            format=export.format,
             not_after=held.not_after.isoformat(),
             serial=held.serial,
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gatelodge.core.observed import Observed
     from gatelodge.core.tree import Rendered
     from gatelodge.model import JsonObject
-    from gatelodge.ports import Adoption, Brought, Ca, DnsProvider, Issuer, Nginx
+    from gatelodge.ports import Adoption, Brought, Ca, DnsProvider, Exporter, Issuer, Nginx
     from gatelodge.runtime.addresses import Addresses
 
 
@@ -26,7 +26,7 @@ class Gate:
     """
     `issuers` are by the text of their reference (`acme:letsencrypt`, `local`), those that are ACME CAs also in `cas`; `render` is pure; `dates` ask the CAs in use for
     their time, in order. `providers` are the DNS providers by the NAME of their `[dns.NAME]`; `addresses` keeps dynamic DNS;
-    `adoption` reads certificates of other tools, `brought` those in files of the user's; `budgets` tells what of the CAs' limits is
+    `adoption` reads certificates of other tools, `brought` those in files of the user's; `exporter` makes copies for other programs; `budgets` tells what of the CAs' limits is
     used up, an object for each.
     """
 
@@ -40,4 +40,5 @@ class Gate:
     addresses: Addresses | None = None
     adoption: Adoption | None = None
     brought: Brought | None = None
+    exporter: Exporter | None = None
     budgets: Callable[[], Sequence[JsonObject]] = tuple

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Doubt, Job, Requests
-    from gatelodge.ports import Adoption, Brought, Nginx, Store
+    from gatelodge.ports import Adoption, Brought, Exporter, Nginx, Store
     from gatelodge.runtime.addresses import Addresses
     from gatelodge.runtime.journal import Journal
     from gatelodge.solvers.ledger import Ledger
@@ -28,6 +28,7 @@ async def observe(
     addresses: Addresses | None,
     adoption: Adoption | None,
     brought: Brought | None,
+    exporter: Exporter | None,
     desired: Desired,
     jobs: Mapping[str, Job],
     requests: Requests,
@@ -46,6 +47,7 @@ async def observe(
         for name, directory in desired.adopted.items()
         if (held := index.held.get(name)) is None or held.placeholder or held.adopted
     }
+    exports = [export for spec in desired.certificates.values() for export in spec.exports]
     return Observed(
         held=index.held,
         versions=index.versions,
@@ -63,6 +65,7 @@ async def observe(
         renewals=dict(journal.renewals.choices),
         offers=await adoption.offers(wanted) if adoption else {},
         brought=await brought.look(desired.brought) if brought else {},
+        exports=await exporter.look(exports) if exporter and exports else {},
         requests=requests,
         doubt=doubt,
     )

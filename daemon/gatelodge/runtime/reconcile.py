@@ -188,6 +188,7 @@ class Reconciler:
             addresses=gate.addresses,
             adoption=gate.adoption,
             brought=gate.brought,
+            exporter=gate.exporter,
             desired=gate.desired,
             # Taken before the store is read: a job that ends meanwhile still counts as running, so none is begun twice.
             jobs=self._jobs.running if self._jobs else {},

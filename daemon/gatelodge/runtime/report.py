@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.core import asking
-from gatelodge.core.actions import ADDRESSES, certificate_key, describe
+from gatelodge.core.actions import ADDRESSES, certificate_key, describe, export_key
 from gatelodge.core.due import due, identifier
+from gatelodge.core.exporting import is_current
 from gatelodge.core.parts import STREAM_SNIPPET, called
 from gatelodge.core.renewal import late
 from gatelodge.model import INTERNAL_HOST
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Attempt, Held, Observed
-    from gatelodge.model import CertificateSpec, Site, Stream
+    from gatelodge.model import CertificateSpec, Export, Site, Stream
     from gatelodge.runtime.reconcile import Look
 
 
@@ -59,6 +60,7 @@ def healthy(document: dict[str, Any]) -> bool:
         and all(site["state"] in ("serving", "plain") for site in document["sites"])
         and all(stream["state"] in ("serving", "passing") for stream in document["streams"])
         and all(entry["state"] in ("valid", "unused") and not entry["lacking"] for entry in document["certificates"])
+        and not any(export["failure"] for entry in document["certificates"] for export in entry["exports"])
     )
 
 
@@ -200,8 +202,27 @@ def _certificate(name: str, desired: Desired, observed: Observed, now: dt.dateti
         "serial": real.serial if real else None,
         "version": real.version if real else None,
         "damaged": observed.damaged.get(name),
+        "exports": [_export(export, held, observed) for export in (spec.exports if spec else ())],
         "doing": {"step": job.step, "since": job.since.isoformat()} if job else None,
         "failure": _failure(attempt) if attempt else None,
+    }
+
+
+def _export(export: Export, held: Held | None, observed: Observed) -> dict[str, Any]:
+    """
+    Say how a copy for another program stands: `current`, or to be made, or `waiting` for a certificate to copy.
+    """
+    attempt = observed.attempts.get(export_key(export))
+    state = "due"
+    if held is None or held.placeholder:
+        state = "waiting"
+    elif is_current(held, export, observed):
+        state = "current"
+    return {
+        "place": export.place,
+        "format": export.format,
+        "state": state,
+        "failure": _failure(attempt) if attempt and state == "due" else None,
     }
 
 

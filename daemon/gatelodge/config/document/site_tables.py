@@ -9,6 +9,7 @@ What a site says for all its routes stands in `ManyRoutes`, which a route has to
 import dataclasses
 from typing import Annotated
 
+from gatelodge.config.document.export_table import ExportTable
 from gatelodge.config.document.fields import entries, field
 from gatelodge.config.shape import Tls
 from gatelodge.config.values import leaves, site_leaves
@@ -219,6 +220,9 @@ class SiteTable(ManyRoutes):
     )
     challenge: Annotated[tuple[leaves.ChallengeKind, ...] | None, OneOrMore()] = field(
         "How its hosts are proven; of several, the first that can. Default: acme.challenge."
+    )
+    export: Annotated[tuple[ExportTable, ...] | None, OneOrMore()] = field(
+        "Copies of its certificate for other programs: one, or a list."
     )
     hsts: site_leaves.HstsKind | None = field(
         "Whether browsers are told to come by https alone: off (default), on, preload."

@@ -9,6 +9,7 @@ Values here are read and normalised one by one. What must be there, and what fit
 import dataclasses
 from typing import Annotated
 
+from gatelodge.config.document.export_table import ExportTable
 from gatelodge.config.document.fields import entries, field
 from gatelodge.config.document.site_tables import SiteTable, SnippetTable
 from gatelodge.config.document.stream_tables import StreamTable
@@ -41,6 +42,9 @@ class CertificateTable:
         "What becomes of it when some names are refused: fail, or subset: one for the others. Default: acme.on_bad_name."
     )
     reuse_key: leaves.Flag | None = field("Whether renewals keep the private key. Default: acme.reuse_key.")
+    export: Annotated[tuple[ExportTable, ...] | None, OneOrMore()] = field(
+        "Copies for other programs, made anew whenever it is renewed: one, or a list."
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

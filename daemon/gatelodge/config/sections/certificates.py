@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.config.document.fields import given
-from gatelodge.config.sections import authorities
+from gatelodge.config.sections import authorities, exports
 from gatelodge.config.shape import AcmeSection, CertificateSection
 from gatelodge.config.values import texts
 from gatelodge.model import INTERNAL_HOST, file_name
@@ -54,6 +54,7 @@ def certificate(
         challenges=table.challenge,
         alias=table.alias,
         adopt=table.adopt,
+        exports=exports.read((*path, "export"), table.export, file_name(key), found),
         **given(table, "profile", "on_bad_name", "reuse_key"),
         **keys((*path, "key"), table.key, found),
     )

@@ -12,7 +12,7 @@ from gatelodge.config.document.fields import given
 from gatelodge.config.document.site_tables import FilesTable, MaintenanceTable
 from gatelodge.config.keys import written
 from gatelodge.config.mistakes import Unreadable
-from gatelodge.config.sections import routes
+from gatelodge.config.sections import exports, routes
 from gatelodge.config.sections.certificates import keys, no_name_twice
 from gatelodge.config.shape import SiteSection, SnippetFile, Tls
 from gatelodge.config.values import names, snippets
@@ -72,6 +72,7 @@ def read(
         files=files,
         certificate=file_name(table.certificate) if table.certificate else None,
         challenges=table.challenge,
+        exports=exports.read((*path, "export"), table.export, file_name(first), found),
         hsts=_hsts(path, table, tls, found),
         client_certificates=_client_certificates(path, table, tls, found),
         maintenance=_maintenance(path, table, known, found),
@@ -157,6 +158,10 @@ def _certificate_keys_fit(path: Path, table: SiteTable, tls: Tls, found: Mistake
         )
     elif table.challenge and tls is not Tls.ACME:
         found.add((*path, "challenge"), f"a site with {said} is proven to nobody", "leave it out")
+    if table.export and table.certificate:
+        found.add((*path, "export"), "copies are made of the certificate that is named here", "move it there")
+    elif table.export and tls is Tls.OFF:
+        found.add((*path, "export"), "a site without TLS has no certificate", "leave it out")
 
 
 def _listeners(

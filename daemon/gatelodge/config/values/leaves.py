@@ -12,7 +12,7 @@ from typing import Annotated, TypeAlias
 
 from gatelodge.config.keys import quoted
 from gatelodge.config.mistakes import Unreadable
-from gatelodge.config.values import names, networks, options, quantities, texts, urls
+from gatelodge.config.values import names, networks, options, ownership, quantities, texts, urls
 from gatelodge.config.values.leaf import Leaf, choice, duration, text
 from gatelodge.model import (
     NO_SOURCE,
@@ -20,6 +20,8 @@ from gatelodge.model import (
     ByCommands,
     ByHelper,
     ByMailbox,
+    Encryption,
+    ExportFormat,
     KeyKind,
     Listener,
     Name,
@@ -187,6 +189,7 @@ Program: TypeAlias = Annotated[str, text(texts.program, "a program", examples=["
 AccessLog: TypeAlias = Annotated[
     str, text(texts.access_log, '"off", "stdout" or an absolute path', pattern="^(off$|stdout$|/)")
 ]
+Owner: TypeAlias = Annotated[str, text(ownership.owner, "a user or group", examples=["www-data", "1000"])]
 User: TypeAlias = Annotated[str, text(texts.user, "a user name", examples=["www-data"])]
 Email: TypeAlias = Annotated[str, text(texts.email, "an e-mail address", format="email")]
 Profile: TypeAlias = Annotated[str, text(texts.profile, "a profile's name", examples=["shortlived"])]
@@ -244,6 +247,14 @@ Source: TypeAlias = Annotated[
 Raw: TypeAlias = Annotated[
     Mapping[str, object], Leaf(takes=(dict,), read=dict, wanted="a table", schema={"type": "object"})
 ]
+Command: TypeAlias = Annotated[tuple[str, ...], options.COMMAND]
+ExportKind: TypeAlias = Annotated[
+    ExportFormat, choice(ExportFormat, pem_bundle=("is written with a hyphen", 'write "pem-bundle"'))
+]
+EncryptionKind: TypeAlias = Annotated[Encryption, choice(Encryption)]
+FileMode: TypeAlias = Annotated[int, text(ownership.mode, 'a mode such as "0640"', pattern="^0?[0-7]{3}$")]
+FileName: TypeAlias = Annotated[str, text(ownership.written_file, "the name of a file", examples=["znc.pem"])]
+Patience: TypeAlias = Annotated[dt.timedelta, duration(least=dt.timedelta(seconds=1), most=dt.timedelta(hours=1))]
 NginxMode: TypeAlias = Annotated[Mode, choice(Mode)]
 ReloadKind: TypeAlias = Annotated[
     Reload,
