@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from gatelodge.ports.advice import Adviser
     from gatelodge.runtime.addresses import Addresses
+    from gatelodge.solvers.dns01 import Dns01
     from gatelodge.solvers.ledger import Ledger
 
 
@@ -166,6 +167,18 @@ class Gates:
             self._exporter = FileExporter(documents=self._documents, state_directory=wanted.state_directory)
         return self._exporter
 
+    def authority(self, wanted: Desired, name: str) -> Acme:
+        """
+        Return the issuer of an ACME CA in use, once a gate was made.
+        """
+        return self._authorities[wanted.authorities[name].directory]
+
+    def web(self) -> Web:
+        """
+        Return an HTTP client that trusts whom the machine trusts.
+        """
+        return self._web(None)
+
     def _tell_kept_root(self, wanted: Desired, folder: str) -> None:
         """
         Tell, once for each, that what the configuration calls the local CA is not what it is called already.
@@ -195,7 +208,7 @@ class Gates:
         from gatelodge.issuers.acme.issuer import Acme  # noqa: PLC0415 - memory on a small machine
 
         solvers = self._solvers(wanted, providers)
-        resolver = functools.partial(self._resolver, wanted)  # made when it is first asked
+        resolver = functools.partial(self.resolver, wanted)  # made when it is first asked
         # What a CA of tests certified is no loss, nor is what is not to be kept.
         kept = authority.production and not (section and section.allow_ephemeral_state)
         adviser = self._adviser(wanted)
@@ -238,7 +251,7 @@ class Gates:
             "adviser",
             (wanted.ddns, wanted.resolver, wanted.doh, wanted.dns_port),
             lambda: Outside(
-                resolver=functools.partial(self._resolver, wanted), http=self._web(None), own=own, public=public
+                resolver=functools.partial(self.resolver, wanted), http=self._web(None), own=own, public=public
             ),
         )
 
@@ -253,8 +266,7 @@ class Gates:
         return None
 
     def _solvers(self, wanted: Desired, providers: Mapping[str, DnsProvider]) -> Mapping[str, Solver]:
-        from gatelodge.solvers.dns01 import Dns01  # noqa: PLC0415 - only where an ACME CA is used
-        from gatelodge.solvers.http01 import Webroot  # noqa: PLC0415 - as above
+        from gatelodge.solvers.http01 import Webroot  # noqa: PLC0415 - only where an ACME CA is used
         from gatelodge.solvers.proxied import Proxied  # noqa: PLC0415 - as above
 
         origin = f"http://{wanted.nginx.address}:{wanted.nginx.http_port}"
@@ -270,27 +282,35 @@ class Gates:
                 own=wanted.webroot.startswith(f"{wanted.state_directory}/"),
             ),
         )
-        by_dns: dict[str, Solver] = {
-            f"{DNS_PREFIX}{name}": self._same(
+        by_dns = self.by_dns(wanted, providers)
+        return {HTTP_01: webroot, **{f"{DNS_PREFIX}{name}": solver for name, solver in by_dns.items()}}
+
+    def by_dns(self, wanted: Desired, providers: Mapping[str, DnsProvider]) -> Mapping[str, Dns01]:
+        """
+        Return what proves names by DNS, by the NAME of the provider.
+        """
+        from gatelodge.solvers.dns01 import Dns01  # noqa: PLC0415 - only where a provider is named
+
+        return {
+            name: self._same(
                 f"{DNS_PREFIX}{name}",
-                (provider, wanted.dns[name].provider, wanted.dns[name].wait, self._resolver(wanted)),
+                (provider, wanted.dns[name].provider, wanted.dns[name].wait, self.resolver(wanted)),
                 lambda name=name, provider=provider: Dns01(  # type: ignore[misc] # mypy infers no types of defaults
                     name=name,
                     kind=wanted.dns[name].provider,
                     provider=provider,
                     ledger=self._ledger,
-                    resolver=self._resolver(wanted),
+                    resolver=self.resolver(wanted),
                     wait=wanted.dns[name].wait,
                 ),
             )
             for name, provider in providers.items()
         }
-        return {HTTP_01: webroot, **by_dns}
 
     def _provider(self, settings: DnsSettings, wanted: Desired) -> DnsProvider:
         from gatelodge.dns.providers import PROVIDERS, Parts  # noqa: PLC0415 - only where one is named
 
-        resolver = self._resolver(wanted)
+        resolver = self.resolver(wanted)
         parts = Parts(http=self._web(settings.ca_file), clock=self._clock, resolver=resolver)
         return self._same(
             f"provider {settings.name}",
@@ -298,7 +318,10 @@ class Gates:
             lambda: PROVIDERS[settings.provider].make(settings, parts),
         )
 
-    def _resolver(self, wanted: Desired) -> Resolver:
+    def resolver(self, wanted: Desired) -> Resolver:
+        """
+        Return what looks up the world's DNS.
+        """
         from gatelodge.dns.resolver import PublicResolver  # noqa: PLC0415 - only where something is looked up
 
         return self._same(
@@ -323,12 +346,12 @@ class Gates:
         provider = cast("AddressProvider", providers[settings.dns])  # `check` lets no other through
         return self._same(
             "addresses",
-            (settings, provider, self._resolver(wanted)),
+            (settings, provider, self.resolver(wanted)),
             lambda: Addresses(
                 settings=settings,
                 provider=provider,
                 finder=Finder(http=self._web(None)),
-                resolver=self._resolver(wanted),
+                resolver=self.resolver(wanted),
                 documents=self._documents,
                 clock=self._clock,
                 events=self._events,
@@ -351,18 +374,28 @@ class Gates:
         return self._webs[root, proxy]
 
 
-def external(*, state_directory: str, settings: NginxSettings, clock: Clock) -> External:
+def reloading(*, state_directory: str, settings: NginxSettings, clock: Clock) -> Reloading:
     """
-    Put together what speaks to somebody else's nginx.
+    Put together what reaches somebody else's nginx.
     """
     folder = Path(state_directory) / "nginx"
     group = grp.getgrnam(settings.group).gr_gid if settings.group else None
     trees = Trees(folder, group=group)
-    reloading: Reloading
     if isinstance(settings.reload, ByCommands):
-        reloading = Commands(trees=trees, settings=settings, by=settings.reload, ours=str(folder), clock=clock)
-    elif isinstance(settings.reload, ByHelper):
-        reloading = Helper(folder=folder, state_directory=state_directory, clock=clock)
-    else:
-        reloading = Mailbox(folder=folder, trees=trees, state_directory=state_directory, group=group, clock=clock)
-    return External(trees=trees, reloading=reloading, settings=settings, clock=clock)
+        return Commands(trees=trees, settings=settings, by=settings.reload, ours=str(folder), clock=clock)
+    if isinstance(settings.reload, ByHelper):
+        return Helper(folder=folder, state_directory=state_directory, clock=clock)
+    return Mailbox(folder=folder, trees=trees, state_directory=state_directory, group=group, clock=clock)
+
+
+def external(*, state_directory: str, settings: NginxSettings, clock: Clock) -> External:
+    """
+    Put together what speaks to somebody else's nginx.
+    """
+    group = grp.getgrnam(settings.group).gr_gid if settings.group else None
+    return External(
+        trees=Trees(Path(state_directory) / "nginx", group=group),
+        reloading=reloading(state_directory=state_directory, settings=settings, clock=clock),
+        settings=settings,
+        clock=clock,
+    )

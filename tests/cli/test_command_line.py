@@ -30,7 +30,7 @@ agree_tos = true
 """
 
 VERBS = [
-    "run", "once", "check", "plan", "status", "events", "ddns", "renew", "revoke", "account", "forget", "reload", "ca", "presets", "hash", "schema", "mailbox", "init", "demo",
+    "run", "once", "check", "plan", "status", "events", "doctor", "ddns", "renew", "revoke", "account", "forget", "reload", "ca", "presets", "hash", "schema", "mailbox", "init", "demo",
 ]  # fmt: skip
 
 

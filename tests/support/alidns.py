@@ -38,6 +38,9 @@ KEY_SECRET = "test-only-secret-of-the-key"
 SERVERS = ("ns1.alidns.test", "ns2.alidns.test")
 LEAST_TTL = 600
 
+#: Of the service that says whose a key is, which the same endpoint stands in for.
+STS_VERSION = "2015-04-01"
+
 #: The most a page, where Alidns has a limit.
 MOST_ZONES, MOST_OF_A_NAME, MOST_RECORDS = 100, 100, 500
 
@@ -82,7 +85,7 @@ class Alidns:
     `faults`: by action, what goes wrong with its next requests: words of `FAULTS`, None for one that goes well.
     `publish`: awaited for every change: the record, and whether it is there from now on.
     `tokens`: the security token that goes with a temporary key. `least_ttl`: of the edition. `forbidden`: actions that RAM refuses.
-    `puny`: how a zone in Unicode is written in A-labels. `reached`: set when a request hangs.
+    `identity`: what STS calls whoever has the keys. `puny`: how a zone in Unicode is written in A-labels. `reached`: set when a request hangs.
     """
 
     def __init__(self) -> None:
@@ -94,6 +97,7 @@ class Alidns:
         self.records: dict[str, Record] = {}
         self.faults: dict[str, collections.deque[str | None]] = collections.defaultdict(collections.deque)
         self.forbidden: set[str] = set()
+        self.identity = "RAMUser"
         self.least_ttl = LEAST_TTL
         self.publish: Publish | None = None
         self.requests: list[str] = []
@@ -189,7 +193,8 @@ class Alidns:
         for name in ("AccessKeyId", "Signature", "SignatureNonce", "Timestamp", "Version", "Action"):
             if not parameters.get(name):
                 raise Refusal(f"Missing{name}", f"{name} is mandatory for this action.")
-        if parameters["Version"] != "2015-01-09" or parameters["Action"] not in self._ACTIONS:
+        version = STS_VERSION if parameters["Action"] == "GetCallerIdentity" else "2015-01-09"
+        if parameters["Version"] != version or parameters["Action"] not in self._ACTIONS:
             raise Refusal("InvalidAction.NotFound", "Specified api is not found.", 404)
         key = parameters["AccessKeyId"]
         if key not in self.keys:
@@ -212,6 +217,11 @@ class Alidns:
         self._nonces.add(parameters["SignatureNonce"])
         if self.tokens.get(key) != parameters.get("SecurityToken"):
             raise _refusal("expired STS")
+
+    async def _identity(self, given: Mapping[str, str]) -> dict[str, Any]:
+        # https://help.aliyun.com/zh/ram/developer-reference/api-sts-2015-04-01-getcalleridentity
+        del given
+        return {"IdentityType": self.identity, "AccountId": "196813200012", "PrincipalId": "28877424437521"}
 
     async def _domains(self, given: Mapping[str, str]) -> dict[str, Any]:
         rows = [self._shown(zone) for zone in self.zones]
@@ -325,6 +335,7 @@ class Alidns:
             await self.publish(record, present)
 
     _ACTIONS: Mapping[str, Callable[[Alidns, Mapping[str, str]], Awaitable[dict[str, Any]]]] = {
+        "GetCallerIdentity": _identity,
         "DescribeDomains": _domains,
         "DescribeDomainInfo": _domain,
         "DescribeSubDomainRecords": _of_a_name,

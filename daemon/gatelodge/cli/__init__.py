@@ -27,6 +27,7 @@ VERBS: Mapping[str, str] = {
     "plan": "plan:plan",
     "status": "status:status",
     "events": "look:events",
+    "doctor": "doctor:doctor",
     "ddns": "ddns:ddns",
     "renew": "ask:renew",
     "revoke": "ask:revoke",

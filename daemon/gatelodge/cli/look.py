@@ -28,16 +28,10 @@ def check(*, as_json: bool) -> None:
     """
     Print every mistake of the configuration: file, line, key, remedy.
     """
-    from gatelodge.errors import ConfigError, describe_mistake
-    from gatelodge.runtime.snippets import filled
+    from gatelodge.errors import describe_mistake
 
     file = config_file()
-    try:
-        config = load(file)
-        filled(config)
-        mistakes = (*config.warnings, *_mistakes_in_files(config, file))
-    except ConfigError as error:
-        mistakes = error.mistakes
+    _, mistakes = examined(file)
     wrong = [mistake for mistake in mistakes if not mistake.warning]
     if as_json:
         rows = [
@@ -54,6 +48,21 @@ def check(*, as_json: bool) -> None:
         if not wrong:
             click.echo(f"{file}: good")
     sys.exit(2 if wrong else 0)
+
+
+def examined(file: Path) -> tuple[Config | None, tuple[Mistake, ...]]:
+    """
+    Return a configuration, None when it cannot be used, and everything that is wrong with it and with the files that it names.
+    """
+    from gatelodge.errors import ConfigError
+    from gatelodge.runtime.snippets import filled
+
+    try:
+        config = load(file)
+        filled(config)
+    except ConfigError as error:
+        return None, error.mistakes
+    return config, (*config.warnings, *_mistakes_in_files(config, file))
 
 
 def _mistakes_in_files(config: Config, file: Path) -> Iterator[Mistake]:

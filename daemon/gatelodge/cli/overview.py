@@ -14,8 +14,8 @@ from rich.text import Text
 
 from gatelodge.cli import standing, times
 from gatelodge.cli.layout import grid, hanging, printable, readable
-from gatelodge.cli.remedies import remedy
 from gatelodge.cli.standing import Kind, Part, State, Tone
+from gatelodge.core.remedies import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -29,6 +29,7 @@ def presets(*, as_json: bool, name: str | None) -> None:
     """
     List the apps for which a site can say `preset = "NAME"`; with a NAME, what it sets and what to set in the app.
     """
+    from gatelodge.presets import filled
     from gatelodge.presets import load as load_presets
 
     known = load_presets()
@@ -43,7 +44,7 @@ def presets(*, as_json: bool, name: str | None) -> None:
     if preset is None:
         raise click.UsageError(_unknown(name, known))
     host, authority = _site_of(name)
-    note = _filled(preset.note, host, authority)
+    note = filled(preset.note, host=host, authority=authority)
     keys = list(_written(preset.site))
     if as_json:
         document = {
@@ -80,12 +81,6 @@ def _site_of(name: str) -> tuple[str, str]:
     public = config.nginx.public_https_port if port == config.nginx.https_port else port
     host = f"[{site.hosts[0]}]" if ":" in site.hosts[0] else site.hosts[0]
     return site.hosts[0], host if public == _HTTPS_PORT else f"{host}:{public}"
-
-
-def _filled(note: str, host: str, authority: str) -> str:
-    for word, value in {"{host}": host, "{authority}": authority, "{url}": f"https://{authority}"}.items():
-        note = note.replace(word, value)
-    return note.strip("\n")
 
 
 def _page(preset: Preset, host: str, note: str, keys: list[str]) -> Iterator[str]:

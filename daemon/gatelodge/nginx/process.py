@@ -117,6 +117,21 @@ def draining(master: Process) -> int:
     return sum(_title(worker.pid).startswith(_DRAINING) for worker in workers(master))
 
 
+def find_started(pid: int) -> list[float]:
+    """
+    Return when each worker of a master was started that finishes old connections, in seconds since boot (CLOCK_BOOTTIME).
+    """
+    started = _started(pid)
+    if started is None:
+        return []
+    ticks = os.sysconf("SC_CLK_TCK")
+    return [
+        worker.started / ticks
+        for worker in workers(Process(pid=pid, started=started))
+        if _title(worker.pid).startswith(_DRAINING)
+    ]
+
+
 def accepts(worker: Process) -> bool:
     """
     Tell whether a worker takes new connections. One that leaves says so, and closes what it listens on a moment later; ports of UDP

@@ -7,7 +7,7 @@ it cleans up what it began and raises `CancelledError` on.
 """
 
 from gatelodge.core.addresses import Standing
-from gatelodge.ports.dns import AddressProvider, Authority, DnsProvider, Resolver, TxtRecord
+from gatelodge.ports.dns import AddressProvider, Authority, DnsProvider, Excess, KeyHolder, Resolver, TxtRecord
 from gatelodge.ports.exporting import Exporter
 from gatelodge.ports.issuing import AccountSeen, Adoption, Brought, Ca, Challenge, Issuer, Keys, Solver
 from gatelodge.ports.nginx import Nginx
@@ -26,12 +26,14 @@ __all__ = [
     "DnsProvider",
     "Documents",
     "Events",
+    "Excess",
     "Exporter",
     "Http",
     "HttpResponse",
     "Index",
     "Issued",
     "Issuer",
+    "KeyHolder",
     "Keys",
     "Nginx",
     "Resolver",

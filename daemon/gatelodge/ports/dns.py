@@ -5,7 +5,7 @@ DNS: providers that publish records, and the resolver that sees them as the worl
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -99,6 +99,32 @@ class AddressProvider(DnsProvider, Protocol):
 
         Raises:
             DnsError: `dnsRecord`: something else stands there by now; otherwise as `add`.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Excess:
+    """
+    That a key may do more than it is needed for: what was seen, and what to do.
+    """
+
+    seen: str
+    remedy: str
+
+
+@runtime_checkable
+class KeyHolder(Protocol):
+    """
+    A DNS provider that can say whose key it was given.
+    """
+
+    async def excess(self) -> Excess | None:
+        """
+        Say what is too much about the key; None when nothing is, or when that cannot be told.
+
+        Raises:
+            DnsError: it could not be asked.
         """
         ...
 

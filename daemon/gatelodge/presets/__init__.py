@@ -51,6 +51,15 @@ def load() -> Mapping[str, Preset]:
     return types.MappingProxyType({_name(each): _read(each) for each in files})
 
 
+def filled(note: str, *, host: str, authority: str) -> str:
+    """
+    Return a note for a site, as `Preset` says.
+    """
+    for word, value in {"{host}": host, "{authority}": authority, "{url}": f"https://{authority}"}.items():
+        note = note.replace(word, value)
+    return note.strip("\n")
+
+
 def _name(file: Traversable) -> str:
     return file.name.removesuffix(_SUFFIX)
 

@@ -73,7 +73,7 @@ class Dns01:
         Keep the answers visible, as `ports.Solver` says.
         """
         try:
-            places = await together(self._place(challenge.name, challenge.alias) for challenge in challenges)
+            places = await together(self.place(challenge.name, challenge.alias) for challenge in challenges)
             records = [
                 TxtRecord(zone=zone, name=where, value=_value(challenge))
                 for challenge, (zone, where) in zip(challenges, places, strict=True)
@@ -88,12 +88,12 @@ class Dns01:
         if is_ip(name):
             return Problem(type="noSolver", detail=f"{name}: dns-01 proves no IP address (RFC 8738 §7)")
         try:
-            await self._place(name, alias)
+            await self.place(name, alias)
         except DnsError as error:
             return error.problem
         return None
 
-    async def _place(self, name: Name, alias: Name | None) -> tuple[str, str]:
+    async def place(self, name: Name, alias: Name | None) -> tuple[str, str]:
         """
         Return the zone and the name under which a name's answer belongs.
 

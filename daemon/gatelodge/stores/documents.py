@@ -40,19 +40,28 @@ _DENIED = frozenset((errno.EACCES, errno.EPERM))
 #: A document on its way to the disk.
 _UNFINISHED = re.compile(r"\.new-[0-9]+", re.ASCII)
 
+#: So many names a guest may use, apart from those of all others.
+_NUMBERS = 1_000_000
+
 
 class DirectoryDocuments:
     """
     Implements `ports.Documents` in the state directory. `events` hears of files that cannot be read (`state.damaged`).
     """
 
-    def __init__(self, *, directory: str, events: Events | None = None) -> None:
+    def __init__(self, *, directory: str, events: Events | None = None, guest: bool = False) -> None:
+        """
+        Args:
+            guest: another process may be at work here, which holds the lock: nothing of its is swept, no name of its is used, and
+                what is written belongs to the directory's owner.
+        """
+        self._guest = guest
         self._directory = Path(directory).absolute()
         self._events = events
         self._told: set[tuple[Path, int]] = set()
         self._swept: set[Path] = set()
         self._sweeping = threading.Lock()
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(os.getpid() * _NUMBERS if guest else 0)
 
     async def get(self, kind: str, key: str) -> JsonObject | None:
         """
@@ -103,6 +112,17 @@ class DirectoryDocuments:
             names = (f".new-{number}" for number in self._numbers)
             beside = next(free for name in names if not os.path.lexists(free := path.with_name(name)))
             durable.replace(path, text, beside=beside)
+            if self._guest:
+                self._hand_over(path)
+
+    def _hand_over(self, path: Path) -> None:
+        """
+        Give what root wrote to the owner of the directory, who must be able to read it.
+        """
+        owner = self._directory.stat()
+        for each in (path, path.parent):
+            if os.geteuid() == 0 and each.stat().st_uid != owner.st_uid:
+                os.chown(each, owner.st_uid, owner.st_gid)
 
     def _prepare(self, folder: Path) -> None:
         """
@@ -114,6 +134,8 @@ class DirectoryDocuments:
         for above in folders:
             durable.make_folders(above)
         durable.make_folder(folder)
+        if self._guest:
+            return
         if folder not in self._swept and not any(each.is_symlink() for each in (*folders[1:], folder)):
             with os.scandir(folder) as entries:
                 left = [each.path for each in entries if _UNFINISHED.fullmatch(each.name) and _is_file(each)]

@@ -67,7 +67,7 @@ def prepare(
         workers_group = None
     with durable.translated(top):
         durable.make_folders(top, mode=TOP)
-        _check_format(top)
+        check_format(top)
         notes = [*_correct_top(top, workers_group), *_look_for_barriers(top, workers_group)]
         for folder in _folders(top, workers_group, nginx_group, writable="nginx" if nginx_writes else ""):
             notes += _correct(folder)
@@ -75,6 +75,20 @@ def prepare(
         if not (top / "format").exists():
             durable.replace(top / "format", b"%d\n" % FORMAT, beside=top / ".writable", mode=0o644)
     return tuple(notes)
+
+
+def find_open_folders(top: Path) -> Iterator[tuple[Path, str]]:
+    """
+    Yield the folders with secrets that more than the owner and a group may look into, and the directory itself when others may write
+    there, each with what is seen. `prepare` corrects them. Changes nothing.
+    """
+    for path, barred in ((top, stat.S_IWGRP | stat.S_IWOTH), *((top / name, stat.S_IRWXO) for name in SECRET)):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue
+        if mode & barred:
+            yield path, f"its mode is {mode:04o}, so that others may {'write' if path == top else 'look'} there"
 
 
 def _folders(top: Path, workers_group: int | None, nginx_group: int | None, *, writable: str) -> Iterator[_Folder]:
@@ -91,7 +105,13 @@ def _folders(top: Path, workers_group: int | None, nginx_group: int | None, *, w
         yield _Folder(top / name, 0o750, workers_group, "nginx's workers, and no others, open files there")
 
 
-def _check_format(top: Path) -> None:
+def check_format(top: Path) -> None:
+    """
+    Refuse a directory of a format that this Gatelodge does not know.
+
+    Raises:
+        StateError: it is of a newer one, or says none.
+    """
     path = top / "format"
     try:
         text = path.read_bytes()[:100]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gatelodge.dns.aliyun.api import Api
 from gatelodge.dns.aliyun.credentials import keys_of
 from gatelodge.dns.aliyun.errors import Meaning, Refusal
+from gatelodge.dns.aliyun.identity import Identity
 from gatelodge.dns.aliyun.records import DEFAULT_LINE, Record, Records, relative
 from gatelodge.dns.aliyun.records import address as canonical
 from gatelodge.dns.aliyun.zones import Zones
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from gatelodge.dns.aliyun.api import Patience
     from gatelodge.dns.providers import Parts
     from gatelodge.model import DnsSettings
-    from gatelodge.ports import Clock, TxtRecord
+    from gatelodge.ports import Clock, Excess, TxtRecord
 
 #: The least TTL of the free and personal editions, in seconds (https://www.alibabacloud.com/help/en/dns/ttl-definition).
 LEAST_TTL = 600
@@ -39,23 +40,35 @@ def make(settings: DnsSettings, parts: Parts) -> Aliyun:
     api = Api(endpoint=settings.endpoint, keys=keys, http=parts.http, clock=parts.clock, spread=random.random)
     line = settings.options.get("line")
     return Aliyun(
-        account=settings.name, api=api, clock=parts.clock, ttl=settings.ttl, line=str(line) if line else DEFAULT_LINE
+        account=settings.name,
+        api=api,
+        identity=Identity(endpoint=settings.endpoint, keys=keys, http=parts.http),
+        clock=parts.clock,
+        ttl=settings.ttl,
+        line=str(line) if line else DEFAULT_LINE,
     )
 
 
 class Aliyun:
     """
-    Implements `ports.AddressProvider`.
+    Implements `ports.AddressProvider` and `ports.KeyHolder`.
     """
 
-    def __init__(self, *, account: str, api: Api, clock: Clock, ttl: int | None, line: str) -> None:
+    def __init__(self, *, account: str, api: Api, identity: Identity, clock: Clock, ttl: int | None, line: str) -> None:
         self._api = api
+        self._identity = identity
         self._zones = Zones(api=api, clock=clock, account=account)
         self._records = Records(api=api, zones=self._zones)
         self._ttl = ttl
         self._line = line
         # Zones whose edition has refused a shorter TTL.
         self._slow: set[str] = set()
+
+    async def excess(self) -> Excess | None:
+        """
+        Say whether the key is the main account's, as `ports.KeyHolder` says.
+        """
+        return await self._identity.excess()
 
     async def zone_of(self, name: str) -> str:
         """

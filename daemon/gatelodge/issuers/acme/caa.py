@@ -89,11 +89,11 @@ async def check(resolver: Resolver, looked: Looked, applicants: Mapping[Name, Ap
     Raises:
         IssuanceError: `caa`, with a subproblem for each of them.
     """
-    suspects = [name for name, applicant in applicants.items() if _judged(looked, name, applicant)]
+    suspects = [name for name, applicant in applicants.items() if judged(looked, name, applicant)]
     if not suspects:
         return
     again = await look(resolver, suspects, fresh=True)
-    forbidden = {name: why for name in suspects if (why := _judged(again, name, applicants[name]))}
+    forbidden = {name: why for name in suspects if (why := judged(again, name, applicants[name]))}
     if not forbidden:
         return
     told = {
@@ -111,6 +111,9 @@ async def check(resolver: Resolver, looked: Looked, applicants: Mapping[Name, Ap
     )
 
 
-def _judged(looked: Looked, name: Name, applicant: Applicant) -> Forbidden | None:
+def judged(looked: Looked, name: Name, applicant: Applicant) -> Forbidden | None:
+    """
+    Say what forbids an applicant to certify a name; None when nothing does, or nothing is known.
+    """
     found = looked.of(name)
     return None if isinstance(found, str) else caa.judge(found, applicant, wildcard=is_wildcard(name))

@@ -125,6 +125,16 @@ class Acme:
         """
         return await self._transport.date()
 
+    async def identities(self) -> frozenset[str]:
+        """
+        Return the names by which CAA records know this CA (`caaIdentities`, RFC 8555 §7.1.1); none when it does not say.
+
+        Raises:
+            IssuanceError: it cannot be asked now.
+        """
+        with self._reached():
+            return frozenset((await self._transport.directory()).meta.caa_identities)
+
     @contextlib.asynccontextmanager
     async def issue(
         self,

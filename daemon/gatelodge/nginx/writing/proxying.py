@@ -204,14 +204,25 @@ _HOME = line(
 )
 
 
+def verifies(pool: Pool, ca_bundle: str | None) -> bool:
+    """
+    Tell whether an encrypted upstream's certificate is checked.
+
+    Args:
+        ca_bundle: the trusted roots of the machine, if it has them.
+    """
+    tls, name = pool.tls, pool.tls.name or pool.first.host
+    possible = bool(name) and not is_ip(name) and (ca_bundle is not None or tls.ca is not None)
+    return possible if tls.verify is None else tls.verify
+
+
 def _verification(pool: Pool, protocol: Protocol, ground: Ground) -> list[Directive]:
     """
     Check an upstream's certificate against its name. nginx cannot check one against an address, so without a name those are not.
     """
     tls, upstream = pool.tls, pool.first
     name = tls.name or upstream.host
-    possible = bool(name) and not is_ip(name) and (ground.ca_bundle is not None or tls.ca is not None)
-    verify = possible if tls.verify is None else tls.verify
+    verify = verifies(pool, ground.ca_bundle)
     lines = [protocol.line("ssl_server_name", "on"), protocol.line("ssl_name", name)] if name else []
     lines.append(protocol.line("ssl_verify", "on" if verify else "off"))
     trusted = tls.ca or (ground.ca_bundle if protocol is _GRPC else None)

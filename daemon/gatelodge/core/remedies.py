@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gatelodge.core.failures import classify
+from gatelodge.errors import Problem
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,8 +30,5 @@ def remedy(failure: Mapping[str, Any]) -> str:
     """
     Return what to do about the `failure` of a certificate of a report.
     """
-    from gatelodge.core.failures import classify
-    from gatelodge.errors import Problem
-
     kind = failure["error.type"]
     return _REMEDIES[classify(Problem(type=kind, detail=failure["error.detail"].removeprefix(f"{kind}: ")))]

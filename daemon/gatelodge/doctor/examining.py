@@ -1,0 +1,93 @@
+"""
+Has everything looked at together, each check for a limited time, so that the whole ends within a minute on any network.
+
+A check that fails, or may not look, is a finding of its own: nothing that one does costs another anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING
+
+from gatelodge.doctor.findings import Findings, Level
+from gatelodge.errors import GatelodgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from gatelodge.doctor.findings import Finding
+    from gatelodge.doctor.patient import Patient
+
+#: Seconds for one check, unless it says otherwise. A record that was added is taken away in four seconds more.
+USUAL = 40.0
+
+_LEVELS = tuple(Level)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """
+    One thing that is looked at: its name in JSON, what people read above its findings, and who looks. `online` ones ask the internet.
+    """
+
+    name: str
+    title: str
+    look: Callable[[Patient, Findings], Awaitable[None]]
+    configured: bool = True
+    online: bool = False
+    seconds: float = USUAL
+
+
+async def examine(
+    patient: Patient, checks: Iterable[Check], *, progress: Callable[[str, int, int], None] = lambda *_: None
+) -> list[Finding]:
+    """
+    Return everything that is found, the worst first, and otherwise in the order of the checks.
+
+    Args:
+        progress: told the title of each check that has ended, how many have, and how many there are.
+    """
+    chosen = [check for check in checks if _applies(check, patient)]
+    books = [Findings(check.name) for check in chosen]
+    ended = 0
+
+    async def one(check: Check, findings: Findings) -> None:
+        nonlocal ended
+        await _look(check, patient, findings)
+        ended += 1
+        progress(check.title, ended, len(chosen))
+
+    async with asyncio.TaskGroup() as group:
+        for check, findings in zip(chosen, books, strict=True):
+            group.create_task(one(check, findings))
+    found = [finding for findings in books for finding in findings.all]
+    return sorted(found, key=lambda finding: _LEVELS.index(finding.level))
+
+
+def _applies(check: Check, patient: Patient) -> bool:
+    return (patient.desired is not None or not check.configured) and not (check.online and patient.offline)
+
+
+async def _look(check: Check, patient: Patient, findings: Findings) -> None:
+    try:
+        async with asyncio.timeout(check.seconds):
+            await check.look(patient, findings)
+    except TimeoutError:
+        findings.unseen(
+            check.title, f"it took more than {check.seconds:g} s and was given up", do="look at this machine's network"
+        )
+    except PermissionError as error:
+        findings.unseen(
+            error.filename or check.title,
+            "this user may not look at it",
+            do="run it again as root, or as the daemon's user",
+        )
+    except (GatelodgeError, OSError) as error:
+        findings.unseen(check.title, f"it could not be looked at: {error}")
+    except Exception as error:  # noqa: BLE001 - a defect in one check must not hide what the others found
+        findings.unseen(
+            check.title,
+            f"this check failed with {type(error).__name__}: {error}",
+            do="please report it: it is a fault of Gatelodge",
+        )
