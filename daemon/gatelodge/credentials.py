@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatelodge.errors import SecretMissing
-from gatelodge.model import Secret
+from gatelodge.model import LEAST_TOKEN, Secret
 
 if TYPE_CHECKING:
     from gatelodge.model import SecretRef
@@ -36,6 +36,23 @@ def fetch(ref: SecretRef) -> Secret:
     if not value.strip():
         raise SecretMissing(where, "is empty or not set", "give it to the daemon, and to it alone")
     return Secret(value.strip())
+
+
+def admin_token(ref: SecretRef) -> Secret:
+    """
+    Return the token of the admin service.
+
+    Raises:
+        SecretMissing: it is not there, cannot be read, or is too short.
+    """
+    token, where = fetch(ref), ref.file or f"the environment variable {ref.env}"
+    if len(token.reveal()) < LEAST_TOKEN:
+        raise SecretMissing(
+            where,
+            f"holds fewer than {LEAST_TOKEN} characters",
+            "put a long random token there, as `openssl rand -hex 32` prints it",
+        )
+    return token
 
 
 def _content(file: str) -> str:

@@ -11,7 +11,9 @@ import grp
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
+from gatelodge import credentials
 from gatelodge.core.desired import desired
+from gatelodge.errors import SecretMissing
 from gatelodge.exports.exporter import FileExporter
 from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.issuers.adopted import Adoptions
@@ -78,7 +80,8 @@ def kept_root(subject: CaSubject, folder: str) -> tuple[str, str] | None:
 
 def find_mistakes_in_files(config: Config) -> Iterator[Mistake]:
     """
-    Yield what is wrong with certificates that the user brings, and with what he calls a CA that has its name already.
+    Yield what is wrong with certificates that the user brings, with what he calls a CA that has its name already, and with the token
+    of the admin service.
 
     Nothing of this keeps a daemon from running: what was served before goes on.
     """
@@ -97,6 +100,12 @@ def find_mistakes_in_files(config: Config) -> Iterator[Mistake]:
     if (kept := kept_root(config.ca_subject, f"{config.state_directory}/ca/root")) is not None:
         problem, remedy = kept
         yield Mistake(path="ca", problem=problem, remedy=remedy, warning=True)
+    if config.admin.listen and config.admin.token is not None and config.admin.token.env is None:
+        # A variable is the daemon's, and seldom there for whoever asks.
+        try:
+            credentials.admin_token(config.admin.token)
+        except SecretMissing as error:
+            yield Mistake(path="admin.token", problem=f"{error.where} {error.problem}", remedy=error.remedy)
 
 
 class Gates:

@@ -15,15 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.ca import REFUSED
+from tests.support.quick_clock import QuickClock
 from tests.support.recorder import Recorder
 from tests.world import DAY, World, inhabited
 
 from gatelodge.api import client
-from gatelodge.api.server import serving
+from gatelodge.api.health import is_alive
+from gatelodge.api.routes import Desk
+from gatelodge.api.server import Server
 from gatelodge.errors import StateLocked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from gatelodge.ports import Events
 
 A, B = "a.example.com", "b.example.com"
 STATE = "/state"
@@ -51,6 +56,21 @@ def mode(path: str) -> int | None:
     """
     found = Path(path)
     return stat.S_IMODE(found.stat().st_mode) if found.exists() else None
+
+
+def serving(
+    paths: tuple[str, ...], world: World, *, events: Events | None = None, state_directory: str = STATE
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """
+    Serve a world's daemon at these paths.
+    """
+    desk = Desk(
+        state_directory=state_directory,
+        reconciler=world.reconciler,
+        clock=world.clock,
+        events=events or world.events,
+    )
+    return Server(desk, paths=paths).serving()
 
 
 class Served:
@@ -91,9 +111,7 @@ async def served(folder: Path, *hosts: str) -> AsyncIterator[Served]:
     path = str(folder / "run" / "admin.sock")
     async with inhabited(*hosts, seconds=0) as world:
         await world.live(DAY)
-        async with serving(
-            (path,), state_directory=STATE, reconciler=world.reconciler, clock=world.clock, events=world.events
-        ):
+        async with serving((path,), world):
             yield Served(world, path)
 
 
@@ -182,6 +200,99 @@ async def test_a_renewal_that_fails_is_told_in_the_cas_words(folder: Path) -> No
         code, document = await house.ask("POST", "/v1/renew", {"certificate": A})
 
         assert (code, document["ok"]) == (200, True)
+
+
+async def test_a_renewal_by_its_path(folder: Path) -> None:
+    """
+    The NAME stands in the path, dots and all; the body may say that it is to be forced, or be left out.
+    """
+    async with served(folder, A) as house:
+        refused = await house.ask("POST", f"/v1/certificates/{A}/renew")
+        unknown = await house.ask("POST", "/v1/certificates/wildcard.exmple.com/renew", {})
+        code, document = await house.ask("POST", f"/v1/certificates/{A}/renew", {"force": True})
+
+        assert (refused[0], refused[1]["ok"]) == (409, False)
+        assert "is not due before" in refused[1]["message"]
+        assert (unknown[0], unknown[1]["ok"]) == (404, False)
+        assert (code, document["ok"], document["certificate"]) == (200, True, A)
+        assert len(house.world.ca.asked) == 2
+
+
+async def test_what_would_be_done(folder: Path) -> None:
+    """
+    Nothing, until somebody wants something; then the actions, what follows, and how nginx's files change.
+    """
+    async with served(folder, A) as house:
+        idle = (await house.ask("GET", "/v1/plan"))[1]
+        house.world.reconciler.gate = house.world.configured(A, B)
+        code, document = await house.ask("GET", "/v1/plan")
+
+        assert (idle["actions"], idle["follows"]) == ([], [])
+        assert code == 200
+        assert any(B in action for action in document["actions"])
+        assert f"+++ b/sites/{B}.conf" in document["diff"]
+        assert len(house.world.ca.asked) == 1
+
+
+async def test_ready_is_who_serves(folder: Path) -> None:
+    """
+    With every certificate: what is missing is named, with the reason.
+    """
+    async with served(folder, A) as house:
+        ready = await house.ask("GET", "/readyz")
+        house.world.ca.refuses[B] = REFUSED
+        house.world.use(A, B)
+        await house.ask("POST", "/v1/once", {})
+        code, document = await house.ask("GET", "/readyz")
+
+        assert ready == (200, {"ok": True, "reasons": []})
+        assert (code, document["ok"]) == (503, False)
+        assert [(each["certificate"], each["state"]) for each in document["reasons"]] == [(B, "placeholder")]
+        assert REFUSED.detail in document["reasons"][0]["detail"]
+
+
+async def test_alive_is_whose_loop_ends_its_passes(folder: Path) -> None:
+    """
+    One that had no reason to pass for long is asked to, and does; one that hangs is not alive, however long it is waited for.
+    """
+    async with served(folder, A) as house:
+        loop = house.world.reconciler
+        fresh = await house.ask("GET", "/healthz")
+        before = loop.passed_at
+        house.world.clock.jump(house.world.clock.monotonic() + 3600)
+        asked = await house.ask("GET", "/healthz")
+
+        assert fresh == asked == (200, {"ok": True})
+        assert loop.passed_at > before
+
+
+async def test_a_loop_that_hangs_is_not_alive() -> None:
+    """
+    A pass may take minutes, and no longer; one that does not come although it was asked for is none.
+    """
+    clock = QuickClock()
+
+    class Loop:
+        passed_at = 0.0
+        began_at: float | None = None
+
+        def wake(self) -> None:
+            """
+            Do nothing, as who hangs.
+            """
+
+    loop: Any = Loop()
+    clock.elapsed = 100.0
+
+    assert not await is_alive(loop, clock)
+
+    loop.began_at = clock.elapsed - 200
+
+    assert await is_alive(loop, clock)
+
+    loop.began_at = clock.elapsed - 400
+
+    assert not await is_alive(loop, clock)
 
 
 async def test_forgetting(folder: Path) -> None:
@@ -276,7 +387,7 @@ async def test_what_is_no_socket_of_ours_is_left_alone(folder: Path) -> None:
         await world.live(DAY)
         events = Recorder()
         paths = (str(precious), second)
-        async with serving(paths, state_directory=STATE, reconciler=world.reconciler, clock=world.clock, events=events):
+        async with serving(paths, world, events=events):
             code, _ = await asyncio.to_thread(client.call, door(*paths), "GET", "/v1/status")
 
     assert code == 200
@@ -292,9 +403,7 @@ async def test_two_daemons_with_one_socket_keep_apart(folder: Path) -> None:
     async with served(folder, A) as first, inhabited(B, seconds=0) as world:
         await world.live(DAY)
         paths, other = (first.path, own), client.Door(state_directory="/other", paths=(first.path, own))
-        async with serving(
-            paths, state_directory="/other", reconciler=world.reconciler, clock=world.clock, events=Recorder()
-        ):
+        async with serving(paths, world, events=Recorder(), state_directory="/other"):
             _, mine = await first.ask("GET", "/v1/status")
             _, others = await asyncio.to_thread(client.call, other, "GET", "/v1/status")
 
@@ -315,7 +424,7 @@ async def test_where_the_first_path_cannot_be_the_second_is(folder: Path) -> Non
     async with inhabited(A, seconds=0) as world:
         await world.live(DAY)
         events = Recorder()
-        async with serving(paths, state_directory=STATE, reconciler=world.reconciler, clock=world.clock, events=events):
+        async with serving(paths, world, events=events):
             code, _ = await asyncio.to_thread(client.call, door(*paths), "GET", "/v1/status")
 
             assert code == 200
@@ -330,9 +439,7 @@ async def test_a_daemon_without_a_socket_goes_on(folder: Path) -> None:
     events = Recorder()
     async with inhabited(A) as world:
         path = str(folder / "file" / "admin.sock")
-        async with serving(
-            (path,), state_directory=STATE, reconciler=world.reconciler, clock=world.clock, events=events
-        ):
+        async with serving((path,), world, events=events):
             await world.live(DAY)
 
             assert world.good(A)

@@ -191,3 +191,21 @@ def test_a_name_that_no_certificate_can_hold_is_a_mistake(checked: Checked) -> N
     code, (mistake,) = checked(text, name="门" * 22)
     assert (code, mistake["key"]) == (2, "ca.common_name")
     assert "more than 64 bytes" in mistake["problem"]
+
+
+def test_a_token_that_cannot_be_used(checked: Checked) -> None:
+    """
+    One that is not there, or is too short, is a mistake; nothing of it is shown. A variable is the daemon's, and is not looked for.
+    """
+    file = 'state_directory = "{folder}/state"\n[admin]\nlisten = "127.0.0.1:9180"\ntoken = {{ file = "{folder}/token" }}\n'
+    code, (gone,) = checked(file)
+    (checked.folder / "token").write_text("hunter2\n")
+    _, (short,) = checked(file)
+    (checked.folder / "token").write_text("0123456789abcdef\n")
+
+    assert (code, gone["key"], gone["line"]) == (2, "admin.token", 4)
+    assert "cannot be read" in gone["problem"]
+    assert "fewer than 16 characters" in short["problem"]
+    assert "hunter2" not in str(short)
+    assert checked(file) == (0, [])
+    assert checked(file.replace('file = "{folder}/token"', 'env = "TOKEN_OF_THE_DAEMON"')) == (0, [])

@@ -24,6 +24,8 @@ from tests.support.house import House, opened
 from tests.support.pages import ROOT
 from tests.support.waiting import until
 
+from gatelodge.demo.pebble import free_ports
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -58,6 +60,7 @@ class Desk:
     folder: Path
     house: House
     here: Path
+    admin_port: int
 
     @property
     def machine(self) -> Path:
@@ -72,6 +75,8 @@ class Desk:
         """
         for place, word in _PLACES.items():
             command = re.sub(rf"(?<!\w){re.escape(place)}(?!\w)", word, command)
+        command = command.replace("/run/gatelodge/admin.sock", str(self.house.folder / "admin.sock"))
+        command = command.replace(":9180/", f":{self.admin_port}/")
         command = re.sub(r"--from-certbot(?=\s*(?:>|$))", "--from-certbot /etc/letsencrypt", command)
         return _MACHINE.sub(str(self.machine), command)
 
@@ -148,7 +153,7 @@ def _furnish(folder: Path) -> None:
     houses.swag(machine / "opt/appdata/swag")
 
 
-def _config(house: House) -> None:
+def _config(house: House, *, admin_port: int, token: Path) -> None:
     """
     Write the gate's configuration: a site of each kind that pages speak of.
     """
@@ -158,7 +163,10 @@ def _config(house: House) -> None:
         "[dns.home]\nprovider = 'rfc2136'\nserver = '127.0.0.1:1'\n"
         f"[ddns]\nhosts = ['{SITE}']\nipv4 = {{ command = ['/bin/echo', '1.2.3.4'] }}\n",
     )  # fmt: skip
-    text = house.config.read_text()
+    token.write_text("a token for this desk alone\n".replace(" ", "-"))
+    text = house.config.read_text().replace(
+        "[admin]\n", f'[admin]\nlisten = "127.0.0.1:{admin_port}"\ntoken = {{ file = "{token}" }}\n', 1
+    )
     house.config.write_text(text.replace('ca = "pebble"\n', 'ca = "pebble"\nchallenge = "http-01"\n', 1))
 
 
@@ -171,8 +179,9 @@ async def furnished(*, gate: bool) -> AsyncIterator[Desk]:
         folder = Path(name)
         _furnish(folder)
         async with opened(folder / "gate") as house:
-            _config(house)
+            (port,) = free_ports(1)
+            _config(house, admin_port=port, token=folder / "machine/etc/gatelodge/admin.token")
             if gate:
                 await house.start()
                 await house.serving(SITE)
-            yield Desk(folder=folder, house=house, here=folder / "home")
+            yield Desk(folder=folder, house=house, here=folder / "home", admin_port=port)

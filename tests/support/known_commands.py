@@ -56,6 +56,26 @@ KNOWN: Mapping[str, Known] = {
     "gatelodge ca export -o root.pem": Known(leaves="root.pem", gate=True),
     "gatelodge presets nextcloud": Known(says="'trusted_domains'"),
     "gatelodge hash": Known(says=r"\$2y\$06\$", answers="a long password\n"),
+    # What programs ask of the daemon.
+    "curl -s --unix-socket /run/gatelodge/admin.sock http://gatelodge/v1/status": Known(
+        says='"proven": true', gate=True
+    ),
+    'curl -s -H "Authorization: Bearer $(cat /etc/gatelodge/admin.token)" http://127.0.0.1:9180/readyz': Known(
+        says='"ok": true', gate=True
+    ),
+    "curl -s --unix-socket /run/gatelodge/admin.sock http://gatelodge/v1/plan": Known(says='"actions": ', gate=True),
+    "curl -s --unix-socket /run/gatelodge/admin.sock -X POST http://gatelodge/v1/certificates/wiki.example.org/renew": Known(
+        says="is not due before", gate=True
+    ),
+    """curl -s --unix-socket /run/gatelodge/admin.sock -d '{"force": true}' http://gatelodge/v1/certificates/NAME/renew""": Known(
+        says="is renewed, good until .*, and served", gate=True
+    ),
+    "curl -s --unix-socket /run/gatelodge/admin.sock -X POST http://gatelodge/v1/reload": Known(
+        says="nginx serves generation", gate=True
+    ),
+    "curl -sN --unix-socket /run/gatelodge/admin.sock -H 'Accept: text/event-stream' 'http://gatelodge/v1/events?after=0'": Known(
+        says=r"id: \d+\ndata: .*certificate\.issued", goes_on=True, gate=True
+    ),
     # Moving in.
     "gatelodge init --from-certbot": Known(says=r"adopt = \".*/etc/letsencrypt/live/example.org\""),
     "gatelodge init --from-certbot /srv/certbot/conf": Known(says=r"adopt = \".*/srv/certbot/conf/live/example.org\""),

@@ -1,188 +1,190 @@
 """
-Serves the admin socket: status, events, renew, revoke, account, forget, reload, once.
+Opens and closes the places at which the admin service answers: sockets in the file system, and the addresses of `[admin] listen`.
 
-It reads and writes nothing itself: it asks the loop, and waits for looks that answer. Who may open the socket is root and the
-daemon's group (0660); there is no other authentication, and no TCP.
+Who may open a socket is root and the daemon's group (0660). An address is opened only with a token that is there and long enough; what
+cannot be had is told, and tried again every minute. No place is worth ending the daemon for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from typing import TYPE_CHECKING, Any
+import functools
+import logging
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from gatelodge.api import accounts, sockets
-from gatelodge.api.client import STATE_HEADER
-from gatelodge.api.wishes import Answer, Wishes
-from gatelodge.model import RevocationReason
-from gatelodge.runtime.events import FOLLOW_SECONDS, Reader
-from gatelodge.runtime.report import healthy, report
+from gatelodge import credentials
+from gatelodge.api import sockets
+from gatelodge.api.connections import Connections, Site
+from gatelodge.api.entrance import Entrance
+from gatelodge.api.pace import Pace
+from gatelodge.api.routes import application
+from gatelodge.durable import in_thread
+from gatelodge.errors import SecretMissing
+from gatelodge.model import AdminSettings
+from gatelodge.runtime.waiting import first
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from aiohttp.typedefs import Middleware
+    from gatelodge.api.connections import Connection
+    from gatelodge.api.routes import Desk
+    from gatelodge.model import Listener, Secret
 
-    from gatelodge.ports import Clock, Events
-    from gatelodge.runtime.reconcile import Reconciler
+#: What cannot be had is tried again after so long. Seconds.
+RETRY_SECONDS = 60.0
 
-#: Requests are small JSON objects.
-_MAX_BODY = 64 * 1024
+#: Connections that wait to be accepted.
+_BACKLOG = 32
 
 
-@contextlib.asynccontextmanager
-async def serving(
-    paths: tuple[str, ...], *, state_directory: str, reconciler: Reconciler, clock: Clock, events: Events
-) -> AsyncIterator[None]:
+class Server:
     """
-    Serve the admin socket inside the context, at each of `paths` that can be had. When none can, an event says so and the
-    daemon goes on without.
+    The admin service of one daemon. It answers at `paths` from the beginning to the end, and at the addresses of the settings while
+    `attend` runs.
     """
-    runner = web.AppRunner(_application(state_directory, reconciler, clock), access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    taken: dict[str, int] = {}
-    troubles = []
-    try:
-        for path in paths:
+
+    def __init__(self, desk: Desk, *, paths: tuple[str, ...], settings: AdminSettings | None = None) -> None:
+        self._desk = desk
+        self._paths = paths
+        self._settings = settings or AdminSettings()
+        self._changed = asyncio.Event()
+        self._connections = Connections()
+        self._entrance = Entrance(pace=Pace(clock=desk.clock), hosts=self._hosts)
+        # What aiohttp would say of requests that are none, whoever sent them, is no error of ours.
+        silent = logging.getLogger("gatelodge.admin")
+        silent.setLevel(logging.CRITICAL + 1)
+        self._runner = web.AppRunner(
+            application(desk, self._entrance), access_log=None, logger=silent, shutdown_timeout=1, lingering_time=2.0
+        )
+        self._sites: dict[Listener, Site] = {}
+        self._taken: dict[str, int] = {}
+        self._troubles: dict[Listener, str] = {}
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """
+        Answer inside the context, at each of the paths that can be had. When the first cannot, an event says so.
+        """
+        await self._runner.setup()
+        try:
+            await self._open_sockets()
+            yield
+        finally:
+            await self._runner.cleanup()
+            for path, known in self._taken.items():
+                sockets.give_back(path, known)
+
+    async def attend(self) -> None:
+        """
+        Keep open what the settings want, for as long as the daemon runs.
+        """
+        while True:
+            self._changed.clear()
+            await self._arrange()
+            if self._troubles:
+                await first(self._changed.wait(), self._desk.clock.sleep(RETRY_SECONDS))
+            else:
+                await self._changed.wait()
+
+    def use(self, settings: AdminSettings) -> None:
+        """
+        Go on with settings that were read again; the token is fetched again in any case.
+        """
+        self._settings = settings
+        self._changed.set()
+
+    @property
+    def listening(self) -> tuple[str, ...]:
+        """
+        Return the addresses that are open.
+        """
+        return tuple(map(str, self._sites))
+
+    async def _open_sockets(self) -> None:
+        troubles = []
+        for path in self._paths:
             try:
                 sockets.make_way(path)
-                await web.UnixSite(runner, path).start()
-                taken[path] = sockets.take(path)
+                await self._site(path, functools.partial(_open_socket, path)).start()
+                self._taken[path] = sockets.take(path)
             except OSError as error:
                 troubles.append(f"{path}: {error.strerror or error}")
-        if paths[0] not in taken:
-            events.emit("admin.unavailable", level="warning", error__detail="; ".join(troubles), sockets=list(taken))
-        yield
-    finally:
-        await runner.cleanup()
-        for path, known in taken.items():
-            sockets.give_back(path, known)
+        if self._paths[0] not in self._taken:
+            self._tell_trouble("; ".join(troubles))
 
+    async def _arrange(self) -> None:
+        """
+        Close what is not wanted any more, open what is not open yet, and fetch the token.
+        """
+        wanted, before = self._settings.listen, self._entrance.token
+        self._entrance.token, lacking = await in_thread(self._token) if wanted else (None, "")
+        if self._entrance.token != before:
+            # Whoever still listens to events was let in by another.
+            self._connections.end_remote()
+        for listener in [each for each in self._sites if each not in wanted or lacking]:
+            await self._sites.pop(listener).stop()
+        troubles: dict[Listener, str] = {}
+        for listener in wanted:
+            if trouble := lacking or await self._open(listener):
+                troubles[listener] = trouble
+        for listener, trouble in troubles.items():
+            if self._troubles.get(listener) != trouble:
+                self._tell_trouble(f"{listener}: {trouble}")
+        self._troubles = troubles
 
-def _application(state_directory: str, reconciler: Reconciler, clock: Clock) -> web.Application:
-    wishes = Wishes(reconciler, clock)
-
-    async def status(_: web.Request) -> web.Response:
-        look = reconciler.latest or await reconciler.look()
-        return _json(200, report(look, clock.now()))
-
-    async def once(_: web.Request) -> web.Response:
-        look = await wishes.once()
-        document = report(look, clock.now())
-        return _json(200, {"ok": healthy(document), **document})
-
-    async def renew(request: web.Request) -> web.Response:
-        body = await _body(request)
-        return _answer(await wishes.renew(str(body.get("certificate")), force=body.get("force") is True))
-
-    async def revoke(request: web.Request) -> web.Response:
-        body = await _body(request)
+    async def _open(self, listener: Listener) -> str:
+        """
+        Open an address, and return why it cannot be had; nothing when it is open.
+        """
+        if listener in self._sites:
+            return ""
+        site = self._site(str(listener), functools.partial(_open_address, listener))
         try:
-            reason = RevocationReason(str(body.get("reason")))
-        except ValueError:
-            raise web.HTTPBadRequest(reason=f"reason must be one of {', '.join(RevocationReason)}") from None
-        return _answer(await wishes.revoke(str(body.get("certificate")), reason))
+            await site.start()
+        except OSError as error:
+            return f"{error.strerror or error}"
+        self._sites[listener] = site
+        self._desk.events.emit("admin.listening", address=str(listener))
+        return ""
 
-    async def account(request: web.Request) -> web.Response:
-        body = await _body(request)
-        ca, email = body.get("ca"), body.get("email")
-        if request.match_info["deed"] not in set(accounts.Deed):
-            raise web.HTTPNotFound
-        if not isinstance(ca, str | None) or not isinstance(email, str | None):
-            raise web.HTTPBadRequest(reason="ca and email must be text")
-        deed = accounts.Deed(request.match_info["deed"])
-        return _answer(await accounts.do(reconciler.gate, deed, name=ca, email=email))
+    def _site(self, name: str, opening: Callable[[Callable[[], Connection]], Awaitable[asyncio.Server]]) -> Site:
+        return Site(self._runner, self._connections, name=name, opening=opening)
 
-    async def forget(request: web.Request) -> web.Response:
-        body = await _body(request)
-        return _answer(await wishes.forget(str(body.get("certificate"))))
+    def _token(self) -> tuple[Secret | None, str]:
+        """
+        Return the token, or why there is none that can be used.
+        """
+        if self._settings.token is None:
+            return None, "there is no token"
+        try:
+            return credentials.admin_token(self._settings.token), ""
+        except SecretMissing as error:
+            return None, f"[admin] token: {error}"
 
-    async def reload(_: web.Request) -> web.Response:
-        return _answer(await wishes.reload())
+    def _hosts(self) -> frozenset[str]:
+        """
+        Return the names under which a site of ours may lead here.
+        """
+        return frozenset(host for site in self._desk.reconciler.gate.desired.sites for host in site.hosts)
 
-    async def events(request: web.Request) -> web.StreamResponse:
-        return await _stream(request, Reader(state_directory), clock)
-
-    application = web.Application(client_max_size=_MAX_BODY, middlewares=[_errors, _meant_for(state_directory)])
-    application.add_routes(
-        [
-            web.get("/v1/status", status),
-            web.get("/v1/events", events),
-            web.post("/v1/once", once),
-            web.post("/v1/renew", renew),
-            web.post("/v1/revoke", revoke),
-            web.post("/v1/account/{deed}", account),
-            web.post("/v1/forget", forget),
-            web.post("/v1/reload", reload),
-        ]
-    )
-    return application
+    def _tell_trouble(self, detail: str) -> None:
+        self._desk.events.emit(
+            "admin.unavailable",
+            level="warning",
+            error__detail=detail,
+            sockets=list(self._taken),
+            listen=list(self.listening),
+        )
 
 
-async def _stream(request: web.Request, reader: Reader, clock: Clock) -> web.StreamResponse:
-    """
-    Send the events that are kept, one JSON object a line, and with `follow` go on with new ones until the asker leaves.
-    """
-    answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-    await answer.prepare(request)
-    with contextlib.suppress(ConnectionError):
-        while True:
-            for entry in reader.new():
-                await answer.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
-            if "follow" not in request.query:
-                break
-            await clock.sleep(FOLLOW_SECONDS)
-    return answer
+async def _open_socket(path: str, factory: Callable[[], Connection]) -> asyncio.Server:
+    return await asyncio.get_running_loop().create_unix_server(factory, path, backlog=_BACKLOG)
 
 
-def _meant_for(state_directory: str) -> Middleware:
-    """
-    Turn away who means another daemon: two may be configured with one socket.
-    """
-
-    @web.middleware
-    async def check(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        if request.headers.get(STATE_HEADER, state_directory) != state_directory:
-            raise web.HTTPMisdirectedRequest(reason=f"this daemon works in {state_directory}")
-        return await handler(request)
-
-    return check
-
-
-@web.middleware
-async def _errors(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        return _json(error.status, {"error": error.reason})
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the seam around one request
-        return _json(500, {"error": f"{type(error).__name__}: {error}"})
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(reason="the body must be a JSON object")
-    return body
-
-
-def _answer(answer: Answer) -> web.Response:
-    return _json(200 if answer.ok else 409, {"ok": answer.ok, "message": answer.message, **answer.fields})
-
-
-def _json(status: int, document: dict[str, Any]) -> web.Response:
-    return web.Response(
-        status=status, text=json.dumps(document, ensure_ascii=False) + "\n", content_type="application/json"
+async def _open_address(listener: Listener, factory: Callable[[], Connection]) -> asyncio.Server:
+    return await asyncio.get_running_loop().create_server(
+        factory, listener.address, listener.port, backlog=_BACKLOG, reuse_address=True
     )

@@ -38,23 +38,19 @@ def plan(*, as_json: bool, diff: bool) -> None:
     """
     import asyncio
 
+    from gatelodge import wiring
     from gatelodge.core.actions import describe
+    from gatelodge.runtime.changes import diff as unified
+    from gatelodge.runtime.changes import planned
     from gatelodge.runtime.system import SystemClock
 
     config = load(config_file())
     found = asyncio.run(look(config))
-    changes = list(_changes(config, found)) if diff else []
+    changes = list(unified(wiring.current_sites(config), found)) if diff and found.rendered is not None else []
     if as_json:
         from gatelodge.cli.tables import dump
 
-        document = {
-            "actions": [describe(action) for action in found.plan.actions],
-            "follows": list(found.plan.follows),
-            "look_at": found.plan.look_at.isoformat(),
-            "kept_back": dict(found.kept_back),
-            "diff": "".join(changes),
-        }
-        click.echo(dump(document))
+        click.echo(dump(planned(found, changes)))
         return
     steps = tuple(describe(action) for action in found.plan.actions)
     now = SystemClock().now().isoformat()
@@ -92,26 +88,6 @@ async def look(config: Config) -> Look:
 
     async with wiring.open_house(config, config_file(), read=load, looking=True) as house:
         return await house.reconciler.look()
-
-
-def _changes(config: Config, found: Look) -> Iterator[str]:
-    """
-    Yield how the nginx files change, as lines of a unified diff.
-    """
-    import difflib
-
-    from gatelodge import wiring
-    from gatelodge.core.parts import place
-
-    if found.rendered is None:
-        return
-    before = wiring.current_sites(config)
-    after = found.rendered.parts
-    for part in sorted({*before, *after}):
-        old, new = before.get(part, ""), after.get(part, "")
-        yield from difflib.unified_diff(
-            old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{place(part)}", f"b/{place(part)}"
-        )
 
 
 def _coloured(line: str) -> str:

@@ -36,18 +36,20 @@ def run(*, leave_nginx: bool) -> None:
 
 async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
     from gatelodge import wiring
-    from gatelodge.api.server import serving
+    from gatelodge.api.routes import Desk
+    from gatelodge.api.server import Server
     from gatelodge.runtime.supervisor import Supervisor
 
     with wiring.claim(config, verb="run") as notes:
         async with wiring.open_house(config, file, read=load, notes=notes) as house:
-            admin = serving(
-                door(config).paths,
+            desk = Desk(
                 state_directory=config.state_directory,
                 reconciler=house.reconciler,
                 clock=house.clock,
                 events=house.events,
+                texts=lambda: wiring.current_sites(house.config),
             )
+            admin = Server(desk, paths=door(config).paths, settings=config.admin)
             supervisor = Supervisor.of(os.environ, clock=house.clock)
             await house.run(admin=admin, leave_nginx=leave_nginx, supervisor=supervisor)
 

@@ -11,12 +11,12 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.config.catalog import BUILT_IN
-from gatelodge.config.checks import conflicts, exports, helpers, issuance, listening, loops
+from gatelodge.config.checks import conflicts, doors, exports, helpers, issuance, listening, loops
 from gatelodge.config.checks import streams as stream_conflicts
 from gatelodge.config.document.fields import given
 from gatelodge.config.draft import Draft
 from gatelodge.config.mistakes import Mistakes
-from gatelodge.config.sections import auth, authorities, certificates, presets, providers, site, streams
+from gatelodge.config.sections import admin, auth, authorities, certificates, presets, providers, site, streams
 from gatelodge.config.sections import exports as export_section
 from gatelodge.config.sections import nginx as nginx_section
 from gatelodge.config.sections.levels import Known
@@ -55,7 +55,7 @@ def parse(
     """
     found = Mistakes(lines)
     draft = _draft(structure(presets.applied(mapping, catalog, found), found), catalog, found)
-    for each in (conflicts, stream_conflicts, listening, loops, helpers, exports):
+    for each in (conflicts, stream_conflicts, listening, loops, helpers, exports, doors):
         each.find(draft, found)
     issuance.find(draft, catalog, found)
     auth.unused(draft.config, found)
@@ -92,6 +92,7 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
             files += site_files
     read_streams, stream_files = streams.read(document.streams, networks, found)
     dns = providers.dns(document.dns, catalog, found)
+    service = admin.read(document.admin, found)
     config = Config(
         acme=certificates.acme(document.acme, known, catalog, found) if document.acme else None,
         authorities=known,
@@ -103,12 +104,14 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
         ddns=providers.ddns(document.ddns, dns, catalog, found),
         auth=auths,
         ca_subject=_subject(document),
+        admin=service,
         snippet_files=(*files, *stream_files),
         exposed=(
             *providers.exposed(dns),
             *auth.exposed(auths),
             *authorities.exposed(known),
             *export_section.exposed(specs, sites),
+            *admin.exposed(service),
         ),
         **_settings(document),
     )

@@ -13,7 +13,18 @@ import enum
 from typing import TYPE_CHECKING
 
 from gatelodge.config.values import names
-from gatelodge.model import DNS_PREFIX, HTTP_01, CaSubject, Hsts, KeyKind, NginxSettings, OnBadName, is_ip, is_pattern
+from gatelodge.model import (
+    DNS_PREFIX,
+    HTTP_01,
+    AdminSettings,
+    CaSubject,
+    Hsts,
+    KeyKind,
+    NginxSettings,
+    OnBadName,
+    is_ip,
+    is_pattern,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,6 +182,7 @@ class Config:
     auth: Mapping[str, Auth] = dataclasses.field(default_factory=dict)
     ca_subject: CaSubject = dataclasses.field(default_factory=CaSubject)
     snippet_files: tuple[SnippetFile, ...] = ()
+    admin: AdminSettings = dataclasses.field(default_factory=AdminSettings)
     admin_socket: str = ADMIN_SOCKET
     exposed: tuple[str, ...] = ()
     warnings: tuple[Mistake, ...] = ()

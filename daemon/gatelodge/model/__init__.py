@@ -5,6 +5,7 @@ These values decide nothing. They are frozen, hold no handle to the world, and e
 becomes one of them in `config`, in an adapter that parses an answer, or not at all.
 """
 
+from gatelodge.model.admin import LEAST_TOKEN, AdminSettings
 from gatelodge.model.auth import Auth, BasicAuth, ForwardAuth, ForwardKind
 from gatelodge.model.certificates import (
     ADOPTED,
@@ -70,12 +71,14 @@ __all__ = [
     "FILES",
     "HTTP_01",
     "INTERNAL_HOST",
+    "LEAST_TOKEN",
     "NO_SOURCE",
     "SELF_SIGNED",
     "STREAM_PREFIX",
     "AcmeIssuer",
     "Action",
     "AddressSource",
+    "AdminSettings",
     "Adopted",
     "Alternative",
     "Auth",

@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import os
 import signal
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import gatelodge
 from gatelodge.core.actions import NGINX_START
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from gatelodge.config.shape import Config
+    from gatelodge.model import AdminSettings
     from gatelodge.ports import Clock, Events
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.journal import Journal
@@ -42,6 +43,30 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 #: How long nginx may finish requests when the daemon stops. Seconds.
 STOP_GRACE = 7.0
+
+
+class Admin(Protocol):
+    """
+    What answers to people and programs while the daemon runs.
+    """
+
+    def serving(self) -> AbstractAsyncContextManager[None]:
+        """
+        Answer inside the context.
+        """
+        ...
+
+    async def attend(self) -> None:
+        """
+        Open and close addresses as the settings want it, for as long as the daemon runs.
+        """
+        ...
+
+    def use(self, settings: AdminSettings) -> None:
+        """
+        Go on with settings that were read again; the token is fetched again in any case.
+        """
+        ...
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -60,13 +85,19 @@ class House:
     read: Callable[[], Config]
     make_gate: Callable[[Config], Gate]
 
-    async def run(self, *, admin: AbstractAsyncContextManager[None], leave_nginx: bool, supervisor: Supervisor) -> None:
+    async def run(self, *, admin: Admin, leave_nginx: bool, supervisor: Supervisor) -> None:
         """
         Run until told to stop.
         """
         self._tell_start()
         supervisor.begin()
-        reload, leave = functools.partial(supervisor.reload, self.reload_config), asyncio.Event()
+
+        def read_again() -> bool:
+            taken = self.reload_config()
+            admin.use(self.config.admin)
+            return taken
+
+        reload, leave = functools.partial(supervisor.reload, read_again), asyncio.Event()
         with self._visits(), _signals(hang_up=reload, leave=leave) as stop:
             asked_at: list[float] = []
 
@@ -76,8 +107,9 @@ class House:
                 supervisor.stopping()
 
             try:
-                async with admin, asyncio.TaskGroup() as group:
+                async with admin.serving(), asyncio.TaskGroup() as group:
                     watchers = [
+                        group.create_task(admin.attend()),
                         group.create_task(watch(self._written, clock=self.clock, changed=reload)),
                         group.create_task(watch_all(self._brought, clock=self.clock, changed=self.reconciler.wake)),
                         group.create_task(note_stop()),

@@ -96,7 +96,9 @@ class Look:
 
 class Reconciler:
     """
-    Brings what is to what is desired, and keeps it there.
+    Brings what is to what is desired, and keeps it there. `latest` is the last look that came to an end, `trouble` why the last pass
+    had none; `passed_at` is when that pass ended, and `began_at` when the one that is under way began, both by the clock that never goes
+    back.
     """
 
     def __init__(
@@ -115,6 +117,8 @@ class Reconciler:
         self.requests = Requests()
         self.latest: Look | None = None
         self.trouble: StateError | None = None
+        self.passed_at = clock.monotonic()
+        self.began_at: float | None = None
         self._store = store
         self._journal = journal
         self._ledger = ledger
@@ -225,7 +229,9 @@ class Reconciler:
             try:
                 while not stop.is_set():
                     self._changed.clear()
+                    self.began_at = self._clock.monotonic()
                     look = await self._pass(actor)
+                    self.began_at, self.passed_at = None, self._clock.monotonic()
                     if look is None:
                         if self.requests.once:
                             break

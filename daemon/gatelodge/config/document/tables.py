@@ -223,10 +223,14 @@ class DdnsTable:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AdminTable:
     """
-    The socket by which the other commands reach the daemon.
+    The admin service: a socket by which the other commands reach the daemon, and addresses for programs elsewhere.
     """
 
-    socket: leaves.Socket | None = field("Its path. Default: /run/gatelodge/admin.sock.")
+    socket: leaves.Socket | None = field("The path of its socket. Default: /run/gatelodge/admin.sock.")
+    listen: Annotated[tuple[leaves.TcpAddress, ...] | None, OneOrMore()] = field(
+        "Addresses with ports on which it answers too, in plain http, whoever sends the token. Default: none."
+    )
+    token: leaves.Hidden | None = field("What is to be sent there as `Authorization: Bearer`: 16 characters at least.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

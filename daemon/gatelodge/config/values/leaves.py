@@ -58,6 +58,18 @@ def _listener(value: int | str) -> Listener:
     return Listener(port=port, address=address)
 
 
+def _tcp_address(given: str) -> Listener:
+    """
+    Read an address with a port, where another machine may be meant only on purpose: every address is written out too.
+    """
+    if given.startswith("localhost:"):
+        raise Unreadable(
+            f"{quoted(given)} is a name", f"write an address: {quoted(given.replace('localhost', '127.0.0.1', 1))}"
+        )
+    address, port = names.address_and_port(given)
+    return Listener(port=port, address=address)
+
+
 def _listen_key(given: str) -> Listener:
     """
     Read a listener as it stands in a key, where a port is text.
@@ -171,6 +183,9 @@ Listening: TypeAlias = Annotated[
             "anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string", "pattern": ":[0-9]+$"}]
         },
     ),
+]
+TcpAddress: TypeAlias = Annotated[
+    Listener, text(_tcp_address, "an address with a port", pattern=":[0-9]+$", examples=["127.0.0.1:9180"])
 ]
 Server: TypeAlias = Annotated[str, text(_server, "the address of a DNS server", examples=["192.168.1.1:53"])]
 DirectoryUrl: TypeAlias = Annotated[
