@@ -125,7 +125,8 @@ class FakeAcme:
     None for the middle of a certificate's life; `objection`: what it says to an order that replaces something.
     """
 
-    def __init__(self, clock: Clock, *boards: Board, lists_orders: bool = True) -> None:
+    def __init__(self, clock: Clock, *boards: Board, lists_orders: bool = True, base: str = BASE) -> None:
+        self.base = base
         self.clock = clock
         self.boards = boards
         self.lists_orders = lists_orders
@@ -172,7 +173,7 @@ class FakeAcme:
         body: bytes | None = None,
         timeout: float = 30,  # noqa: ARG002 - the port's
     ) -> HttpResponse:
-        operation, _, rest = url.removeprefix(f"{BASE}/").partition("/")
+        operation, _, rest = url.removeprefix(f"{self.base}/").partition("/")
         self.log.append(operation)
         if self.gate:
             await self.gate("before", operation)
@@ -214,7 +215,7 @@ class FakeAcme:
             names = {"newNonce": "nonce", "newAccount": "new-account", "newOrder": "new-order", "flying": "saucer"}
             meta = {"a": 1, "profiles": self.profiles, "externalAccountRequired": bool(self.customers)}
             meta["caaIdentities"] = list(self.identities)
-            document = {name: f"{BASE}/{path}" for name, path in (names | self.services).items()} | {"meta": meta}
+            document = {name: f"{self.base}/{path}" for name, path in (names | self.services).items()} | {"meta": meta}
             return dataclasses.replace(
                 found := self.answer(document), headers={"date": found.headers["date"], "content-type": ("x",)}
             )
@@ -264,12 +265,12 @@ class FakeAcme:
             raise Refusal(403, "unauthorized", "an account that was deactivated has this key")
         if not known:
             self._check_binding(jwk, payload)
-        kid = known[0] if known else f"{BASE}/account/{next(self._ids)}"
+        kid = known[0] if known else f"{self.base}/account/{next(self._ids)}"
         self.accounts[kid] = jwk
         return self.answer(self._account_document(kid), 200 if known else 201, location=kid)
 
     def _account_document(self, kid: str) -> dict[str, object]:
-        listed = {"orders": f"{BASE}/orders/{kid.rsplit('/', 1)[1]}"} if self.lists_orders else {}
+        listed = {"orders": f"{self.base}/orders/{kid.rsplit('/', 1)[1]}"} if self.lists_orders else {}
         return {"status": "valid", "mood": "fine", **listed}
 
     def _check_binding(self, jwk: Any, payload: Any) -> None:
@@ -281,7 +282,7 @@ class FakeAcme:
         jws = JWS.from_json(binding)
         header = jws.signature.combined
         key = self.customers.get(header.kid)
-        assert (header.url, header.nonce, header.alg.name) == (f"{BASE}/new-account", None, "HS256")
+        assert (header.url, header.nonce, header.alg.name) == (f"{self.base}/new-account", None, "HS256")
         assert json.loads(jws.payload) == jwk.to_json()
         if key is None or not jws.verify(JWKOct(key=key)):
             raise Refusal(403, "unauthorized", "no customer of ours")
@@ -296,7 +297,7 @@ class FakeAcme:
     def _key_change(self, kid: str, _: str, payload: Any) -> HttpResponse:
         inner = JWS.from_json(payload)
         header = inner.signature.combined
-        assert (header.url, header.nonce, header.kid) == (f"{BASE}/key-change", None, None)
+        assert (header.url, header.nonce, header.kid) == (f"{self.base}/key-change", None, None)
         assert inner.verify(header.jwk)
         assert json.loads(inner.payload) == {"account": kid, "oldKey": self.accounts[kid].to_json()}
         self.accounts[kid] = header.jwk
@@ -331,9 +332,9 @@ class FakeAcme:
         number, _, page = rest.partition("?page=")
         mine = [number for number, order in self.orders.items() if order.kid == kid]
         start = int(page or 0)
-        urls = [f"{BASE}/order/{each}" for each in mine[start : start + 2]]
+        urls = [f"{self.base}/order/{each}" for each in mine[start : start + 2]]
         more = (
-            {"link": f'<{BASE}/x>;rel="index", <{BASE}/orders/{number}?page={start + 2}>;rel="next"'}
+            {"link": f'<{self.base}/x>;rel="index", <{self.base}/orders/{number}?page={start + 2}>;rel="next"'}
             if start + 2 < len(mine)
             else {}
         )
@@ -353,7 +354,7 @@ class FakeAcme:
         )
         number = next(self._ids)
         self.orders[number] = order
-        return self.answer(self._order_document(number), 201, location=f"{BASE}/order/{number}")
+        return self.answer(self._order_document(number), 201, location=f"{self.base}/order/{number}")
 
     def _authorization_for(self, kid: str, name: str) -> int:
         base = name.removeprefix("*.")
@@ -398,12 +399,12 @@ class FakeAcme:
     def _order_document(self, number: int) -> dict[str, object]:
         order = self.orders[number]
         status = self._order_status(order)
-        certificate = {"certificate": f"{BASE}/certificate/{number}"} if status == "valid" else {}
+        certificate = {"certificate": f"{self.base}/certificate/{number}"} if status == "valid" else {}
         return {
             "status": self.status_names.pop(status, status),
             "identifiers": [{"type": "dns", "value": name} for name in order.names],
-            "authorizations": [f"{BASE}/authorization/{each}" for each in order.authorizations],
-            "finalize": f"{BASE}/finalize/{number}",
+            "authorizations": [f"{self.base}/authorization/{each}" for each in order.authorizations],
+            "finalize": f"{self.base}/finalize/{number}",
             "expires": order.expires and order.expires.isoformat(),
             "novelty": [1, {"a": None}],
             **({"replaces": order.replaces} if order.replaces else {}),
@@ -438,7 +439,7 @@ class FakeAcme:
         token = {"token": found.token} if kind != "dns-persist-01" else {"issuer-domain-names": ["ca.test"]}
         error = {"error": found.error} if found.error else {}
         checking = "processing" if found.polls < 0 else found.status
-        return {"type": kind, "url": f"{BASE}/challenge/{number}/{kind}", "status": checking, **token, **error}
+        return {"type": kind, "url": f"{self.base}/challenge/{number}/{kind}", "status": checking, **token, **error}
 
     def _challenge(self, _: str, rest: str, payload: Any) -> HttpResponse:
         assert payload == {}
@@ -511,9 +512,11 @@ class FakeAcme:
         if not self.roots:
             cut_off = pem[: len(pem) // 2] if self.lie == "cut" else b""
             return self.answer(before + pem * (500 if self.lie == "long" else 1) + cut_off)
-        others = [f'<{BASE}/certificate/{rest}/{each}>;rel="alternate"' for each in range(1, len(self.roots))]
+        others = [f'<{self.base}/certificate/{rest}/{each}>;rel="alternate"' for each in range(1, len(self.roots))]
         found = self.answer(before + pem + self._intermediate(self.roots[int(which or 0)]))
-        return dataclasses.replace(found, headers={**found.headers, "link": (f'<{DIRECTORY}>;rel="index"', *others)})
+        return dataclasses.replace(
+            found, headers={**found.headers, "link": (f'<{self.base}/directory>;rel="index"', *others)}
+        )
 
     def _intermediate(self, root: str) -> bytes:
         now = self.clock.now()

@@ -1,0 +1,172 @@
+"""
+What goes wrong, how often and for how long: two literal tables, and the weather that draws from them.
+
+Mishaps happen at an await of a port, while the weather is rough; spells begin by themselves and last. Both are drawn from the seed
+alone. The weather also remembers when whom it troubled, so that it can be told afterwards whether something had a fair chance.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterable
+
+HOUR = 3600.0
+DAY = 86400.0
+YEAR = 365 * DAY
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mishap:
+    """
+    What may happen at an await of one of these ports, and its share of them in rough weather.
+    """
+
+    kind: str
+    ports: frozenset[str]
+    share: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Spell:
+    """
+    What begins by itself so often a year, lasts from the one to the other time (seconds), and whom it troubles: something that is
+    in `troubles` does not work while it lasts.
+    """
+
+    kind: str
+    yearly: float
+    lasts: tuple[float, float]
+    troubles: tuple[str, ...] = ()
+
+
+ALL = frozenset({"ca", "web", "dns", "provider", "nginx", "disk"})
+NET = frozenset({"ca", "web"})
+
+#: At an await.
+MISHAPS = (
+    Mishap(kind="daemon killed", ports=ALL, share=0.002),
+    Mishap(kind="power lost", ports=ALL, share=0.0006),
+    Mishap(kind="delay", ports=ALL, share=0.02),
+    Mishap(kind="hang", ports=frozenset({"ca", "dns", "provider", "disk"}), share=0.003),
+    Mishap(kind="not reached", ports=NET, share=0.01),
+    Mishap(kind="answer lost", ports=NET, share=0.01),
+    Mishap(kind="500", ports=frozenset({"ca"}), share=0.006),
+    Mishap(kind="HTML", ports=frozenset({"ca"}), share=0.003),
+    Mishap(kind="bad JSON", ports=frozenset({"ca"}), share=0.002),
+    Mishap(kind="wrong nonce", ports=frozenset({"ca"}), share=0.02),
+    Mishap(kind="wrong certificate", ports=frozenset({"ca"}), share=0.002),
+    Mishap(kind="refused", ports=frozenset({"provider", "dns"}), share=0.01),
+    Mishap(kind="done late", ports=frozenset({"provider"}), share=0.01),
+    Mishap(kind="nginx refuses", ports=frozenset({"nginx"}), share=0.004),
+    Mishap(kind="not proven", ports=frozenset({"nginx"}), share=0.004),
+    Mishap(kind="disk error", ports=frozenset({"disk"}), share=0.0015),
+)
+
+#: By themselves.
+SPELLS = (
+    Spell(kind="rough weather", yearly=20, lasts=(2 * HOUR, 12 * DAY)),
+    Spell(kind="first CA down", yearly=5, lasts=(HOUR, 6 * DAY), troubles=("letsencrypt",)),
+    Spell(kind="second CA down", yearly=5, lasts=(HOUR, 6 * DAY), troubles=("google",)),
+    Spell(kind="first CA hangs", yearly=2, lasts=(HOUR, 2 * DAY), troubles=("letsencrypt",)),
+    Spell(kind="limit used up by others", yearly=2, lasts=(HOUR, 3 * DAY), troubles=("letsencrypt",)),
+    Spell(kind="name servers silent", yearly=3, lasts=(HOUR, 3 * DAY), troubles=("dns",)),
+    Spell(kind="DNS lags", yearly=6, lasts=(HOUR, 3 * DAY), troubles=("dns",)),
+    Spell(kind="credentials expired", yearly=1, lasts=(HOUR, 8 * DAY), troubles=("dns",)),
+    Spell(kind="disk full", yearly=2, lasts=(HOUR, 2 * DAY), troubles=("machine",)),
+    Spell(kind="nginx refuses everything", yearly=2, lasts=(HOUR, 2 * DAY), troubles=("machine",)),
+    Spell(kind="nginx dies", yearly=8, lasts=(0, 0)),
+    Spell(kind="clock ahead", yearly=1, lasts=(60, 9 * HOUR), troubles=("machine",)),
+    Spell(kind="clock behind", yearly=1, lasts=(60, 9 * HOUR), troubles=("machine",)),
+    Spell(kind="clock dead", yearly=1, lasts=(60, 9 * HOUR), troubles=("machine",)),
+    Spell(kind="clock a little off", yearly=2, lasts=(HOUR, 20 * DAY)),
+    Spell(kind="configuration edited", yearly=12, lasts=(0, 0)),
+    Spell(kind="machine restarted", yearly=4, lasts=(0, 0)),
+)
+
+
+class Troubles:
+    """
+    When whom something troubled.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._past: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
+        self._since: dict[tuple[str, str], float] = {}
+
+    def mark(self, whom: str) -> None:
+        """
+        Note a moment's trouble.
+        """
+        self._past[whom].append((self._now(), self._now()))
+
+    def begin(self, whom: str, kind: str) -> None:
+        """
+        Note that trouble began.
+        """
+        self._since[whom, kind] = self._now()
+
+    def end(self, whom: str, kind: str) -> None:
+        """
+        Note that it ended.
+        """
+        since = self._since.pop((whom, kind), None)
+        if since is not None:
+            self._past[whom].append((since, self._now()))
+
+    def longest_peace(self, whom: Iterable[str], begin: float, end: float) -> float:
+        """
+        Return for how many seconds at a stretch none of these had trouble within a time.
+        """
+        wanted = frozenset(whom)
+        spans = [span for each in sorted(wanted) for span in self._past[each]]
+        spans += [(since, self._now()) for (each, _), since in self._since.items() if each in wanted]
+        longest, calm_since = 0.0, begin
+        for since, until in sorted(spans):
+            if until < begin or since > end:
+                continue
+            longest = max(longest, min(since, end) - calm_since)
+            calm_since = max(calm_since, until)
+        return max(longest, end - calm_since)
+
+
+class Weather:
+    """
+    Draws what goes wrong. `roughness` scales the mishaps; nothing is drawn once it is `over`.
+    """
+
+    def __init__(self, chance: random.Random, *, roughness: float) -> None:
+        self.chance = chance
+        self.roughness = roughness
+        self.lasting: collections.Counter[str] = collections.Counter()
+        self.over = False
+        self._by_port = {port: tuple(mishap for mishap in MISHAPS if port in mishap.ports) for port in sorted(ALL)}
+
+    def mishap(self, port: str) -> str | None:
+        """
+        Return what goes wrong at an await, if anything does.
+        """
+        if self.over or not self.lasting["rough weather"]:
+            return None
+        left = self.chance.random() / self.roughness
+        for mishap in self._by_port[port]:
+            if left < mishap.share:
+                return mishap.kind
+            left -= mishap.share
+        return None
+
+    def next_spell(self) -> tuple[float, Spell, float]:
+        """
+        Return in how many seconds which spell begins next, and how long it lasts.
+        """
+        total = sum(spell.yearly for spell in SPELLS)
+        wait = self.chance.expovariate(total / YEAR)
+        (spell,) = self.chance.choices(SPELLS, weights=[spell.yearly for spell in SPELLS])
+        shortest, longest = spell.lasts
+        # Most are short.
+        return wait, spell, shortest + (longest - shortest) * self.chance.random() ** 2

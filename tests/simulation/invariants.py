@@ -1,0 +1,226 @@
+"""
+What must always be, as a literal table of small functions: each looks at the world in a calm moment and says what is wrong, if anything is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import stat
+from typing import TYPE_CHECKING
+
+from tests.simulation import nginx
+from tests.simulation.faults import DAY, HOUR
+from tests.support.clock import START
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.simulation.nginx import Loaded
+    from tests.simulation.world import World
+
+#: So long must a CA and the DNS have worked at a stretch, within the last third of a certificate's life, to be a fair chance.
+FAIR = 48 * HOUR
+
+#: So long after the last fault everything is as it is asked for: a refused name is tried once a day, and its wait may be a fifth longer.
+BOUND = 3 * DAY
+
+#: So long after the last fault the last token is gone: those that a killed process left are nobody's after a day.
+TOKENS = 5 * DAY
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Invariant:
+    """
+    What must always be, by its name.
+    """
+
+    name: str
+    breaches: Callable[[World], Iterator[str]]
+
+
+class Memory:
+    """
+    What was seen before, where an invariant is about more than one moment.
+    """
+
+    def __init__(self) -> None:
+        self.certified: dict[str, Loaded] = {}
+        self.lapsed: set[tuple[str, float]] = set()
+        self.lapses = 0
+        self.looked_at: set[Path] = set()
+        self.loads = -1
+        self.disk_at = 0.0
+
+
+def lapse(world: World) -> Iterator[str]:
+    """
+    No certificate lapses while one of its CAs, what proves its names, and this machine worked for 48 h at a stretch within the last
+    third of its life. (This machine: the daemon ran, its clock was right, its disk had room, nginx took what it was given.)
+    """
+    now = world.true_clock.now()
+    for name, shown in sorted(world.nginx.shows.items()):
+        site = world.sites.wanted.get(name)
+        if site is None or shown.not_after > now or (name, shown.not_after.timestamp()) in world.memory.lapsed:
+            continue
+        world.memory.lapsed.add((name, shown.not_after.timestamp()))
+        world.memory.lapses += 1
+        world.story.tell("world", f"the certificate of {name} lapses")
+        begin = (shown.not_after - (shown.not_after - shown.not_before) / 3 - START).total_seconds()
+        begin, end = max(begin, world.wanted_since[name]), (shown.not_after - START).total_seconds()
+        for ca in site.cas:
+            peace = world.troubles.longest_peace({ca, *site.troubles}, begin, end)
+            if peace >= FAIR:
+                yield f"the certificate of {name} lapsed, though {ca} and all else worked for {peace / HOUR:.0f} h"
+
+
+def tree(world: World) -> Iterator[str]:
+    """
+    No tree is ever given to nginx that names a file which is not there, or a key and a certificate that do not fit.
+    """
+    yield from world.nginx.wrong
+
+
+def limits(world: World) -> Iterator[str]:
+    """
+    We never ask a CA for more than it allows: by its own count, it has never to refuse us for what we did. (What others use up is
+    another matter, and what they are refused for is not counted.)
+    """
+    for ca in world.cas.values():
+        for overrun in ca.overrun:
+            yield f"{ca.name} had to refuse us: {overrun}"
+
+
+def one_order(world: World) -> Iterator[str]:
+    """
+    Never two orders at once for one certificate, at whatever CAs.
+    """
+    for name in world.doubled:
+        yield f"two orders at once for {name}"
+
+
+def ledger(world: World) -> Iterator[str]:
+    """
+    Every DNS record that is published is written down on the disk, so that it can be taken away after any crash.
+    """
+    if not world.dns.records or not world.lives:
+        return
+    written = {
+        (document["name"], document["value"])
+        for path in (world.disk.state / "journal" / "dns").glob("*.json")
+        for document in [json.loads(path.read_bytes())["document"]]
+    }
+    for record in sorted(world.dns.records, key=lambda each: (each.name, each.value)):
+        if (record.name, record.value) not in written:
+            yield f"a record of {record.name} is published, and nothing on the disk says so"
+
+
+def keys(world: World) -> Iterator[str]:
+    """
+    No key is lost: a CA never signs for a key that is not on the disk, and each version that is stored has its own. Nobody else may
+    read one.
+    """
+    for ca in world.cas.values():
+        for names in ca.keyless:
+            yield f"{ca.name} signed for {names} with a key that is on no disk"
+    if world.memory.loads == world.nginx.loads:
+        return
+    world.memory.loads = world.nginx.loads
+    for path in sorted(world.disk.state.glob("certificates/*/versions/[0-9]*")):
+        if path in world.memory.looked_at:
+            continue
+        world.memory.looked_at.add(path)
+        key = path / "privkey.pem"
+        if not key.is_file():
+            yield f"{_short(path)} has no key"
+        elif not world.fits((path / "fullchain.pem").read_bytes(), key.read_bytes()):
+            yield f"{_short(path)} has a key that does not fit"
+        elif key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            yield f"{_short(path)} has a key that others may read"
+
+
+def nothing_destroyed(world: World) -> Iterator[str]:
+    """
+    Nothing is destroyed before its replacement is stored: what is asked for and had a CA's certificate has one on the disk ever after,
+    and nginx, while it runs, never shows a placeholder for it again.
+    """
+    wanted, certified = world.sites.wanted, world.memory.certified
+    for name in tuple(certified):
+        if name not in wanted:
+            del certified[name]
+    for name, shown in sorted(world.nginx.shows.items()):
+        if name in wanted and "placeholder" not in shown.issuer:
+            certified[name] = shown
+        elif name in certified:
+            yield f"{name} fell back to a placeholder"
+    if world.loop.time() < world.memory.disk_at:
+        return
+    world.memory.disk_at = world.loop.time() + HOUR
+    for name in sorted(certified):
+        if not any((world.disk.state / "certificates" / name / "versions").glob("[0-9]*")):
+            yield f"the certificate of {name} is gone"
+
+
+def no_defect(world: World) -> Iterator[str]:
+    """
+    Nothing fails for a reason of our own: no job with an `internal` error, and the daemon ends only when it is killed or its state
+    directory cannot be used.
+    """
+    yield from world.internal
+    yield from (f"the daemon ended by itself: {why}" for why in world.died)
+
+
+def convergence(world: World) -> Iterator[str]:
+    """
+    Three days after the last fault everything is as it is asked for: each site shows a good certificate for its names, no DNS record
+    is left, no order is begun, nothing waits. Five days after it no token is left.
+    """
+    if not world.at_rest or world.loop.time() < world.ends - 1:
+        return
+    for name, site in world.sites.wanted.items():
+        shown = world.nginx.shows.get(name)
+        if shown is None or "placeholder" in shown.issuer or shown.not_after <= world.true_clock.now():
+            yield f"{name} has no good certificate at the end"
+        elif shown.names != frozenset(site.names):
+            yield f"{name} shows a certificate for other names at the end: {', '.join(sorted(shown.names))}"
+    for record in sorted(world.dns.records, key=lambda each: (each.name, each.value)):
+        yield f"a record of {record.name} is left at the end"
+    folder = world.webroot / nginx.TOKENS
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        yield f"a token is left at the end: {path.name}"
+    if world.reconciler is None or world.reconciler.latest is None:
+        yield "no daemon runs at the end"
+        return
+    if not world.reconciler.latest.served:
+        yield "nginx does not serve what is asked for at the end"
+    if world.journal.in_flight:
+        yield f"orders are begun still at the end: {', '.join(sorted(world.journal.in_flight))}"
+    if failed := world.journal.standing_attempts(nginx_runs=True):
+        yield f"something still failed at the end: {', '.join(sorted(failed))}"
+
+
+INVARIANTS = (
+    Invariant("no lapse", lapse),
+    Invariant("sound trees", tree),
+    Invariant("limits kept", limits),
+    Invariant("one order at once", one_order),
+    Invariant("records written down", ledger),
+    Invariant("keys kept", keys),
+    Invariant("nothing destroyed", nothing_destroyed),
+    Invariant("no defect", no_defect),
+    Invariant("convergence", convergence),
+)
+
+
+def look(world: World) -> None:
+    """
+    Look at everything, in a calm moment.
+    """
+    for invariant in INVARIANTS:
+        for what in invariant.breaches(world):
+            world.breach(f"{invariant.name}: {what}")
+
+
+def _short(path: Path) -> str:
+    return "/".join(path.parts[-3:])
