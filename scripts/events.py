@@ -22,9 +22,20 @@ Made by `scripts/reference` from the tables in `gatelodge.model.events`; it is f
 What happens is written down as one JSON object a line, in `events.jsonl` in the state directory and on stderr: as lines for people, in
 local time, when stderr is a terminal. Fields that have no value are `null` or left out.
 
-`gatelodge events` shows them, also while the daemon does not run; with `--json` as they were written. A day that is over, or a file of 8 MiB, is put
-aside as `events-DAY-ID.jsonl`, named after its last event. 90 days are kept, in 24 MiB at most and never more than a tenth of the file
-system.
+`gatelodge events` shows them, also while the daemon does not run:
+
+    gatelodge events -f                                          # the last ten, and what comes
+    gatelodge events --since 2h --level warning                  # also --since 2026-11-01, --until, -n 50
+    gatelodge events --site wiki.example.org                     # those that name it, its hosts, or a certificate that serves it
+    gatelodge events --certificate home --event 'certificate.*'
+
+With `--json` they are as they were written, one JSON object a line, for `jq`.
+
+`-f` goes on when the daemon is started again. Who may not read the log, but may open the admin socket, is told by the daemon.
+
+A day that is over, or a file that is large, is put aside as `events-DAY-ID.jsonl`, named after its last event; what is too old goes when
+the next file begins. `[log]` ([reference](reference.md#log)) says how long events are kept (`keep`, 90 days) and how large they may be (`max_size`, 24 MiB, and
+never more than a tenth of the file system), and what stderr gets (`format`, `level`).
 """
 
 ERROR_TYPES = """\

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from gatelodge.config.shape import Config
     from gatelodge.ports import Events
+    from gatelodge.runtime.gate import Gate
 
 
 @contextlib.contextmanager
@@ -97,7 +98,7 @@ async def open_house(
     directory = config.state_directory
     log: Events = event_log.Silence()
     if not looking:
-        log = event_log.EventLog(directory=directory, clock=clock)
+        log = event_log.EventLog(directory=directory, clock=clock, settings=config.log)
         event_log.capture_libraries(log)
     for note in notes:
         log.emit("state.warning", level="warning", error__detail=note)
@@ -115,6 +116,13 @@ async def open_house(
             raise ConfigError(error.mistakes, file=str(file)) from error
         if gate.addresses is not None:
             await gate.addresses.load()
+
+        def make_gate(config: Config) -> Gate:
+            made = gates.make(config)
+            if isinstance(log, event_log.EventLog):
+                log.use(config.log)
+            return made
+
         reconciler = Reconciler(
             gate=gate,
             store=DirectoryStore(
@@ -135,7 +143,7 @@ async def open_house(
             reconciler=reconciler,
             journal=journal,
             read=lambda: read(file),
-            make_gate=gates.make,
+            make_gate=make_gate,
         )
 
 

@@ -4,78 +4,20 @@ The command line without a daemon: where the configuration comes from, exit code
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsonschema
 import pytest
-from tests.support.clock import START, FakeClock
+from tests.support.shell import Shell
 
 import gatelodge.nginx
-from gatelodge.cli import main
-from gatelodge.runtime.events import EventLog
-
-GOOD = """\
-state_directory = "{folder}/state"
-[admin]
-socket = "{folder}/admin.sock"
-[acme]
-agree_tos = true
-[sites]
-"wiki.example.com" = "http://127.0.0.1:3000"
-"""
 
 VERBS = [
     "run", "once", "check", "plan", "status", "events", "doctor", "ddns", "renew", "revoke", "account", "forget", "reload", "ca", "presets", "hash", "schema", "mailbox", "init", "demo",
 ]  # fmt: skip
-
-
-class Said(NamedTuple):
-    """
-    What a call ended with.
-    """
-
-    code: int
-    out: str
-    err: str
-
-
-class Shell:
-    """
-    Types for a test.
-    """
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.file = folder / "gatelodge.toml"
-        self.file.write_text(GOOD.format(folder=folder))
-        self.state = folder / "state"
-        self.environment = monkeypatch
-        self._capsys = capsys
-        monkeypatch.delenv("GATELODGE_CONFIG", raising=False)
-
-    def type(self, *words: str) -> Said:
-        """
-        Run a command to its end.
-        """
-        self.environment.setattr(sys, "argv", ["gatelodge", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = self._capsys.readouterr()
-        assert "Traceback" not in err
-        return Said(code, out, err)
-
-    def on_file(self, *words: str) -> Said:
-        """
-        Run a command on this shell's configuration.
-        """
-        return self.type(*words, "-c", str(self.file))
 
 
 @pytest.fixture
@@ -227,68 +169,6 @@ def test_the_schema_is_one_and_takes_what_is_good(shell: Shell) -> None:
 
     with pytest.raises(jsonschema.ValidationError):
         validator(schema).validate({"nginx": {"htpp_port": 80}})
-
-
-def written(shell: Shell) -> FakeClock:
-    """
-    Write three events, an hour apart, and return the clock that they were written by.
-    """
-    shell.state.mkdir()
-    clock = FakeClock()
-    log = EventLog(directory=str(shell.state), clock=clock, stream=io.StringIO())
-    for number in range(3):
-        clock.jump(number * 3600)
-        log.emit("certificate.issued", certificate=f"s{number}.example.com", note="two words", nothing=None)
-    return clock
-
-
-def test_events_are_shown_since_a_time(shell: Shell) -> None:
-    """
-    A time with or without a zone, or an age; whatever the zone, the moment counts.
-    """
-    written(shell)
-    for since, count in [
-        ("2026-01-01T00:00Z", 3),
-        ("2026-01-01T01:00+00:00", 2),
-        ("2026-01-01T04:00+02:00", 1),
-        ("2026-01-01T03:00Z", 0),
-        ("9999w", 3),
-        ("1s", 0),
-    ]:
-        said = shell.on_file("events", "--json", "--since", since)
-
-        assert said.code == 0, said.err
-        assert len(said.out.splitlines()) == count, since
-
-
-@pytest.mark.parametrize("since", ["yesterday", "2x", "-1h", "99999999999d", "25:00", "2026-13-01"])
-def test_what_is_no_time_is_said_to_be_none(shell: Shell, since: str) -> None:
-    """
-    With what to write instead.
-    """
-    written(shell)
-    said = shell.on_file("events", "--since", since)
-
-    assert said.code == 2, said
-    assert "2h" in said.err
-
-
-def test_events_for_people_and_for_programs(shell: Shell) -> None:
-    """
-    A line each: fields without those that say nothing, or the JSON as it was written. No colour where nobody looks.
-    """
-    written(shell)
-    said = shell.on_file("events")
-    line = said.out.splitlines()[0]
-
-    assert "certificate.issued" in line
-    assert 'certificate=s0.example.com note="two words"' in line
-    assert "nothing" not in line
-    assert "\x1b" not in said.out
-
-    entry = json.loads(shell.on_file("events", "--json").out.splitlines()[0])
-
-    assert (entry["id"], entry["time"]) == (1, START.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
 
 
 def test_events_before_there_are_any(shell: Shell) -> None:

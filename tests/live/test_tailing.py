@@ -42,21 +42,53 @@ async def house() -> AsyncIterator[House]:
 
 
 @contextlib.asynccontextmanager
-async def tailing(house: House, *words: str) -> AsyncIterator[Path]:
+async def tailing(house: House, *words: str, asking: bool = False) -> AsyncIterator[Path]:
     """
     Run a verb that follows the log inside the context; what it prints goes to a file.
+
+    Args:
+        asking: as somebody who may not read the log, and is told by the daemon.
     """
-    said = house.folder / f"tail-{'-'.join(words)}"
+    said = house.folder / f"tail-{'asked' if asking else ''}{'-'.join(words)}"
+    program = ("-c", MAY_ONLY_ASK) if asking else ("-m", "gatelodge")
     with said.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gatelodge", *words, "-c", str(house.config), stdin=subprocess.DEVNULL, stdout=out,
-            stderr=out,
-        )  # fmt: skip
+            sys.executable, *program, *words, "-c", str(house.config), stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        )
     try:
         yield said
     finally:
         process.send_signal(signal.SIGINT)
         await process.wait()
+
+
+def put_aside(house: House) -> None:
+    """
+    End the file of events as the daemon does when its day is over, which stands still meanwhile.
+    """
+    assert house.daemon is not None
+    log = str(house.state)
+    house.daemon.send_signal(signal.SIGSTOP)
+    try:
+        if (house.state / event_files.FILE).exists():
+            event_files.end(log, last=event_files.last_id(log), day="2026-01-01")
+    finally:
+        house.daemon.send_signal(signal.SIGCONT)
+
+
+#: What a person runs who may ask the daemon, but not read its log.
+MAY_ONLY_ASK = """
+import sys
+from gatelodge.cli import main
+from gatelodge.runtime.event_files import Reader
+
+def refused(self):
+    raise PermissionError(13, "Permission denied")
+
+Reader.new = refused
+sys.argv[0] = "gatelodge"
+main()
+"""
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -73,10 +105,12 @@ async def test_every_tail_shows_a_renewal(house: House) -> None:
     house.write(WIKI)
     await house.start()
     await house.serving(WIKI)
-    async with tailing(house, "events", "-f", "--json") as followed, tailing(house, "events", "-f") as read:
+    async with (
+        tailing(house, "events", "-f", "--json", "--since", "1d") as followed,
+        tailing(house, "events", "-f") as read,
+    ):
         await until(lambda: "certificate.issued" in followed.read_text() and "certificate.issued" in read.read_text())
-        log = str(house.state)
-        event_files.end(log, last=event_files.last_id(log) + 1, day="2026-01-01")
+        put_aside(house)
         code, out, err = await house.gatelodge("renew", WIKI, "--force")
         assert code == 0, (out, err)
         await until(lambda: followed.read_text().count('"nginx.reloaded"') >= 2)
@@ -92,6 +126,43 @@ async def test_every_tail_shows_a_renewal(house: House) -> None:
     (line,) = [line for line in shown.splitlines() if "certificate.renewed" in line]
     assert WIKI in line
     assert "{" not in line
+
+
+async def test_a_tail_outlives_daemons_and_files(house: House) -> None:
+    """
+    The daemon is killed (-9) and started again, files end meanwhile: who follows the log, or has the daemon tell him, misses no
+    event and sees none twice.
+    """
+    house.write(WIKI)
+    await house.start()
+    await house.saw("nginx.started")
+    words = ("events", "-f", "--json", "--since", "1d")
+    async with tailing(house, *words) as reading, tailing(house, *words, asking=True) as asking:
+        await until(lambda: all('"nginx.started"' in path.read_text() for path in (reading, asking)))
+        for round_ in range(2, 5):
+            put_aside(house)
+            await house.kill()
+            await house.start()
+            await house.saw("daemon.started", times=round_)
+            put_aside(house)
+            code, out, err = await house.gatelodge("renew", WIKI, "--force")
+            assert code == 0, (out, err)
+        await house.saw("certificate.renewed")
+        await house.kill(signal.SIGTERM)
+        await house.saw("daemon.stopped")
+        kept = [entry["id"] for entry in house.events()]
+        await until(lambda: '"daemon.stopped"' in reading.read_text())
+        # The last words of a daemon are told by the next.
+        await house.start()
+        await until(lambda: asking.read_text().count('"daemon.started"') >= 5)
+        read, told = ([entry["id"] for entry in lines(path.read_text())] for path in (reading, asking))
+
+    assert kept == list(range(1, kept[-1] + 1))
+    assert len(list(house.state.glob("events-*.jsonl"))) >= 6
+    assert read[: len(kept)] == kept
+    assert told[: len(kept)] == kept
+    assert told == list(range(1, told[-1] + 1))
+    assert read == list(range(1, read[-1] + 1))
 
 
 async def test_on_a_terminal_it_is_for_people(house: House) -> None:
@@ -119,6 +190,7 @@ async def test_on_a_terminal_it_is_for_people(house: House) -> None:
         assert b"\x1b[" in issued
         assert b'"event"' not in issued
         assert WIKI.encode() in issued
+        assert b" until 20" in issued
     finally:
         await house.kill(signal.SIGTERM)
         os.close(ours)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.clock import FakeClock
 
+from gatelodge.model.log import Level, LogFormat, LogSettings
 from gatelodge.runtime import events
 from gatelodge.runtime.events import EventLog
 
@@ -132,12 +133,54 @@ def test_a_terminal_gets_readable_lines(tmp_path: Path) -> None:
             return True
 
     stream = Terminal()
-    log_in(tmp_path, stream).emit("certificate.renewed", certificate="a.example")
+    log_in(tmp_path, stream).emit(
+        "certificate.renewed", certificate="a.example", not_after="2027-02-24T12:00:00+00:00", ca="pebble"
+    )
     shown = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
 
     assert re.match(
-        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[info +\] certificate.renewed +certificate=a.example$", shown.strip()
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info    certificate.renewed +a.example until 2027-02-24 \(pebble\)$",
+        shown.strip(),
     )
+
+
+@pytest.mark.parametrize(
+    ("form", "tty", "text"),
+    [("auto", True, True), ("auto", False, False), ("text", False, True), ("json", True, False)],
+)
+def test_the_format_may_be_chosen(tmp_path: Path, form: str, *, tty: bool, text: bool) -> None:
+    """
+    Text is for terminals, unless it is wanted elsewhere; colours are for terminals alone.
+    """
+
+    class Stream(io.StringIO):
+        def isatty(self) -> bool:
+            return tty
+
+    stream = Stream()
+    log = EventLog(
+        directory=str(tmp_path), clock=FakeClock(), stream=stream, settings=LogSettings(format=LogFormat(form))
+    )
+    log.emit("certificate.deleted", certificate="a.example")
+
+    assert stream.getvalue().startswith("{") != text
+    assert ("\x1b[" in stream.getvalue()) == (text and tty)
+
+
+def test_stderr_may_be_quieter_than_the_log(tmp_path: Path) -> None:
+    """
+    All is kept, whatever is shown; other settings take effect at once.
+    """
+    stream = io.StringIO()
+    log = EventLog(directory=str(tmp_path), clock=FakeClock(), stream=stream, settings=LogSettings(level=Level.WARNING))
+    log.emit("certificate.deleted", certificate="a.example")
+    log.emit("state.warning", level="warning", error__detail="x")
+    log.use(LogSettings(level=Level.ERROR))
+    log.emit("state.warning", level="warning", error__detail="y")
+    log.emit("state.failed", level="error", error__detail="z")
+
+    assert [json.loads(line)["error.detail"] for line in stream.getvalue().splitlines()] == ["x", "z"]
+    assert [entry["id"] for entry in events.read(str(tmp_path))] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("no_color", [True, False])

@@ -65,6 +65,19 @@ class NotAllowed(GatelodgeError):
         return f"{self.path} is open to root and its group only; use sudo, or join the group"
 
 
+class Refused(GatelodgeError):
+    """
+    The daemon answered, and does not do what it was asked.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the daemon does not do that: {self.reason}"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """
@@ -99,11 +112,24 @@ def stream(door: Door, path: str) -> Iterator[dict[str, Any]]:
     """
     Ask the daemon for something that comes line by line, and yield the JSON objects as they come.
 
-    Raises: as `call`.
+    Raises:
+        NotRunning: nobody listens at any of the paths, or the answer broke off.
+        NotAllowed: the socket is somebody else's.
+        Refused: the daemon does not give it.
     """
     with _asked(door, "GET", path, None, timeout=None) as answer:
-        for line in answer:
-            yield json.loads(line)
+        lines = iter(answer)
+        while True:
+            try:
+                line = next(lines, b"")
+                entry = json.loads(line) if line else None
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise NotRunning(door.paths) from error
+            if answer.status != http.HTTPStatus.OK:
+                raise Refused(str((entry or {}).get("error", answer.reason)))
+            if entry is None:
+                return
+            yield entry
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ VERBS: Mapping[str, str] = {
     "check": "look:check",
     "plan": "plan:plan",
     "status": "status:status",
-    "events": "look:events",
+    "events": "events:events",
     "doctor": "doctor:doctor",
     "ddns": "ddns:ddns",
     "renew": "ask:renew",

@@ -1,19 +1,18 @@
 """
-`check`, `events` and `schema`: they look and change nothing.
+`check` and `schema`: they look and change nothing.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from gatelodge.cli import tables
-from gatelodge.cli.options import config_file, config_option, door, json_option, load
+from gatelodge.cli.options import config_file, config_option, json_option, load
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -83,62 +82,6 @@ def _mistakes_in_files(config: Config, file: Path) -> Iterator[Mistake]:
     lines = {written(path): line for path, line in lines_of(file.read_text(encoding="utf-8-sig")).items()}
     for mistake in find_mistakes_in_files(config):
         yield dataclasses.replace(mistake, line=lines.get(mistake.path))
-
-
-@click.command()
-@config_option
-@json_option
-@click.option("-f", "--follow", is_flag=True, help="Go on showing new ones.")
-@click.option("--since", metavar="WHEN", help="Only newer ones: 2h, 1d, or a time as in 2026-01-31T12:00.")
-def events(*, as_json: bool, follow: bool, since: str | None) -> None:
-    """
-    Show what happened.
-    """
-    from gatelodge.runtime.events import event_time
-
-    config = load(config_file())
-    after = None if since is None else _since(since)
-    for entry in _entries(config, follow=follow):
-        at = event_time(entry)
-        if after is not None and (at is None or at < after):
-            continue
-        click.echo(tables.dump(entry) if as_json else tables.event(entry))
-
-
-def _entries(config: Config, *, follow: bool) -> Iterator[dict[str, Any]]:
-    """
-    Yield events from the log; through the daemon for those who may ask it, but not read the log.
-    """
-    import time
-
-    from gatelodge.api import client
-    from gatelodge.runtime.events import FOLLOW_SECONDS, Reader
-
-    reader = Reader(config.state_directory)
-    try:
-        yield from reader.new()
-        while follow:
-            time.sleep(FOLLOW_SECONDS)
-            yield from reader.new()
-    except PermissionError:
-        yield from client.stream(door(config), "/v1/events?follow" if follow else "/v1/events")
-
-
-def _since(text: str) -> dt.datetime:
-    import datetime as dt
-    import re
-
-    from gatelodge.runtime.system import SystemClock
-
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-    try:
-        if match := re.fullmatch(r"(\d{1,9})([smhdw])", text):
-            return SystemClock().now() - dt.timedelta(seconds=int(match[1]) * units[match[2]])
-        return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{text!r} is no time; write 2h, 1d or 2026-01-31T12:00", param_hint="--since"
-        ) from None
 
 
 @click.command()

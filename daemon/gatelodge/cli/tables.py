@@ -1,10 +1,9 @@
 """
-Turns events and single reports into text that reads well in a terminal.
+Turns single reports into text that reads well in a terminal.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COLOURS = {"kept": "green", "trouble": "yellow", "error": "red", "warning": "yellow"}
-
-_HIDDEN_FIELDS = ("id", "time", "level", "event")
 
 
 def dump(document: dict[str, Any]) -> str:
@@ -56,19 +53,6 @@ def ddns(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def event(entry: dict[str, Any]) -> str:
-    """
-    Return an event as one line.
-    """
-    fields = " ".join(
-        f"{name}={_value(value)}" for name, value in entry.items() if name not in _HIDDEN_FIELDS and value is not None
-    )
-    at = dt.datetime.fromisoformat(entry["time"]).astimezone().strftime("%Y-%m-%d %H:%M:%S") if "time" in entry else ""
-    level = str(entry.get("level", "info"))
-    mark = click.style(f"{level:<7}", fg=_COLOURS.get(level))
-    return f"{at} {mark} {click.style(str(entry['event']), bold=True)} {fields}".rstrip()
-
-
 def _coloured(state: str) -> str:
     return click.style(state, fg=_COLOURS.get(state))
 
@@ -81,9 +65,3 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
         ).rstrip()
         for row in [head, *rows]
     ]
-
-
-def _value(value: object) -> str:
-    if isinstance(value, str) and value and " " not in value:
-        return printable(value)
-    return printable(json.dumps(value, ensure_ascii=False))

@@ -25,6 +25,7 @@ from gatelodge.config.structure import structure
 from gatelodge.config.values.networks import Networks
 from gatelodge.errors import ConfigError
 from gatelodge.model import CaSubject, file_name
+from gatelodge.model.log import LogSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,6 +106,7 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
         auth=auths,
         ca_subject=_subject(document),
         admin=service,
+        log=LogSettings(**given(document.log, *(each.name for each in dataclasses.fields(LogSettings)))),
         snippet_files=(*files, *stream_files),
         exposed=(
             *providers.exposed(dns),

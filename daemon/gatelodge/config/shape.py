@@ -25,6 +25,7 @@ from gatelodge.model import (
     is_ip,
     is_pattern,
 )
+from gatelodge.model.log import LogSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,6 +182,7 @@ class Config:
     ddns: DdnsSettings | None = None
     auth: Mapping[str, Auth] = dataclasses.field(default_factory=dict)
     ca_subject: CaSubject = dataclasses.field(default_factory=CaSubject)
+    log: LogSettings = dataclasses.field(default_factory=LogSettings)
     snippet_files: tuple[SnippetFile, ...] = ()
     admin: AdminSettings = dataclasses.field(default_factory=AdminSettings)
     admin_socket: str = ADMIN_SOCKET

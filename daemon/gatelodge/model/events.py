@@ -44,13 +44,13 @@ EVENTS: Mapping[str, Event] = {
     "daemon.started": Event(
         when="the daemon begins",
         fields=("version", "pid", "file", "sites", "warnings"),
-        line="{version}, {sites} sites in {file}",
+        line="{version}, {sites} sites in {file}[; {warnings}]",
     ),
     "daemon.stopped": Event(when="it ends on a signal", fields=("nginx",), line="nginx is {nginx}"),
     "config.loaded": Event(
         when="a changed configuration is in force; `added` and `removed` name sites, and streams as `stream:NAME`",
         fields=("file", "sites", "added", "removed", "warnings"),
-        line="{file}, {sites} sites",
+        line="{file}, {sites} sites[, new {added}][, gone {removed}][; {warnings}]",
     ),
     "config.refused": Event(
         when="a changed configuration has mistakes; the old one goes on",
@@ -298,7 +298,7 @@ FIELDS: Mapping[str, str] = {
     "address": "an address with its port",
     "after": "the address that is there now",
     "before": "the address that was there; null for none",
-    "ca": "of whom the certificate or account is: the name of a CA in the configuration, `local`, or `files`",
+    "ca": "of whom a certificate is: `acme:` and the name of a CA in the configuration, `local`, `files` …; of an account, the CA's name",
     "certificate": "the certificate's NAME: its key in `[certificates]`, else the site's first host (`*.` written `wildcard.`)",
     "days_left": "days until it ends, to a tenth; 0 when it has",
     "directory": "the folder that was adopted",

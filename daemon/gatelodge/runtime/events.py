@@ -1,7 +1,7 @@
 """
 Writes events down: one JSON object a line in `events.jsonl`, and on stderr for whoever watches.
 
-On a terminal stderr gets coloured lines in local time, otherwise JSON. Nothing else is written to stderr while the daemon runs:
+On a terminal stderr gets lines for people, coloured and in local time, otherwise JSON. Nothing else is written to stderr while the daemon runs:
 what libraries log as an error becomes an event too. It never raises and never holds up work: an event that cannot be written
 to disk is shown on stderr and forgotten.
 """
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
-from gatelodge.model.log import LogSettings
-from gatelodge.runtime import event_files
+from gatelodge.model.events import COMMON
+from gatelodge.model.log import Level, LogFormat, LogSettings
+from gatelodge.runtime import event_files, event_text
 from gatelodge.runtime.event_files import FILE, FOLLOW_SECONDS, Reader, event_time, newest, parse, read
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class EventLog:
         self._path = Path(directory, FILE)
         self._clock = clock
         self._settings = settings or LogSettings()
-        self._logger = _logger(stream or sys.stderr)
+        self._stream = stream or sys.stderr
+        self._logger = _logger(self._stream, self._settings)
         last = event_files.last_of(self._path)
         at = event_time(last) if last else None
         self._day = (at or clock.now()).date().isoformat()
@@ -84,6 +86,13 @@ class EventLog:
             entry["log.error"] = f"{self._path} cannot be written: {getattr(error, 'strerror', None) or error}"
         with contextlib.suppress(OSError, ValueError):
             self._logger.msg(**entry)
+
+    def use(self, settings: LogSettings) -> None:
+        """
+        Go on with other settings.
+        """
+        self._settings = settings
+        self._logger = _logger(self._stream, settings)
 
     def _make_room(self, now: dt.datetime) -> None:
         """
@@ -137,38 +146,34 @@ class Silence:
         """
 
 
-def _logger(stream: TextIO) -> Any:
-    human = stream.isatty() and "NO_COLOR" not in os.environ
-    processors: list[structlog.typing.Processor] = [_shape]
-    if stream.isatty():
-        processors.append(structlog.dev.ConsoleRenderer(colors=human, timestamp_key="time", pad_event_to=0))
-    else:
-        processors = [_in_order, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
+def _logger(stream: TextIO, settings: LogSettings) -> Any:
+    as_text = stream.isatty() if settings.format is LogFormat.AUTO else settings.format is LogFormat.TEXT
+    # https://no-color.org; a terminal that says so knows no colours.
+    colours = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    renderer = structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
+
+    def shown(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if Level(entry["level"]).rank < settings.level.rank:
+            raise structlog.DropEvent
+        return entry
+
+    def rendered(logger: object, name: str, entry: MutableMapping[str, Any]) -> str | bytes:
+        return event_text.line(entry, colours=colours) if as_text else renderer(logger, name, _in_order(entry))
+
     return structlog.wrap_logger(
         structlog.WriteLogger(stream),
-        processors=processors,
+        processors=[shown, rendered],
         wrapper_class=structlog.BoundLogger,
         cache_logger_on_first_use=True,
     )
 
 
-def _in_order(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _in_order(entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """
     Put what every event has first, as in the file.
     """
-    head = {name: entry.pop(name) for name in ("id", "time", "level", "event") if name in entry}
+    head = {name: entry.pop(name) for name in COMMON if name in entry}
     return {**head, **entry}
-
-
-def _shape(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """
-    Make an event readable for a person: local time, no running number.
-    """
-    entry.pop("id", None)
-    at = event_time(dict(entry))
-    if at is not None:
-        entry["time"] = at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return entry
 
 
 class _LibraryErrors(logging.Handler):

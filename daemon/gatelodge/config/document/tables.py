@@ -234,6 +234,22 @@ class AdminTable:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LogTable:
+    """
+    How events are kept, and how they are shown on stderr.
+    """
+
+    format: leaves.LogForm | None = field(
+        "What stderr gets: text, json, or auto (default): text at a terminal, JSON elsewhere."
+    )
+    level: leaves.LogLevel | None = field("The least that is shown on stderr; all is kept. Default: info.")
+    keep: leaves.Kept | None = field("How long events are kept in the state directory. Default: 90d.")
+    max_size: leaves.LogSize | None = field(
+        "How large they may be together; the oldest go. Never more than a tenth of the file system. Default: 24m."
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """
     The configuration of Gatelodge.
@@ -261,4 +277,7 @@ class Document:
     )
     admin: AdminTable = dataclasses.field(
         default_factory=AdminTable, metadata={"description": "How the other commands reach the daemon."}
+    )
+    log: LogTable = dataclasses.field(
+        default_factory=LogTable, metadata={"description": "How events are kept and shown."}
     )

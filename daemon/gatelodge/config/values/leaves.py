@@ -30,6 +30,7 @@ from gatelodge.model import (
     SecretRef,
     TlsProfile,
 )
+from gatelodge.model.log import Level, LogFormat
 
 
 def _port(*, least: int) -> Leaf:
@@ -100,6 +101,9 @@ _SOURCES: Mapping[str, Mapping[str, object]] = {
     "command": {**_LIST_OF_TEXT, "description": "A program that prints the address."},
 }
 
+#: A hundred events or so.
+_LEAST_LOG = 64 << 10
+
 _INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
 
 
@@ -122,6 +126,16 @@ def _source(value: bool | dict[str, object]) -> AddressSource | None:  # noqa: F
         "it says not where the address is learned",
         'write { interface = "eth0" }, { url = "https://…" }, { command = ["/path/to/program"] }, true or false',
     )
+
+
+def _log_size(given: str) -> int:
+    """
+    Read how large the event log may be; it is never without a limit.
+    """
+    number = quantities.size(given)
+    if number < _LEAST_LOG:
+        raise Unreadable(f"{quoted(given)} is too small for a log", 'write "64k" or more')
+    return number
 
 
 class Mode(enum.StrEnum):
@@ -270,6 +284,17 @@ EncryptionKind: TypeAlias = Annotated[Encryption, choice(Encryption)]
 FileMode: TypeAlias = Annotated[int, text(ownership.mode, 'a mode such as "0640"', pattern="^0?[0-7]{3}$")]
 FileName: TypeAlias = Annotated[str, text(ownership.written_file, "the name of a file", examples=["znc.pem"])]
 Patience: TypeAlias = Annotated[dt.timedelta, duration(least=dt.timedelta(seconds=1), most=dt.timedelta(hours=1))]
+LogForm: TypeAlias = Annotated[LogFormat, choice(LogFormat)]
+LogLevel: TypeAlias = Annotated[
+    Level,
+    choice(
+        Level,
+        debug=("is no level here: info is all there is", 'write "info"'),
+        warn=("is not a level", 'write "warning"'),
+    ),
+]
+Kept: TypeAlias = Annotated[dt.timedelta, duration(least=dt.timedelta(days=1), most=dt.timedelta(days=3650))]
+LogSize: TypeAlias = Annotated[int, text(_log_size, 'a size such as "24m"', pattern=f"^{quantities.SIZE}$")]
 NginxMode: TypeAlias = Annotated[Mode, choice(Mode)]
 ReloadKind: TypeAlias = Annotated[
     Reload,
