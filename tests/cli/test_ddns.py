@@ -131,7 +131,7 @@ def test_a_person_sees_address_records_last_change_and_what_is_wrong(shell: Shel
     assert rows[1][:2] == ["www.example.org", "A"]
     assert rows[1][-1] != "kept"
     assert "! www.example.org is a CNAME to cdn.test, which …; delete it�[2J" in lines
-    assert "! the line is� down (failed 3 times, next try in 4 min)" in lines
+    assert "! the line is� down (failed 3 times, next try in 4 minutes)" in lines
 
 
 def test_a_program_gets_one_object(shell: Shell) -> None:
