@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -196,3 +197,20 @@ def test_what_runs_is_remembered_of_one_process_only(tmp_path: Path) -> None:
     (tmp_path / "running").write_text('{"format": 99}')
     with pytest.raises(StateError, match=r"newer Gatelodge"):
         memory.recall()
+
+
+def test_a_tree_is_written_while_an_old_one_is_deleted(trees: Trees) -> None:
+    """
+    Two jobs do that, and both clear away what is half deleted: neither minds that the other one was quicker.
+    """
+    many = render(
+        desired(*(site(f"s{number}.example.com") for number in range(40))),
+        observed(*(held(f"s{number}.example.com") for number in range(40))),
+    )
+    with ThreadPoolExecutor(1) as other:
+        for _ in range(8):
+            old = trees.stage(many, now=NOW)
+            deleted = other.submit(trees.remove, old)
+            new = trees.stage(RENDERED, now=NOW)
+            deleted.result()
+            assert (trees.tree(old), trees.tree(new) is None) == (None, False)

@@ -96,7 +96,8 @@ class Trees:
         with durable.translated(self._all):
             self._make_folder(self._all)
             for leftover in self._all.glob(".*"):
-                shutil.rmtree(leftover)
+                # Another job may be deleting it; what stays has a number that is not given again, and is found the next time.
+                shutil.rmtree(leftover, ignore_errors=True)
             number = self._next()
             durable.replace(self._folder / "highest", b"%d\n" % number, beside=self._folder / ".highest")
             staged = self._all / f".{number}"
@@ -269,7 +270,7 @@ class Trees:
             leaving = self._all / f".{number}.leaving"
             with contextlib.suppress(FileNotFoundError):
                 self.folder(number).rename(leaving)
-                shutil.rmtree(leaving)
+                shutil.rmtree(leaving, ignore_errors=True)  # what stays is swept with the next tree
             self._forget_passwords()
 
     def site_text(self, number: int, site: str) -> str | None:
