@@ -438,7 +438,7 @@ async def test_what_goes_on_is_told(http: Web) -> None:
         made.later(1, "ns2")
         await made.wait()
         assert made.told[0] == (
-            f"waiting: ns2.{ZONE} ({TWO}) has not the TXT record of {AT}: it answered NXDOMAIN (no such name)"
+            f"waiting for the DNS: ns2.{ZONE} ({TWO}) has not the TXT record of {AT}: it answered NXDOMAIN (no such name)"
         )
 
 
@@ -506,7 +506,7 @@ async def test_without_services_time_is_all_there_is(http: Web) -> None:
     """
     async with rewritten(http) as (made, _):
         assert await made.wait(seconds=60) == 60
-        assert made.told == [f"waiting: nobody can be asked for {AT}"] * 4
+        assert made.told == [f"waiting for the DNS: nobody can be asked for {AT}"] * 4
 
 
 @pytest.mark.usefixtures("impatient")
@@ -620,7 +620,9 @@ async def test_nothing_can_be_asked_at_all(http: Web) -> None:
     (port,) = free_ports(1)
     made = World(clock=EventfulClock(), http=http, port=port, recursive=f"{ONE}:{port}", doh=[f"http://{ONE}:{port}/"])
     assert await made.wait(MANY, seconds=60) == 60
-    assert made.told[0].startswith(f"waiting: http://{ONE}:{port}/ has not the TXT record of _acme-challenge.n0")
+    assert made.told[0].startswith(
+        f"waiting for the DNS: http://{ONE}:{port}/ has not the TXT record of _acme-challenge.n0"
+    )
 
 
 @pytest.mark.usefixtures("impatient_over_https")

@@ -80,7 +80,8 @@ class FakeNginx:
             draining=self.draining if self._running is not None else 0,
         )
 
-    async def apply(self, rendered: Rendered) -> int:
+    async def apply(self, rendered: Rendered, *, progress: Callable[[str], None] = lambda _: None) -> int:
+        progress("writing the files")
         await asyncio.sleep(0)
         self._check_program()
         guilty = frozenset(part for part, text in rendered.parts.items() if self.refuses(part, text))

@@ -24,7 +24,7 @@ from gatelodge.errors import GatelodgeError
 from gatelodge.model import RevocationReason
 from gatelodge.runtime.changes import diff, planned
 from gatelodge.runtime.readiness import unready
-from gatelodge.runtime.report import healthy, report
+from gatelodge.runtime.report import doing, healthy, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,6 +70,7 @@ def application(desk: Desk, entrance: Entrance) -> web.Application:
         + [
             web.get("/readyz", answers.readyz),
             web.get("/v1/status", answers.status),
+            web.get("/v1/jobs", answers.jobs),
             web.get("/v1/plan", answers.plan),
             web.get("/v1/events", answers.events),
             web.post("/v1/once", answers.once),
@@ -105,6 +106,9 @@ class _Answers:
 
     async def status(self, _: web.Request) -> web.Response:
         return _json(200, report(await self._latest(), self._desk.clock.now()))
+
+    async def jobs(self, _: web.Request) -> web.Response:
+        return _json(200, doing(self._reconciler.running, self._desk.clock.now()))
 
     async def plan(self, _: web.Request) -> web.Response:
         look = await self._reconciler.look()
@@ -157,7 +161,7 @@ class _Answers:
         return _answer(await self._wishes.reload())
 
     async def _latest(self) -> Look:
-        return self._reconciler.latest or await self._reconciler.look()
+        return self._reconciler.current or await self._reconciler.look()
 
 
 def _meant_for(state_directory: str) -> Middleware:

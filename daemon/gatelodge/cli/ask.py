@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from gatelodge.cli.options import config_file, config_option, door, json_option, load
+from gatelodge.cli.options import config_file, config_option, door, json_option, load, quiet_option
 from gatelodge.cli.tables import dump
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gatelodge.api.wishes import Answer, Wishes
+    from gatelodge.cli.progress import View
     from gatelodge.config.shape import Config
     from gatelodge.runtime.reconcile import Reconciler
 
@@ -32,9 +33,10 @@ REASONS = (
 @click.command()
 @config_option
 @json_option
+@quiet_option
 @click.argument("name")
 @click.option("--force", is_flag=True, help="Renew although it is not due: this costs the CA's rate limits.")
-def renew(*, name: str, force: bool, as_json: bool) -> None:
+def renew(*, name: str, force: bool, as_json: bool, quiet: bool) -> None:
     """
     Renew the certificate NAME (or the one that serves the host NAME) now.
     """
@@ -45,12 +47,13 @@ def renew(*, name: str, force: bool, as_json: bool) -> None:
     async def no(wishes: Wishes) -> Answer | None:
         return await wishes.cannot_renew(name)
 
-    _ask("/v1/renew", {"certificate": name, "force": force}, wish, no, as_json=as_json)
+    _ask("/v1/renew", {"certificate": name, "force": force}, wish, no, as_json=as_json, quiet=quiet)
 
 
 @click.command()
 @config_option
 @json_option
+@quiet_option
 @click.argument("name")
 @click.option(
     "--reason",
@@ -59,7 +62,7 @@ def renew(*, name: str, force: bool, as_json: bool) -> None:
     show_default=True,
     help="Why, as CAs know it (RFC 5280 §5.3.1). keyCompromise: others may have the key.",
 )
-def revoke(*, name: str, reason: str, as_json: bool) -> None:
+def revoke(*, name: str, reason: str, as_json: bool, quiet: bool) -> None:
     """
     Have the CA revoke the certificate NAME (or the one that serves the host NAME), and get another with a new key.
     """
@@ -71,14 +74,15 @@ def revoke(*, name: str, reason: str, as_json: bool) -> None:
     async def no(wishes: Wishes) -> Answer | None:
         return await wishes.cannot_revoke(name)
 
-    _ask("/v1/revoke", {"certificate": name, "reason": reason}, wish, no, as_json=as_json)
+    _ask("/v1/revoke", {"certificate": name, "reason": reason}, wish, no, as_json=as_json, quiet=quiet)
 
 
 @click.command()
 @config_option
 @json_option
+@quiet_option
 @click.argument("name")
-def forget(*, name: str, as_json: bool) -> None:
+def forget(*, name: str, as_json: bool, quiet: bool) -> None:
     """
     Delete the certificate NAME, which the configuration no longer asks for.
     """
@@ -89,13 +93,14 @@ def forget(*, name: str, as_json: bool) -> None:
     async def no(wishes: Wishes) -> Answer | None:
         return await wishes.cannot_forget(name)
 
-    _ask("/v1/forget", {"certificate": name}, wish, no, as_json=as_json)
+    _ask("/v1/forget", {"certificate": name}, wish, no, as_json=as_json, quiet=quiet)
 
 
 @click.command()
 @config_option
 @json_option
-def reload(*, as_json: bool) -> None:
+@quiet_option
+def reload(*, as_json: bool, quiet: bool) -> None:
     """
     Write, test and load nginx's configuration now.
     """
@@ -103,25 +108,29 @@ def reload(*, as_json: bool) -> None:
     async def wish(wishes: Wishes) -> Answer:
         return await wishes.reload()
 
-    _ask("/v1/reload", {}, wish, as_json=as_json)
+    _ask("/v1/reload", {}, wish, as_json=as_json, quiet=quiet)
 
 
-def _ask(path: str, body: dict[str, object], wish: _Wish, refusal: _Refusal | None = None, *, as_json: bool) -> None:
+def _ask(
+    path: str, body: dict[str, object], wish: _Wish, refusal: _Refusal | None = None, *, as_json: bool, quiet: bool
+) -> None:
     """
     Have a wish granted: by the daemon, or alone. Alone, what `refusal` says no to starts nothing.
     """
     import asyncio
 
     from gatelodge.api import client
+    from gatelodge.cli import progress
 
     file = config_file()
     config = load(file)
+    with progress.shown(door(config), only=str(body.get("certificate")), quiet=quiet or as_json) as view:
 
-    def alone() -> dict[str, Any]:
-        answer = asyncio.run(_alone(config, file, path.rpartition("/")[2], wish, refusal))
-        return {"ok": answer.ok, "message": answer.message, **answer.fields}
+        def alone() -> dict[str, Any]:
+            answer = asyncio.run(_alone(config, file, path.rpartition("/")[2], wish, refusal, view=view))
+            return {"ok": answer.ok, "message": answer.message, **answer.fields}
 
-    document = client.call_or(alone, door(config), path, body)
+        document = client.call_or(alone, door(config), path, body)
     if as_json:
         click.echo(dump(document))
     else:
@@ -129,12 +138,16 @@ def _ask(path: str, body: dict[str, object], wish: _Wish, refusal: _Refusal | No
     sys.exit(0 if document.get("ok") else 1)
 
 
-async def _alone(config: Config, file: Path, verb: str, wish: _Wish, refusal: _Refusal | None) -> Answer:
+async def _alone(
+    config: Config, file: Path, verb: str, wish: _Wish, refusal: _Refusal | None, *, view: View | None
+) -> Answer:
     from gatelodge import wiring
     from gatelodge.api.wishes import Wishes
 
     with wiring.claim(config, verb=verb) as notes:
         async with wiring.open_house(config, file, read=load, notes=notes) as house:
+            if view is not None:
+                view.follow(house.doing)
             if refusal is not None and (no := await refusal(Wishes(house.reconciler, house.clock))) is not None:
                 return no
 

@@ -58,6 +58,7 @@ def grid(
     Return a table without lines that is no wider than `width`.
 
     Args:
+        head: the columns' titles; no line when they are all empty.
         elastic: the columns that give way, first the one that can best be spared. They end in "…" then.
         spare: the column that is left out before any other than itself gives way.
     """
@@ -77,6 +78,7 @@ def grid(
     for column in elastic:
         widths[column] -= max(min(_excess(widths, width), widths[column] - _LEAST), 0)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim", collapse_padding=True)
+    table.show_header = any(head)
     for title, size in zip(head, widths, strict=True):
         table.add_column(title, width=size, no_wrap=True, overflow="ellipsis")
     for row in texts:

@@ -57,6 +57,13 @@ def json_option(command: _F) -> _F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def quiet_option(command: _F) -> _F:
+    """
+    Give a command `--quiet`.
+    """
+    return click.option("-q", "--quiet", is_flag=True, help="Do not show on stderr what is being done.")(command)
+
+
 def examples(*lines: str) -> str:
     """
     Return the end of a verb's help: lines to type, as they stand.

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatelodge.cli import tables, terminal
-from gatelodge.cli.options import config_file, config_option, door, json_option, load
+from gatelodge.cli.options import config_file, config_option, door, json_option, load, quiet_option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gatelodge.cli.progress import View
     from gatelodge.config.shape import Config
 
 _leave_nginx = click.option("--leave-nginx", is_flag=True, help="Leave nginx running when this ends.")
@@ -57,8 +58,9 @@ async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
 @click.command()
 @config_option
 @json_option
+@quiet_option
 @_leave_nginx
-def once(*, as_json: bool, leave_nginx: bool) -> None:
+def once(*, as_json: bool, quiet: bool, leave_nginx: bool) -> None:
     """
     Do everything that can be done now, to the end, and exit: for cron and CI.
 
@@ -67,12 +69,14 @@ def once(*, as_json: bool, leave_nginx: bool) -> None:
     import asyncio
 
     from gatelodge.api import client
+    from gatelodge.cli import progress
 
     file = config_file()
     config = load(file)
-    document = client.call_or(
-        lambda: asyncio.run(_once(config, file, leave_nginx=leave_nginx)), door(config), "/v1/once", {}
-    )
+    with progress.shown(door(config), quiet=quiet or as_json) as view:
+        document = client.call_or(
+            lambda: asyncio.run(_once(config, file, view, leave_nginx=leave_nginx)), door(config), "/v1/once", {}
+        )
     if as_json:
         click.echo(tables.dump(document))
     elif "sites" not in document:
@@ -85,12 +89,14 @@ def once(*, as_json: bool, leave_nginx: bool) -> None:
     sys.exit(0 if document.get("ok") else 1)
 
 
-async def _once(config: Config, file: Path, *, leave_nginx: bool) -> dict[str, Any]:
+async def _once(config: Config, file: Path, view: View | None, *, leave_nginx: bool) -> dict[str, Any]:
     from gatelodge import wiring
     from gatelodge.runtime.report import healthy, report
 
     with wiring.claim(config, verb="once") as notes:
         async with wiring.open_house(config, file, read=load, notes=notes) as house:
+            if view is not None:
+                view.follow(house.doing)
             look = await house.settle(leave_nginx=leave_nginx)
             if look is None:
                 return {"ok": False}

@@ -167,13 +167,15 @@ class InFlight:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """
-    Work that runs now. At most one job has a given key.
+    Work that runs now. At most one job has a given key. `step` is what it is at, and `step_since` since when; None means since the
+    beginning.
     """
 
     key: str
     digest: str
     since: dt.datetime
     step: str = "starting"
+    step_since: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

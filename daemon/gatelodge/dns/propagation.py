@@ -302,7 +302,7 @@ class Propagation:
     def _tell(self, watches: list[_Watch]) -> None:
         left = [watch for watch in watches if not watch.done]
         lacks, *more = self._lacks(left) or [f"nobody can be asked for {_listed(watch.name for watch in left)}"]
-        self._progress(f"waiting: {lacks}" + (f" (and {len(more)} more)" if more else ""))
+        self._progress(f"waiting for the DNS: {lacks}" + (f" (and {len(more)} more)" if more else ""))
 
     def _lacks(self, late: list[_Watch]) -> list[str]:
         """

@@ -21,7 +21,7 @@ from gatelodge.nginx.witness import Witness, blaming_streams
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gatelodge.core.tree import Capabilities, Rendered
     from gatelodge.model import NginxSettings
@@ -89,17 +89,20 @@ class External:
         proven = [at for tree in trees if (at := self._trees.proven_at(tree.generation.number)) is not None]
         return max(proven) if len(proven) > 1 else None
 
-    async def apply(self, rendered: Rendered) -> int:
+    async def apply(self, rendered: Rendered, *, progress: Callable[[str], None] = lambda _: None) -> int:
         """
         Stage a tree, have it tested and loaded, and prove it. On any failure what was proven before is current and loaded again.
         """
+        progress("writing the files")
         number = await stage(self._trees, rendered, clock=self._clock)
         before = await in_thread(self._last_proven)
         loaded = False
         try:
+            progress(f"having generation {number} tested and loaded")
             said = await self._reloading.load(number)
             loaded = True
             self._judge(said, number, rendered, before)
+            progress(f"waiting until nginx serves generation {number}, as a visitor sees it")
             await self._prove(number, rendered, before)
             await in_thread(functools.partial(self._trees.mark_proven, number))
             self._proven = number, self._clock.monotonic()

@@ -32,7 +32,7 @@ from gatelodge.nginx.witness import Witness, blaming_streams
 from gatelodge.nginx.writing.reading import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gatelodge.core.tree import Capabilities, Rendered
     from gatelodge.model import NginxSettings
@@ -102,7 +102,7 @@ class Managed:
             draining=self._master.count_draining() if master else 0,
         )
 
-    async def apply(self, rendered: Rendered) -> int:
+    async def apply(self, rendered: Rendered, *, progress: Callable[[str], None] = lambda _: None) -> int:
         """
         Stage, test, swap, reload and prove a tree. What nginx runs is not touched before the test is passed.
 
@@ -111,17 +111,21 @@ class Managed:
         found = await in_thread(functools.partial(capabilities, self._settings))
         before = await in_thread(self._before)
         with self._change() as files:
+            progress("writing the files")
             number = await stage(self._trees, rendered, clock=self._clock)
             files.update(written(rendered, folder=str(self._trees.folder(number))))
             swapped = False
             try:
+                progress(f"testing generation {number}: its ports, and nginx -t")
                 await self._examine(number, rendered, found, before)
                 swapped = True
                 await in_thread(functools.partial(self._trees.swap, number))
                 witness = self._witness()
+                progress(f"{'loading' if before.master else 'starting nginx with'} generation {number}")
                 await self._serve(number, rendered.listeners, found)
                 shown = before.tree.served if before.tree else frozenset()
                 changed = [each for each in rendered.served if each not in shown]
+                progress(f"waiting until nginx serves generation {number}, as a visitor sees it")
                 with blaming_streams(rendered):
                     await witness.prove(number, proof=rendered.proof, proxied=rendered.proof_proxied, served=changed)
                 await in_thread(functools.partial(self._trees.mark_proven, number))
@@ -132,6 +136,7 @@ class Managed:
                         await self._go_back(before)
                 await in_thread(functools.partial(self._trees.remove, number))
                 raise
+            progress("waiting until old workers take no visitors any more")
             await self._master.left(before.workers)
         return number
 

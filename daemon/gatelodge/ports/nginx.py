@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gatelodge.core.observed import Nginx as NginxObserved
     from gatelodge.core.tree import Rendered
@@ -26,11 +26,14 @@ class Nginx(Protocol):
         """
         ...
 
-    async def apply(self, rendered: Rendered) -> int:
+    async def apply(self, rendered: Rendered, *, progress: Callable[[str], None] = lambda _: None) -> int:
         """
         Make nginx serve a tree: stage it under a new number, test, swap, start or reload, prove. Returns the number.
 
         Durable and all or nothing: on any failure, cancellation included, what was proven before is current again and served.
+
+        Args:
+            progress: told what it is at, for people.
 
         Raises:
             NginxMissing: there is no nginx.

@@ -169,7 +169,7 @@ class Actor:
     async def _apply(self, action: ApplyTree, observed: Observed, gate: Gate) -> None:
         rendered = action.rendered
         try:
-            number = await gate.nginx.apply(rendered)
+            number = await gate.nginx.apply(rendered, progress=lambda step: self._jobs.step(key(action), step))
         except NginxRefused as error:
             if not await self._quarantine(error, rendered, observed, gate):
                 raise

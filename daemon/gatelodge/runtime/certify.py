@@ -160,6 +160,7 @@ class Certifier:
         try:
             key_kept = await self._key_kept(action, observed, gate)
             async with self._issuing(action, before, key_kept, gate) as issued:
+                self._jobs.step(key(action), "storing the certificate")
                 held = await self._store.put(spec, issued)
         finally:
             await self._journal.look_for_order(spec.name)

@@ -14,13 +14,14 @@ import dataclasses
 import functools
 import os
 import signal
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import gatelodge
 from gatelodge.core.actions import NGINX_START
 from gatelodge.core.desired import STDOUT
 from gatelodge.errors import ConfigError, GatelodgeError, describe_mistake
 from gatelodge.model import STREAM_PREFIX
+from gatelodge.runtime.report import doing
 from gatelodge.runtime.visits import brought_out
 from gatelodge.runtime.waiting import first
 from gatelodge.runtime.watch import watch, watch_all
@@ -175,6 +176,12 @@ class House:
         if not answers:
             raise KeyboardInterrupt
         return answers[0]
+
+    def doing(self) -> dict[str, Any]:
+        """
+        Return the jobs that run, as `report.doing`. It may be asked from another thread: it copies what the loop only ever replaces.
+        """
+        return doing(self.reconciler.running, self.clock.now())
 
     def reload_config(self) -> bool:
         """

@@ -53,10 +53,10 @@ class Jobs:
 
     def step(self, key: str, step: str) -> None:
         """
-        Say what a job is at.
+        Say what a job is at. Said again, it is the same step going on.
         """
-        if key in self._jobs:
-            self._jobs[key] = dataclasses.replace(self._jobs[key], step=step)
+        if key in self._jobs and self._jobs[key].step != step:
+            self._jobs[key] = dataclasses.replace(self._jobs[key], step=step, step_since=self._clock.now())
 
     def cancel(self, key: str) -> None:
         """

@@ -26,7 +26,7 @@ from gatelodge.runtime.waiting import first
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gatelodge.core.observed import Observed
+    from gatelodge.core.observed import Job, Observed
     from gatelodge.core.tree import Rendered
     from gatelodge.model import Name, RevocationReason
     from gatelodge.ports import Clock, Events, Issued, Store
@@ -133,6 +133,25 @@ class Reconciler:
         self._verify_part = 0
         self._herald = Herald(clock=clock, events=events)
 
+    @property
+    def running(self) -> Mapping[str, Job]:
+        """
+        The jobs that run now, with the steps that they are at now.
+        """
+        return self._jobs.running if self._jobs else {}
+
+    @property
+    def current(self) -> Look | None:
+        """
+        The latest look with the jobs as they run now: nothing looks anew for each of their steps.
+        """
+        look = self.latest
+        return (
+            None
+            if look is None
+            else dataclasses.replace(look, observed=dataclasses.replace(look.observed, jobs=self.running))
+        )
+
     def use(self, gate: Gate) -> None:
         """
         Go on with another configuration.
@@ -195,7 +214,7 @@ class Reconciler:
             exporter=gate.exporter,
             desired=gate.desired,
             # Taken before the store is read: a job that ends meanwhile still counts as running, so none is begun twice.
-            jobs=self._jobs.running if self._jobs else {},
+            jobs=self.running,
             requests=self.requests,
             doubt=self._timekeeper.doubt,
         )
@@ -314,8 +333,7 @@ class Reconciler:
         """
         Forget wishes for renewal that were tried with everybody, or came true: nothing is done for them now.
         """
-        running = self._jobs.running if self._jobs else {}
-        again = frozenset(name for name in self.requests.again if certificate_key(name) in running)
+        again = frozenset(name for name in self.requests.again if certificate_key(name) in self.running)
         if again != self.requests.again:
             self.requests = dataclasses.replace(self.requests, again=again)
 
@@ -328,7 +346,7 @@ class Reconciler:
         self._verify_at = self._clock.monotonic() + _VERIFY_EVERY
 
     def _clock_to_be_compared(self) -> bool:
-        return self._timekeeper.due and (self._jobs is None or _CLOCK_JOB not in self._jobs.running)
+        return self._timekeeper.due and _CLOCK_JOB not in self.running
 
     async def _compare_clock(self) -> None:
         await self._timekeeper.compare(self.gate.dates, every=self.gate.desired.check_every)

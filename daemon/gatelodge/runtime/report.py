@@ -19,9 +19,10 @@ from gatelodge.runtime.addresses import document
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
     from gatelodge.core.desired import Desired
-    from gatelodge.core.observed import Attempt, Held, Observed
+    from gatelodge.core.observed import Attempt, Held, Job, Observed
     from gatelodge.model import CertificateSpec, Export, Site, Stream
     from gatelodge.runtime.reconcile import Look
 
@@ -47,6 +48,13 @@ def report(look: Look, now: dt.datetime) -> dict[str, Any]:
         "next": [describe(action) for action in look.plan.actions],
         "look_at": look.plan.look_at.isoformat(),
     }
+
+
+def doing(jobs: Mapping[str, Job], now: dt.datetime) -> dict[str, Any]:
+    """
+    Return the jobs that run as a JSON object: small, for who asks often.
+    """
+    return {"time": now.isoformat(), "jobs": [{"job": key, **_job(job)} for key, job in jobs.items()]}
 
 
 def healthy(document: dict[str, Any]) -> bool:
@@ -203,7 +211,7 @@ def _certificate(name: str, desired: Desired, observed: Observed, now: dt.dateti
         "version": real.version if real else None,
         "damaged": observed.damaged.get(name),
         "exports": [_export(export, held, observed) for export in (spec.exports if spec else ())],
-        "doing": {"step": job.step, "since": job.since.isoformat()} if job else None,
+        "doing": _job(job) if job else None,
         "failure": _failure(attempt) if attempt else None,
     }
 
@@ -258,6 +266,10 @@ def _state(held: Held | None, now: dt.datetime, *, used: bool) -> str:
     if held.placeholder:
         return "placeholder"
     return "expired" if now >= held.not_after else "valid"
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {"step": job.step, "since": job.since.isoformat(), "step_since": (job.step_since or job.since).isoformat()}
 
 
 def _failure(attempt: Attempt) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class Dns01:
                 TxtRecord(zone=zone, name=where, value=_value(challenge))
                 for challenge, (zone, where) in zip(challenges, places, strict=True)
             ]
+            progress(f"adding {_listed(frozenset(each.name for each in records))} at {self._name} ({self._kind})")
             async with self._ledger.published(self._name, self._provider, records, kind=self._kind):
                 await self._resolver.wait_for(_wanted(records), kind="TXT", within=self._wait, progress=progress)
                 yield

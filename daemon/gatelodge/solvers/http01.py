@@ -82,13 +82,13 @@ class Webroot:
         """
         Keep the answers visible, as `ports.Solver` says.
         """
-        del progress
         if self._unswept:
             self._unswept = False
             webroot_files.sweep(self._directory, before=(self._clock.now() - _OLD).timestamp())
         with contextlib.ExitStack() as files:
             for challenge in challenges:
                 self._write(challenge, files)
+            progress(f"looking at {_tokens(challenges)} through nginx, as the CA will")
             await self._see(challenges)
             yield
 
@@ -168,6 +168,11 @@ class Webroot:
         if answer.body.rstrip() != challenge.key_authorization.encode():
             return f"{url} answered something else than the token"
         return None
+
+
+def _tokens(challenges: Sequence[Challenge]) -> str:
+    first, *more = [each.name for each in challenges]
+    return f"the token of {first}" + (f" and {len(more)} more" if more else "")
 
 
 def host_header(name: Name) -> str:

@@ -264,7 +264,7 @@ class Fulfilment:
         """
         Send the CSR. Returns the order as it is then, and whether the CSR was accepted.
         """
-        self._progress(f"sending the request to {self._ca}")
+        self._progress(f"sending the signing request to {self._ca}")
         self._wait = _FIRST_WAIT
         self._signing = True
         try:
