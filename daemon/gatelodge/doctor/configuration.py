@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gatelodge.credentials import fetch
 from gatelodge.durable import in_thread
 from gatelodge.errors import SecretMissing
-from gatelodge.model import BasicAuth, SecretRef
+from gatelodge.model import SecretRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def _look_at_file(key: str, file: str, findings: Findings) -> None:
 
 def _refs(config: object) -> Iterator[tuple[str, SecretRef | str]]:
     """
-    Yield where secrets are, by the key that says so: in files and variables, and files that hold passwords.
+    Yield where secrets are, by the key that says so: in files and variables.
     """
     yield from _under("", config, set())
 
@@ -112,9 +112,6 @@ def _under(key: str, value: object, seen: set[int]) -> Iterator[tuple[str, Secre
     if isinstance(value, SecretRef):
         if value.literal is None:
             yield key, value
-    elif isinstance(value, BasicAuth):
-        if value.file is not None:
-            yield key, value.file
     elif isinstance(value, Mapping):
         for name, each in value.items():
             if name == _CREDENTIALS and isinstance(each, str):

@@ -142,20 +142,22 @@ async def look_from_outside(patient: Patient, findings: Findings) -> None:
         return
     here = own_addresses()
     closed: list[tuple[str, str]] = []
-    for address in own.values():
-        for visit in visits:
-            said = await _visit(patient, visit, address)
-            if said is None:
-                findings.ok(visit.url, f"{address} port {visit.typed} leads to this nginx")
-            elif address in here:
-                findings.broken(
-                    visit.url,
-                    f"{address} is this machine's own, and at port {visit.typed} {said}",
-                    why="visitors come by that address",
-                    do="see what is said of the ports here; look at the firewall",
-                )
-            else:
-                closed.append((visit.url, f"at {address} port {visit.typed} {said}"))
+
+    async def come(visit: _Visit, address: str) -> None:
+        said = await _visit(patient, visit, address)
+        if said is None:
+            findings.ok(visit.url, f"{address} port {visit.typed} leads to this nginx")
+        elif address in here:
+            findings.broken(
+                visit.url,
+                f"{address} is this machine's own, and at port {visit.typed} {said}",
+                why="visitors come by that address",
+                do="see what is said of the ports here; look at the firewall",
+            )
+        else:
+            closed.append((visit.url, f"at {address} port {visit.typed} {said}"))
+
+    await together(come(visit, address) for address in own.values() for visit in visits)
     _tell_closed(visits, closed, findings)
 
 

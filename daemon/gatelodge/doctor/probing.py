@@ -10,10 +10,10 @@ import contextlib
 import dataclasses
 import os
 import re
-from typing import TYPE_CHECKING
+import ssl
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterator, Mapping
 
 #: Seconds for a connection, and for the head of an answer: an app that has just been started may take some.
@@ -75,16 +75,24 @@ async def connected(
     Raises:
         OSError: there is none, in time; ssl.SSLError among them.
     """
-    options = {"ssl": tls, "server_hostname": name or ""} if tls is not None else {}
-    async with asyncio.timeout(CONNECT_SECONDS):
-        if place.socket is not None:
-            reader, writer = await asyncio.open_unix_connection(place.socket, **options)  # type: ignore[arg-type]
-        else:
-            reader, writer = await asyncio.open_connection(place.address, place.port, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"ssl": tls, "server_hostname": name or ""} if tls is not None else {}
+    try:
+        reader, writer = await _open(place, options)
+    except TimeoutError as error:
+        if tls is None:
+            raise
+        raise ssl.SSLError(0, f"no handshake within {CONNECT_SECONDS:g} s") from error
     try:
         yield reader, writer
     finally:
         writer.transport.abort()
+
+
+async def _open(place: Place, options: Mapping[str, Any]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async with asyncio.timeout(CONNECT_SECONDS):
+        if place.socket is not None:
+            return await asyncio.open_unix_connection(place.socket, **options)
+        return await asyncio.open_connection(place.address, place.port, **options)
 
 
 async def ask(

@@ -1,0 +1,135 @@
+"""
+Everything together: levels in order, limits of time, and checks that fail or may not look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+from tests.support.patient import Case
+
+from gatelodge.doctor.checks import CHECKS
+from gatelodge.doctor.examining import USUAL, Check, examine
+from gatelodge.errors import StateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gatelodge.doctor.findings import Findings
+    from gatelodge.doctor.patient import Patient
+
+
+async def _well(_: Patient, findings: Findings) -> None:
+    findings.ok("all", "well")
+
+
+async def _bad(_: Patient, findings: Findings) -> None:
+    findings.note("a", "note")
+    findings.broken("b", "broken", why="why", do="do")
+    findings.warn("c", "warning", why="why", do="do")
+
+
+async def _slow(_: Patient, findings: Findings) -> None:
+    findings.ok("first", "seen in time")
+    await asyncio.Event().wait()
+
+
+async def _barred(_: Patient, findings: Findings) -> None:
+    del findings
+    raise PermissionError(13, "Permission denied", "/secret")
+
+
+async def _failing(_: Patient, findings: Findings) -> None:
+    del findings
+    raise StateError("/state", "it is full", "make room")
+
+
+async def _defective(_: Patient, findings: Findings) -> None:
+    del findings
+    raise KeyError("defect")
+
+
+async def test_the_worst_comes_first(tmp_path: Path) -> None:
+    """
+    Otherwise findings stand in the order of their checks, and each knows its check.
+    """
+    checks = (Check(name="well", title="Well", look=_well), Check(name="bad", title="Bad", look=_bad))
+    found = await examine(Case(folder=tmp_path).patient(), checks)
+
+    assert [str(each.level) for each in found] == ["broken", "warning", "note", "ok"]
+    assert [each.check for each in found] == ["bad", "bad", "bad", "well"]
+    assert set(found[0].document()) == {"check", "level", "subject", "seen", "why", "do"}
+
+
+async def test_what_was_seen_in_time_stays(tmp_path: Path) -> None:
+    """
+    A check that takes too long is given up, and told; what it found before counts, and no other waits for it.
+    """
+    checks = (
+        Check(name="slow", title="Slow", look=_slow, seconds=0.1),
+        Check(name="well", title="Well", look=_well),
+    )
+    began = time.monotonic()
+    told: list[tuple[str, int, int]] = []
+    found = await examine(Case(folder=tmp_path).patient(), checks, progress=lambda *row: told.append(row))
+
+    assert time.monotonic() - began < 5
+    assert [(each.subject, str(each.level)) for each in found] == [("Slow", "note"), ("first", "ok"), ("all", "ok")]
+    assert "more than 0.1 s" in found[0].seen
+    assert told == [("Well", 1, 2), ("Slow", 2, 2)]
+
+
+async def test_a_check_that_may_not_look_or_fails_harms_no_other(tmp_path: Path) -> None:
+    """
+    What it could not look at, and why, is a note; so is a defect of ours.
+    """
+    checks = tuple(
+        Check(name=look.__name__, title=look.__name__, look=look) for look in (_barred, _failing, _defective, _well)
+    )
+    found = {each.check: each for each in await examine(Case(folder=tmp_path).patient(), checks)}
+
+    assert {str(each.level) for each in found.values()} == {"note", "ok"}
+    assert (found["_barred"].subject, found["_barred"].do) == (
+        "/secret",
+        "run it again as root, or as the daemon's user",
+    )
+    assert "it is full" in found["_failing"].seen
+    assert "KeyError" in found["_defective"].seen
+    assert "report it" in found["_defective"].do
+
+
+async def test_offline_and_without_a_configuration_less_is_looked_at(tmp_path: Path) -> None:
+    """
+    Offline nothing of the internet is asked; without a configuration, only what needs none.
+    """
+    asked: list[str] = []
+
+    async def look(_: Patient, findings: Findings) -> None:
+        asked.append(findings.check)
+
+    checks = [
+        Check(name=f"{configured} {online}", title="", look=look, configured=configured, online=online)
+        for configured in (True, False)
+        for online in (True, False)
+    ]
+    patient = Case(folder=tmp_path).patient()
+    await examine(dataclasses.replace(patient, offline=True), checks)
+
+    assert sorted(asked) == ["False False", "True False"]
+
+    asked.clear()
+    await examine(dataclasses.replace(patient, config=None, desired=None, instruments=None), checks)
+
+    assert sorted(asked) == ["False False", "False True"]
+
+
+def test_the_whole_ends_within_a_minute() -> None:
+    """
+    Checks run together, so the longest limit and a hasty farewell of the ledger are all that it can take. Names are used once.
+    """
+    assert max(check.seconds for check in CHECKS) + 5 < 60
+    assert USUAL + 5 < 60
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
