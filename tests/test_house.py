@@ -49,7 +49,6 @@ WORLDLY = frozenset(
         "socketserver",
         "sqlite3",
         "ssl",
-        "structlog",
         "subprocess",
         "sys",
         "syslog",

@@ -17,15 +17,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
-
-from gatelodge.model.events import COMMON
 from gatelodge.model.log import Level, LogFormat, LogSettings
 from gatelodge.runtime import event_files, event_text
 from gatelodge.runtime.event_files import FILE, FOLLOW_SECONDS, Reader, event_time, newest, parse, read
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping
 
     from gatelodge.ports import Clock
 
@@ -59,7 +56,6 @@ class EventLog:
         self._clock = clock
         self._settings = settings or LogSettings()
         self._stream = stream or sys.stderr
-        self._logger = _logger(self._stream, self._settings)
         last = event_files.last_of(self._path)
         at = event_time(last) if last else None
         self._day = (at or clock.now()).date().isoformat()
@@ -81,18 +77,17 @@ class EventLog:
             **{name.replace("__", "."): value for name, value in fields.items()},
         }
         try:
-            self._append(json.dumps(entry, ensure_ascii=False, default=str))
+            self._append(_json(entry))
         except (OSError, ValueError) as error:
             entry["log.error"] = f"{self._path} cannot be written: {getattr(error, 'strerror', None) or error}"
         with contextlib.suppress(OSError, ValueError):
-            self._logger.msg(**entry)
+            self._show(entry)
 
     def use(self, settings: LogSettings) -> None:
         """
         Go on with other settings.
         """
         self._settings = settings
-        self._logger = _logger(self._stream, settings)
 
     def _make_room(self, now: dt.datetime) -> None:
         """
@@ -119,6 +114,23 @@ class EventLog:
         finally:
             os.close(descriptor)
 
+    def _show(self, entry: Mapping[str, Any]) -> None:
+        if Level(entry["level"]).rank < self._settings.level.rank:
+            return
+        terminal, asked = self._stream.isatty(), self._settings.format
+        if asked is LogFormat.TEXT or (asked is LogFormat.AUTO and terminal):
+            # https://no-color.org; a terminal that says so knows no colours.
+            colours = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+            line = event_text.line(entry, colours=colours)
+        else:
+            line = _json(entry)
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def _json(entry: Mapping[str, Any]) -> str:
+    return json.dumps(entry, ensure_ascii=False, default=str)
+
 
 def _first_id(directory: str, clock: Clock) -> int:
     """
@@ -144,36 +156,6 @@ class Silence:
         """
         Do nothing.
         """
-
-
-def _logger(stream: TextIO, settings: LogSettings) -> Any:
-    as_text = stream.isatty() if settings.format is LogFormat.AUTO else settings.format is LogFormat.TEXT
-    # https://no-color.org; a terminal that says so knows no colours.
-    colours = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    renderer = structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
-
-    def shown(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        if Level(entry["level"]).rank < settings.level.rank:
-            raise structlog.DropEvent
-        return entry
-
-    def rendered(logger: object, name: str, entry: MutableMapping[str, Any]) -> str | bytes:
-        return event_text.line(entry, colours=colours) if as_text else renderer(logger, name, _in_order(entry))
-
-    return structlog.wrap_logger(
-        structlog.WriteLogger(stream),
-        processors=[shown, rendered],
-        wrapper_class=structlog.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-
-
-def _in_order(entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """
-    Put what every event has first, as in the file.
-    """
-    head = {name: entry.pop(name) for name in COMMON if name in entry}
-    return {**head, **entry}
 
 
 class _LibraryErrors(logging.Handler):
