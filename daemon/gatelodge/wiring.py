@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import math
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from gatelodge.errors import ConfigError, StateError
 from gatelodge.gates import Gates
 from gatelodge.issuers import selfsigned
+from gatelodge.issuers.acme import record as records
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
 from gatelodge.model import ByHelper, ByMailbox
@@ -27,6 +29,7 @@ from gatelodge.runtime.journal import Journal
 from gatelodge.runtime.reconcile import Reconciler
 from gatelodge.runtime.system import SystemClock
 from gatelodge.runtime.timekeeper import Timekeeper
+from gatelodge.solvers import webroot_files
 from gatelodge.solvers.ledger import Ledger
 from gatelodge.stores.directory import DirectoryStore
 from gatelodge.stores.documents import DirectoryDocuments
@@ -52,12 +55,23 @@ def claim(config: Config, *, verb: str) -> Iterator[tuple[str, ...]]:
     """
     with Lock(directory=config.state_directory, clock=SystemClock(), command=f"gatelodge {verb}"):
         _, group = binary.worker(config.nginx.user) if config.nginx.reload is None else (None, None)
-        yield prepare(
+        notes = prepare(
             config.state_directory,
             workers_group=grp.getgrnam(group).gr_gid if group else _nginx_group(config),
             nginx_group=_nginx_group(config),
             nginx_writes=isinstance(config.nginx.reload, ByMailbox),
         )
+        _sweep_tokens(config.state_directory)
+        yield notes
+
+
+def _sweep_tokens(state_directory: str) -> None:
+    """
+    Remove the tokens that a killed process left in the state directory's own webroot, once no order of before can want them any more: of
+    one that is still open the CA may be looking for them right now.
+    """
+    if not [*Path(state_directory, records.KIND).glob("*.json")]:
+        webroot_files.sweep(f"{state_directory}/webroot", before=math.inf)
 
 
 def _nginx_group(config: Config) -> int | None:
