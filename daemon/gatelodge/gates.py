@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from gatelodge.ports.advice import Adviser
     from gatelodge.runtime.addresses import Addresses
     from gatelodge.solvers.dns01 import Dns01
+    from gatelodge.solvers.http01 import Webroot
     from gatelodge.solvers.ledger import Ledger
 
 
@@ -169,6 +170,7 @@ class Gates:
             brought=self._brought,
             exporter=self._exporter_for(wanted),
             budgets=lambda: self.budgets.shown(wanted.authorities.values()),
+            sweep=self._webroot(wanted).sweep if wanted.asked else lambda: None,
         )
 
     def _exporter_for(self, wanted: Desired) -> FileExporter:
@@ -275,12 +277,19 @@ class Gates:
         return None
 
     def _solvers(self, wanted: Desired, providers: Mapping[str, DnsProvider]) -> Mapping[str, Solver]:
+        by_dns = self.by_dns(wanted, providers)
+        return {
+            HTTP_01: self._webroot(wanted),
+            **{f"{DNS_PREFIX}{name}": solver for name, solver in by_dns.items()},
+        }
+
+    def _webroot(self, wanted: Desired) -> Webroot:
         from gatelodge.solvers.http01 import Webroot  # noqa: PLC0415 - only where an ACME CA is used
         from gatelodge.solvers.proxied import Proxied  # noqa: PLC0415 - as above
 
         origin = f"http://{wanted.nginx.address}:{wanted.nginx.http_port}"
         proxied = wanted.nginx.terms(Listener(port=wanted.nginx.http_port)).proxy_protocol is not None
-        webroot: Solver = self._same(
+        return self._same(
             HTTP_01,
             (wanted.webroot, origin, proxied),
             lambda: Webroot(
@@ -291,8 +300,6 @@ class Gates:
                 own=wanted.webroot.startswith(f"{wanted.state_directory}/"),
             ),
         )
-        by_dns = self.by_dns(wanted, providers)
-        return {HTTP_01: webroot, **{f"{DNS_PREFIX}{name}": solver for name, solver in by_dns.items()}}
 
     def by_dns(self, wanted: Desired, providers: Mapping[str, DnsProvider]) -> Mapping[str, Dns01]:
         """

@@ -4,6 +4,7 @@ Years of a gate's life: certificates, CAs that fail, daemons that die, clocks th
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -35,6 +36,18 @@ def ages_at_renewal(world: World, name: str) -> list[dt.timedelta]:
     Return how old each certificate of a NAME was when its successor was signed.
     """
     return gaps([each.at for each in world.ca.signed if each.name == name])
+
+
+async def test_what_a_killed_process_left_is_swept_while_nothing_else_happens() -> None:
+    """
+    Old tokens wait for no order and no restart.
+    """
+    swept = []
+    async with inhabited(A) as world:
+        world.drowsy = False
+        world.reconciler.use(dataclasses.replace(world.gate, sweep=lambda: swept.append(world.elapsed)))
+        await world.live(3 * HOUR + MINUTE)
+    assert len(swept) == 3
 
 
 @pytest.mark.parametrize(("years", "days", "share"), [(3, 90, 2 / 3), (3, 45, 2 / 3), (1, 6, 1 / 2)])

@@ -358,6 +358,24 @@ async def test_old_tokens_of_a_killed_process_are_removed_once(world: World) -> 
     assert world.files() == kept | {"later"}
 
 
+async def test_tokens_are_swept_again_when_somebody_asks_for_it(world: World) -> None:
+    """
+    One that was a moment old at the first use is removed a day later, without another order.
+    """
+    folder = world.root / FOLDER
+    folder.mkdir(parents=True)
+    now = world.clock.now().timestamp()
+    solver = Webroot(directory=str(world.root), http=world.server, origin=ORIGIN, clock=world.clock, own=True)
+    async with solver.published([ONE]):
+        (folder / "left").write_text("x")
+        os.utime(folder / "left", (now, now))
+    solver.sweep()
+    assert world.files() == {"left"}
+    os.utime(folder / "left", (now - 90_000, now - 90_000))
+    solver.sweep()
+    assert world.files() == set()
+
+
 async def test_a_shared_webroot_is_not_swept(world: World) -> None:
     """
     Another client's tokens are named as ours are.
@@ -368,6 +386,7 @@ async def test_a_shared_webroot_is_not_swept(world: World) -> None:
     os.utime(folder / "old", (0, 0))
     async with world.solver.published([ONE]):
         pass
+    world.solver.sweep()
     assert world.files() == {"old"}
 
 

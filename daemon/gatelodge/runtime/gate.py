@@ -27,7 +27,7 @@ class Gate:
     `issuers` are by the text of their reference (`acme:letsencrypt`, `local`), those that are ACME CAs also in `cas`; `render` is pure; `dates` ask the CAs in use for
     their time, in order. `providers` are the DNS providers by the NAME of their `[dns.NAME]`; `addresses` keeps dynamic DNS;
     `adoption` reads certificates of other tools, `brought` those in files of the user's; `exporter` makes copies for other programs; `budgets` tells what of the CAs' limits is
-    used up, an object for each.
+    used up, an object for each; `sweep` removes what a killed process left where CAs look for tokens, once it is old.
     """
 
     desired: Desired
@@ -42,3 +42,4 @@ class Gate:
     brought: Brought | None = None
     exporter: Exporter | None = None
     budgets: Callable[[], Sequence[JsonObject]] = tuple
+    sweep: Callable[[], None] = lambda: None

@@ -44,7 +44,7 @@ _STATE_RETRY = 10.0
 #: A pass is followed by a pause as long as it took, up to this: many small happenings share one pass. Seconds.
 _LONGEST_PAUSE = 1.0
 
-#: All files are read again within a day, whether they look changed or not: a part of them each hour. Seconds.
+#: All files are read again within a day, whether they look changed or not: a part of them each hour, when also old tokens are swept. Seconds.
 _VERIFY_EVERY = 3600.0
 _VERIFY_PARTS = 24
 
@@ -340,6 +340,7 @@ class Reconciler:
     async def _verify_some(self) -> None:
         if self._clock.monotonic() < self._verify_at or self.latest is None:
             return
+        self.gate.sweep()
         names = sorted(self.latest.observed.held)
         await self._store.verify(names[self._verify_part :: _VERIFY_PARTS])
         self._verify_part = (self._verify_part + 1) % _VERIFY_PARTS

@@ -55,6 +55,7 @@ class Webroot:
         self._clock = clock
         # Two orders can share an authorization, and with it a token: the last one out removes the file.
         self._uses: collections.Counter[str] = collections.Counter()
+        self._own = own
         self._unswept = own
 
     @property
@@ -83,14 +84,21 @@ class Webroot:
         Keep the answers visible, as `ports.Solver` says.
         """
         if self._unswept:
-            self._unswept = False
-            webroot_files.sweep(self._directory, before=(self._clock.now() - _OLD).timestamp())
+            self.sweep()
         with contextlib.ExitStack() as files:
             for challenge in challenges:
                 self._write(challenge, files)
             progress(f"looking at {_tokens(challenges)} through nginx, as the CA will")
             await self._see(challenges)
             yield
+
+    def sweep(self) -> None:
+        """
+        Remove the tokens that a killed process left, once they are old. Nothing happens in a webroot that others use too.
+        """
+        self._unswept = False
+        if self._own:
+            webroot_files.sweep(self._directory, before=(self._clock.now() - _OLD).timestamp())
 
     def _write(self, challenge: Challenge, files: contextlib.ExitStack) -> None:
         try:
