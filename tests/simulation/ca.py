@@ -128,7 +128,7 @@ class Ca(FakeAcme):
             return wrong
         if mishap == "wrong nonce":
             self.bad_nonces = 1
-        if mishap == "wrong certificate" and operation == "certificate":
+        if operation == "certificate" and (mishap == "wrong certificate" or self._lasts("sends wrong certificates")):
             self.lie = world.chance.choice(_LIES)
         response = self._answer(method, url, operation, rest, body)
         self.lie, self.bad_nonces = None, 0

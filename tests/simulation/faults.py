@@ -73,6 +73,7 @@ SPELLS = (
     Spell(kind="first CA down", yearly=5, lasts=(HOUR, 6 * DAY), troubles=("letsencrypt",)),
     Spell(kind="second CA down", yearly=5, lasts=(HOUR, 6 * DAY), troubles=("google",)),
     Spell(kind="first CA hangs", yearly=2, lasts=(HOUR, 2 * DAY), troubles=("letsencrypt",)),
+    Spell(kind="first CA sends wrong certificates", yearly=1, lasts=(HOUR, 12 * DAY), troubles=("letsencrypt",)),
     Spell(kind="limit used up by others", yearly=2, lasts=(HOUR, 3 * DAY), troubles=("letsencrypt",)),
     Spell(kind="name servers silent", yearly=3, lasts=(HOUR, 3 * DAY), troubles=("dns",)),
     Spell(kind="DNS lags", yearly=6, lasts=(HOUR, 3 * DAY), troubles=("dns",)),

@@ -27,12 +27,13 @@ class Story:
         self.counts: collections.Counter[str] = collections.Counter()
         self._elapsed = elapsed
 
-    def tell(self, who: str, what: str) -> None:
+    def tell(self, who: str, what: str) -> str:
         """
-        Write something down.
+        Write something down, and return it as it stands there.
         """
         told = what.replace(self._hidden, "") if self._hidden else what
         self.lines.append(f"{stamp(self._elapsed())}  {who:<6}  {told}")
+        return told
 
     def count(self, what: str) -> None:
         """

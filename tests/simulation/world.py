@@ -29,6 +29,7 @@ from tests.simulation.scheduler import PROCESS, Scheduler
 from tests.simulation.sites import Sites
 from tests.simulation.story import Story
 
+from gatelodge import wiring
 from gatelodge.config.read import read
 from gatelodge.errors import StateError
 from gatelodge.issuers import selfsigned
@@ -73,6 +74,7 @@ class Parts:
     Who plays which part of the daemon: what a planted bug replaces.
     """
 
+    documents: Callable[..., DirectoryDocuments] = DirectoryDocuments
     store: Callable[..., DirectoryStore] = DirectoryStore
     ledger: Callable[..., Ledger] = Ledger
     journal: Callable[..., Journal] = Journal
@@ -210,9 +212,9 @@ class World:
         """
         Say that something is that must never be. The world ends.
         """
-        if what not in self.breaches:
-            self.breaches.append(what)
-            self.story.tell("BREACH", what)
+        told = self.story.tell("BREACH", what)
+        if told not in self.breaches:
+            self.breaches.append(told)
         if not self._over.done():
             self._over.set_result(None)
 
@@ -359,8 +361,9 @@ class World:
         config = self.config()
         directory = config.state_directory
         prepare(directory)
+        wiring._sweep_tokens(directory)
         clock, log, spread = self.clock, self.events, self.chance.random
-        documents = DirectoryDocuments(directory=directory, events=log)
+        documents = self.parts.documents(directory=directory, events=log)
         journal = self.parts.journal(documents=documents, clock=clock, spread=spread, events=log)
         await journal.load()
         ledger = self.parts.ledger(documents=documents, clock=clock, events=log)
