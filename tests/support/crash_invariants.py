@@ -97,9 +97,9 @@ def _tree(house: CrashHouse) -> Iterator[str]:
 
 def _events(state: Path) -> Iterator[str]:
     last = 0
-    for name in ("events.jsonl.2", "events.jsonl.1", "events.jsonl"):
-        path = state / name
-        for line in path.read_text().splitlines() if path.exists() else ():
+    aside = sorted(state.glob("events-*.jsonl"), key=lambda path: int(path.stem.rpartition("-")[2]))
+    for path in (*aside, state / "events.jsonl"):
+        for line in path.read_text().splitlines():
             try:
                 number = json.loads(line)["id"]
             except (ValueError, KeyError) as error:
