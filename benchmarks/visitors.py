@@ -280,9 +280,12 @@ class Line:
             self._current.close()
 
 
-async def keep_asking(line: Line, tally: Tally, stop: Callable[[], bool]) -> None:
+async def keep_asking(line: Line, tally: Tally, stop: Callable[[], bool], *, rest: float = 0) -> None:
     """
     Ask for the page until told to stop, and count.
+
+    Args:
+        rest: seconds between two requests.
     """
     while not stop():
         tally.requests += 1
@@ -294,6 +297,7 @@ async def keep_asking(line: Line, tally: Tally, stop: Callable[[], bool]) -> Non
         else:
             if status != 200:
                 tally.fail(f"status {status}")
+        await asyncio.sleep(rest)
 
 
 async def _ask(line: Line, tally: Tally) -> int:
