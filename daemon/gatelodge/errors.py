@@ -12,6 +12,7 @@ Everything that Gatelodge raises on purpose.
     │   └── HttpDisconnected     something was sent, no answer came
     ├── IssuanceError            a certificate was not issued; carries a `Problem`
     ├── ExportError              a copy of a certificate was not made for another program
+    ├── NotSent                  a service did not take a message
     ├── DnsError                 a DNS provider or name server did not do what was asked; carries a `Problem`
     └── NginxError
         ├── NginxMissing         there is no nginx to run
@@ -180,6 +181,19 @@ class IssuanceError(GatelodgeError):
 
     def __str__(self) -> str:
         return str(self.problem)
+
+
+class NotSent(GatelodgeError):
+    """
+    A message was not taken by a service. `why` holds no secret.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+    def __str__(self) -> str:
+        return self.why
 
 
 class ExportError(GatelodgeError):

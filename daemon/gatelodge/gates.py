@@ -11,17 +11,14 @@ import grp
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from gatelodge import credentials
 from gatelodge.core.desired import desired
-from gatelodge.errors import SecretMissing
-from gatelodge.exports.exporter import FileExporter
 from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.issuers.adopted import Adoptions
-from gatelodge.issuers.files import BroughtFiles, Unfit, check_names, find_troubles, load
+from gatelodge.issuers.files import BroughtFiles
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
-from gatelodge.issuers.subject import find_other_name
-from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByHelper, Listener, LocalIssuer, Mistake
+from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByHelper, Listener, LocalIssuer
+from gatelodge.named_files import kept_root
 from gatelodge.nginx.commands import Commands
 from gatelodge.nginx.external import External
 from gatelodge.nginx.helper import Helper
@@ -36,13 +33,13 @@ from gatelodge.stores.mounts import passing
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from gatelodge.config.shape import AcmeSection, Config
     from gatelodge.core.desired import Desired
     from gatelodge.issuers.acme.customers import Binding
     from gatelodge.issuers.acme.issuer import Acme
-    from gatelodge.model import CaSubject, CertificateAuthority, DnsSettings, NginxSettings
+    from gatelodge.model import CertificateAuthority, DnsSettings, NginxSettings
     from gatelodge.nginx.reloading import Reloading
     from gatelodge.ports import (
         AddressProvider,
@@ -51,6 +48,7 @@ if TYPE_CHECKING:
         DnsProvider,
         Documents,
         Events,
+        Exporter,
         Issuer,
         Nginx,
         Resolver,
@@ -66,49 +64,6 @@ if TYPE_CHECKING:
 _Part = TypeVar("_Part")
 
 
-def kept_root(subject: CaSubject, folder: str) -> tuple[str, str] | None:
-    """
-    Say that the root of the local CA keeps a name which is not what the configuration says, and what to do; None when it does not.
-    """
-    name = find_other_name(subject, Path(folder) / "root.pem")
-    if name is None:
-        return None
-    return (
-        f"it changes nothing: the root was made before, and devices trust it as {name}",
-        f"write that, or move {folder} away: a new root is made then, which every device must import",
-    )
-
-
-def find_mistakes_in_files(config: Config) -> Iterator[Mistake]:
-    """
-    Yield what is wrong with certificates that the user brings, with what he calls a CA that has its name already, and with the token
-    of the admin service.
-
-    Nothing of this keeps a daemon from running: what was served before goes on.
-    """
-    now = SystemClock().now()
-    for site in config.sites.values():
-        if site.files is not None:
-            path = f"{site.key}.tls"
-            try:
-                pair = load(site.files)
-                check_names(site.files, pair, site.names)
-            except Unfit as unfit:
-                yield Mistake(path=path, problem=unfit.problem, remedy=unfit.remedy, warning=unfit.closed)
-            else:
-                for trouble in find_troubles(site.files, pair, now):
-                    yield Mistake(path=path, problem=trouble.problem, remedy=trouble.remedy, warning=True)
-    if (kept := kept_root(config.ca_subject, f"{config.state_directory}/ca/root")) is not None:
-        problem, remedy = kept
-        yield Mistake(path="ca", problem=problem, remedy=remedy, warning=True)
-    if config.admin.listen and config.admin.token is not None and config.admin.token.env is None:
-        # A variable is the daemon's, and seldom there for whoever asks.
-        try:
-            credentials.admin_token(config.admin.token)
-        except SecretMissing as error:
-            yield Mistake(path="admin.token", problem=f"{error.where} {error.problem}", remedy=error.remedy)
-
-
 class Gates:
     """
     Makes the parts that depend on the configuration. A part stays the same one while nothing about it changed: its locks, counts
@@ -116,7 +71,15 @@ class Gates:
     can finish.
     """
 
-    def __init__(self, *, clock: SystemClock, documents: Documents, ledger: Ledger, events: Events) -> None:
+    def __init__(
+        self,
+        *,
+        clock: SystemClock,
+        documents: Documents,
+        ledger: Ledger,
+        events: Events,
+        exporter: Exporter | None = None,
+    ) -> None:
         self._clock = clock
         self._documents = documents
         self._ledger = ledger
@@ -128,7 +91,7 @@ class Gates:
         self._kept: dict[str, tuple[object, Any]] = {}
         self._adoption = Adoptions()
         self._brought = BroughtFiles(clock=clock)
-        self._exporter: FileExporter | None = None
+        self._exporter = exporter
 
     async def __aenter__(self) -> Self:
         return self
@@ -168,15 +131,10 @@ class Gates:
             addresses=self._addresses(wanted, providers),
             adoption=self._adoption,
             brought=self._brought,
-            exporter=self._exporter_for(wanted),
+            exporter=self._exporter,
             budgets=lambda: self.budgets.shown(wanted.authorities.values()),
             sweep=self._webroot(wanted).sweep if wanted.asked else lambda: None,
         )
-
-    def _exporter_for(self, wanted: Desired) -> FileExporter:
-        if self._exporter is None:
-            self._exporter = FileExporter(documents=self._documents, state_directory=wanted.state_directory)
-        return self._exporter
 
     def authority(self, wanted: Desired, name: str) -> Acme:
         """

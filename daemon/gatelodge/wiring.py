@@ -10,10 +10,12 @@ import contextlib
 import grp
 import math
 import random
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatelodge.errors import ConfigError, StateError
+from gatelodge.exports.exporter import FileExporter
 from gatelodge.gates import Gates
 from gatelodge.issuers import selfsigned
 from gatelodge.issuers.acme import record as records
@@ -23,7 +25,9 @@ from gatelodge.model import ByHelper, ByMailbox
 from gatelodge.nginx import binary
 from gatelodge.nginx.helper import Helper
 from gatelodge.nginx.tree import Trees
+from gatelodge.notifiers.by_apprise import ByApprise
 from gatelodge.runtime import events as event_log
+from gatelodge.runtime.followers import Followers
 from gatelodge.runtime.house import House
 from gatelodge.runtime.journal import Journal
 from gatelodge.runtime.reconcile import Reconciler
@@ -40,7 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from gatelodge.config.shape import Config
-    from gatelodge.ports import Events
+    from gatelodge.model import Notify
+    from gatelodge.ports import Events, Notifier
     from gatelodge.runtime.gate import Gate
 
 
@@ -122,7 +127,8 @@ async def open_house(
     ledger = Ledger(documents=documents, clock=clock, events=log)
     await ledger.load()
     last = event_log.newest(directory)
-    async with Gates(clock=clock, documents=documents, ledger=ledger, events=log) as gates:
+    exporter = FileExporter(documents=documents, state_directory=directory)
+    async with Gates(clock=clock, documents=documents, ledger=ledger, events=log, exporter=exporter) as gates:
         await gates.budgets.load()
         try:
             gate = gates.make(config)
@@ -158,7 +164,30 @@ async def open_house(
             journal=journal,
             read=lambda: read(file),
             make_gate=make_gate,
+            followers=Followers(
+                directory=directory,
+                documents=documents,
+                clock=clock,
+                events=log,
+                spread=random.random,
+                notifier=notifier,
+                host=host_name(),
+            ),
         )
+
+
+def notifier(target: Notify) -> Notifier:
+    """
+    Return what sends messages to a target.
+    """
+    return ByApprise(url=target.url)
+
+
+def host_name() -> str:
+    """
+    Return what messages call this machine.
+    """
+    return socket.gethostname().partition(".")[0] or "gatelodge"
 
 
 async def local_root(config: Config, *, der: bool) -> bytes:

@@ -35,6 +35,7 @@ VERBS: Mapping[str, str] = {
     "forget": "ask:forget",
     "reload": "ask:reload",
     "ca": "ask:ca",
+    "notify": "notify:notify",
     "presets": "presets:presets",
     "hash": "passwords:hash_",
     "schema": "look:schema",

@@ -72,12 +72,18 @@ def _mistakes_in_files(config: Config, file: Path) -> Iterator[Mistake]:
 
     from gatelodge.config.keys import written
     from gatelodge.config.lines import lines_of
-    from gatelodge.model import CaSubject
+    from gatelodge.model import CaSubject, Mistake
 
     named = config.admin.token is not None or any(site.files for site in config.sites.values())
+    if config.notify:
+        from gatelodge.notifiers import by_apprise
+
+        if not by_apprise.is_installed():
+            problem = "messages are sent through apprise, which is not installed"
+            yield Mistake(path="notify", problem=problem, remedy=by_apprise.INSTALL)
     if config.ca_subject == CaSubject() and not named:
         return
-    from gatelodge.gates import find_mistakes_in_files  # heavy
+    from gatelodge.named_files import find_mistakes_in_files  # heavy
 
     lines = {written(path): line for path, line in lines_of(file.read_text(encoding="utf-8-sig")).items()}
     for mistake in find_mistakes_in_files(config):

@@ -19,6 +19,7 @@ from gatelodge.config.mistakes import Mistakes
 from gatelodge.config.sections import admin, auth, authorities, certificates, presets, providers, site, streams
 from gatelodge.config.sections import exports as export_section
 from gatelodge.config.sections import nginx as nginx_section
+from gatelodge.config.sections import outbox as outbox_section
 from gatelodge.config.sections.levels import Known
 from gatelodge.config.shape import Config
 from gatelodge.config.structure import structure
@@ -94,6 +95,7 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
     read_streams, stream_files = streams.read(document.streams, networks, found)
     dns = providers.dns(document.dns, catalog, found)
     service = admin.read(document.admin, found)
+    notify = outbox_section.notify(document.notify or (), found)
     config = Config(
         acme=certificates.acme(document.acme, known, catalog, found) if document.acme else None,
         authorities=known,
@@ -107,6 +109,8 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
         ca_subject=_subject(document),
         admin=service,
         log=LogSettings(**given(document.log, *(each.name for each in dataclasses.fields(LogSettings)))),
+        notify=notify,
+        hooks=outbox_section.hooks(document.hook or (), found),
         snippet_files=(*files, *stream_files),
         exposed=(
             *providers.exposed(dns),
@@ -114,6 +118,7 @@ def _draft(document: Document, catalog: Catalog, found: Mistakes) -> Draft:
             *authorities.exposed(known),
             *export_section.exposed(specs, sites),
             *admin.exposed(service),
+            *outbox_section.exposed(notify),
         ),
         **_settings(document),
     )

@@ -40,10 +40,12 @@ if TYPE_CHECKING:
         DnsSettings,
         Export,
         FileIssuer,
+        Hook,
         Listener,
         Maintenance,
         Mistake,
         Name,
+        Notify,
         Route,
     )
 
@@ -183,6 +185,8 @@ class Config:
     auth: Mapping[str, Auth] = dataclasses.field(default_factory=dict)
     ca_subject: CaSubject = dataclasses.field(default_factory=CaSubject)
     log: LogSettings = dataclasses.field(default_factory=LogSettings)
+    notify: tuple[Notify, ...] = ()
+    hooks: tuple[Hook, ...] = ()
     snippet_files: tuple[SnippetFile, ...] = ()
     admin: AdminSettings = dataclasses.field(default_factory=AdminSettings)
     admin_socket: str = ADMIN_SOCKET

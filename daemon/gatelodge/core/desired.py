@@ -39,9 +39,11 @@ if TYPE_CHECKING:
         CertificateAuthority,
         DdnsSettings,
         DnsSettings,
+        Hook,
         IssuerRef,
         Name,
         NginxSettings,
+        Notify,
         OnBadName,
         Stream,
     )
@@ -77,6 +79,8 @@ class Desired:
     ddns: DdnsSettings | None = None
     auth: Mapping[str, Auth] = dataclasses.field(default_factory=dict)
     ca_subject: CaSubject = dataclasses.field(default_factory=CaSubject)
+    notify: tuple[Notify, ...] = ()
+    hooks: tuple[Hook, ...] = ()
     check_every: dt.timedelta = dt.timedelta(hours=12)
 
     def publishes(self, provider: str, kind: str) -> bool:
@@ -171,6 +175,8 @@ def desired(config: Config) -> Desired:
         ddns=dataclasses.replace(config.ddns, hosts=config.dynamic_hosts) if config.ddns else None,
         auth=config.auth,
         ca_subject=config.ca_subject,
+        notify=config.notify,
+        hooks=config.hooks,
         check_every=config.check_every,
     )
 

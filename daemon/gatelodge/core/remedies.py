@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: By the word of `core.failures.Failure`.
-_REMEDIES: Mapping[str, str] = {
+REMEDIES: Mapping[str, str] = {
     "credentials": "Look at the key, password or account that is used there: it has no right to this, or none any more.",
     "policy": "It will not pass by itself: change what is asked for in the configuration.",
     "caa": "Change the CAA record of the domain, or wait until it can be looked up.",
@@ -31,4 +31,4 @@ def remedy(failure: Mapping[str, Any]) -> str:
     Return what to do about the `failure` of a certificate of a report.
     """
     kind = failure["error.type"]
-    return _REMEDIES[classify(Problem(type=kind, detail=failure["error.detail"].removeprefix(f"{kind}: ")))]
+    return REMEDIES[classify(Problem(type=kind, detail=failure["error.detail"].removeprefix(f"{kind}: ")))]

@@ -43,6 +43,7 @@ from gatelodge.model.nginx import (
     TlsProfile,
     TrustedProxies,
 )
+from gatelodge.model.outbox import Hook, Notify, matches
 from gatelodge.model.renewal import RenewalInfo, RenewalWindow, RevocationReason
 from gatelodge.model.secret import Secret, SecretRef
 from gatelodge.model.sites import (
@@ -103,6 +104,7 @@ __all__ = [
     "ForwardKind",
     "Guard",
     "Headers",
+    "Hook",
     "Hsts",
     "IssuerRef",
     "JsonObject",
@@ -115,6 +117,7 @@ __all__ = [
     "Mistake",
     "Name",
     "NginxSettings",
+    "Notify",
     "OnBadName",
     "Pool",
     "Protocol",
@@ -144,5 +147,6 @@ __all__ = [
     "is_ip",
     "is_pattern",
     "is_wildcard",
+    "matches",
     "name_beside",
 ]

@@ -34,6 +34,7 @@ _ERROR = (Level.ERROR,)
 
 #: What is told of a job that failed.
 _FAILURE = ("doing", "error.type", "error.detail", "failures", "retry_at")
+_CLASSED = (*_FAILURE, "failure")
 _TRIED = "[{doing}: ]{error.detail}[; failed {failures} times][, next try {retry_at}]"
 _ISSUED = ("certificate", "names", "ca", "reason", "not_after", "serial", "lacking")
 _RECORD = ("provider", "zone", "record", "type")
@@ -102,14 +103,14 @@ EVENTS: Mapping[str, Event] = {
     "certificate.failed": Event(
         when="it could not be had, stored or deleted",
         levels=_ERROR,
-        fields=("certificate", "names", "ca", *_FAILURE),
+        fields=("certificate", "names", "ca", *_CLASSED),
         line="{certificate}[ ({ca})]: {error.detail}[; failed {failures} times][, next try {retry_at}]",
     ),
     "certificate.expiring": Event(
         when="it was not renewed, and of the time from when that was due (`due_at`) to its end an eighth, a quarter (warnings), half, three "
         "quarters, seven eighths or all is gone; one of the user's own: a quarter, an eighth, a sixteenth of its life is left, or none",
         levels=(Level.WARNING, Level.ERROR),
-        fields=("certificate", "names", "not_after", "due_at", "days_left", "error.detail"),
+        fields=("certificate", "names", "not_after", "alarm", "due_at", "days_left", "error.detail"),
         line="{certificate} ends {not_after}, in {days_left} days[: {error.detail}]",
     ),
     "certificate.revoked": Event(
@@ -126,7 +127,7 @@ EVENTS: Mapping[str, Event] = {
     "certificate.export.failed": Event(
         when="a copy could not be written, or its command failed; the certificate itself is served",
         levels=_ERROR,
-        fields=("certificate", "place", *_FAILURE),
+        fields=("certificate", "place", *_CLASSED),
         line="{certificate}: {error.detail}[; failed {failures} times][, next try {retry_at}]",
     ),
     "certificate.deleted": Event(
@@ -159,7 +160,7 @@ EVENTS: Mapping[str, Event] = {
     "dns.sweep.failed": Event(
         when="records that were left could not be taken away",
         levels=_ERROR,
-        fields=("provider", "records", *_FAILURE),
+        fields=("provider", "records", *_CLASSED),
         line="{records} at {provider}: {error.detail}[; failed {failures} times][, next try {retry_at}]",
     ),
     "address.changed": Event(
@@ -182,7 +183,7 @@ EVENTS: Mapping[str, Event] = {
     "address.failed": Event(
         when="dynamic DNS could not look or write; with `host` and `type` when it is about one host or family",
         levels=_ERROR,
-        fields=("provider", "host", "type", *_FAILURE),
+        fields=("provider", "host", "type", *_CLASSED),
         line=_TRIED,
     ),
     "nginx.started": Event(
@@ -234,6 +235,18 @@ EVENTS: Mapping[str, Event] = {
         line="{stream} gets {serving}: {error.detail}[; next try {retry_at}]",
     ),
     "stream.released": Event(when="that stream is served as configured again", fields=("stream",), line="{stream}"),
+    "notify.failed": Event(
+        when="a message could not be sent; it is tried again (a warning), or was given up (an error, without `retry_at`)",
+        levels=(Level.WARNING, Level.ERROR),
+        fields=("target", "messages", "error.detail", "failures", "retry_at"),
+        line="{target}: {error.detail}[; failed {failures} times][, next try {retry_at}]",
+    ),
+    "hook.failed": Event(
+        when="a program could not be run for an event, failed, or took too long; it is not run for it again",
+        levels=_ERROR,
+        fields=("hook", "told", "event_id", "error.detail"),
+        line="{hook} for {told}: {error.detail}",
+    ),
     "clock.doubted": Event(
         when="the clock is far from the CA's, or behind what was done before; issuance pauses",
         levels=_WARNING,
@@ -297,6 +310,7 @@ FIELDS: Mapping[str, str] = {
     "added": "list of sites and streams that the configuration had not before",
     "address": "an address with its port",
     "after": "the address that is there now",
+    "alarm": "how many of those marks it has passed",
     "before": "the address that was there; null for none",
     "ca": "of whom a certificate is: `acme:` and the name of a CA in the configuration, `local`, `files` …; of an account, the CA's name",
     "certificate": "the certificate's NAME: its key in `[certificates]`, else the site's first host (`*.` written `wildcard.`)",
@@ -306,16 +320,20 @@ FIELDS: Mapping[str, str] = {
     "due_at": "when it should have been renewed, RFC 3339; null for one of the user's own",
     "error.detail": "what happened, to which name, why, and what to do; for people. On one line or several",
     "error.type": "of what kind the trouble is: a type of the CA's (RFC 8555 §6.7), or one of those below",
+    "event_id": "the id of the event that it was about",
     "explanation": "the CA's page about why; null when it names none",
+    "failure": "its class, by who can mend it: `credentials`, `policy`, `caa`, `dns`, `reachability`, `ours`, `rate_limit` or `ca_down`",
     "failures": "how many times in a row it has failed",
     "file": "the configuration file",
     "format": "the form of a copy: `pem`, `pem-bundle` or `pkcs12`",
     "generation": "the number of the nginx configuration, as in `nginx/generations`",
+    "hook": "the name of the `[[hook]]`",
     "host": "the host name whose address it is",
     "lacking": "list of names that were refused, where a part is wanted (`on_bad_name`); null when none is lacking",
     "left": "the CA that failed, as in `ca`",
     "listen": "list of addresses, with their ports, at which the admin service answers",
     "logger": "the part of the library that spoke",
+    "messages": "how many messages",
     "mistakes": "list of texts: each mistake with its line and remedy",
     "names": "list of the names that the certificate is for",
     "nginx": "what became of nginx: `left running` or `stopped`",
@@ -337,6 +355,8 @@ FIELDS: Mapping[str, str] = {
     "sites": "how many sites the configuration has",
     "sockets": "list of paths at which the admin service answers",
     "stream": "the stream's NAME",
+    "target": "the name of the `[[notify]]`",
+    "told": "the event that it was about",
     "type": "the kind of a DNS record: `TXT`, `A` or `AAAA`",
     "url": "the account's address at the CA",
     "version": "Gatelodge's version",

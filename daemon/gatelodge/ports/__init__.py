@@ -12,6 +12,7 @@ from gatelodge.ports.exporting import Exporter
 from gatelodge.ports.issuing import AccountSeen, Adoption, Brought, Ca, Challenge, Issuer, Keys, Solver
 from gatelodge.ports.nginx import Nginx
 from gatelodge.ports.stores import Documents, Index, Issued, Store
+from gatelodge.ports.telling import Notifier
 from gatelodge.ports.world import Clock, Events, Http, HttpResponse
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "KeyHolder",
     "Keys",
     "Nginx",
+    "Notifier",
     "Resolver",
     "Solver",
     "Standing",

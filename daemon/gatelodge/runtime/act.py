@@ -32,6 +32,7 @@ from gatelodge.core.actions import (
     key,
     tries,
 )
+from gatelodge.core.failures import classify
 from gatelodge.errors import (
     DnsError,
     ExportError,
@@ -214,30 +215,37 @@ class Actor:
 
     async def _failed(self, action: Action, problem: Problem) -> None:
         attempt = await self._journal.failed(tries(action), digest(action), problem)
+        kind = classify(problem)
         match action:
             case Obtain(spec=spec):
                 names = list(spec.names)
                 event, fields = (
                     "certificate.failed",
-                    {"certificate": spec.name, "names": names, "ca": str(spec.issuer)},
+                    {"certificate": spec.name, "names": names, "ca": str(spec.issuer), "failure": kind},
                 )
             case Revoke(held=held):
                 event, fields = (
                     "certificate.failed",
-                    {"certificate": held.name, "names": list(held.names), "ca": held.issuer},
+                    {"certificate": held.name, "names": list(held.names), "ca": held.issuer, "failure": kind},
                 )
             case MakePlaceholder(spec=spec) | Adopt(spec=spec) | Take(spec=spec):
-                event, fields = "certificate.failed", {"certificate": spec.name, "names": list(spec.names)}
+                event, fields = (
+                    "certificate.failed",
+                    {"certificate": spec.name, "names": list(spec.names), "failure": kind},
+                )
             case ExportCertificate(held=held, export=export):
-                event, fields = "certificate.export.failed", {"certificate": held.name, "place": export.place}
+                event, fields = (
+                    "certificate.export.failed",
+                    {"certificate": held.name, "place": export.place, "failure": kind},
+                )
             case Abandon(certificate=name) | DeleteCertificate(certificate=name):
-                event, fields = "certificate.failed", {"certificate": name}
+                event, fields = "certificate.failed", {"certificate": name, "failure": kind}
             case RollBack() | StartNginx() | ApplyTree():
                 event, fields = _NGINX_FAILED.get(problem.type, "nginx.failed"), {}
             case SweepRecords(provider=provider, names=names):
-                event, fields = "dns.sweep.failed", {"provider": provider, "records": list(names)}
+                event, fields = "dns.sweep.failed", {"provider": provider, "records": list(names), "failure": kind}
             case KeepAddresses(settings=settings):
-                event, fields = "address.failed", {"provider": settings.dns}
+                event, fields = "address.failed", {"provider": settings.dns, "failure": kind}
             case Prune() | Cancel() | AskRenewals():
                 event, fields = "job.failed", {}
             case _:

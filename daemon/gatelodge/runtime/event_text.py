@@ -69,6 +69,13 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in flat)
 
 
+def words(entry: Mapping[str, Any]) -> str:
+    """
+    Return what happened as a sentence, without its name and time.
+    """
+    return _words(entry)[0]
+
+
 def _words(entry: Mapping[str, Any]) -> tuple[str, set[str]]:
     """
     Return what happened in words, and the fields that are in them.

@@ -146,6 +146,7 @@ class Herald:
                 certificate=name,
                 names=list(held.names),
                 not_after=held.not_after.isoformat(),
+                alarm=level,
                 due_at=None if held.brought else moment.isoformat(),
                 days_left=round(left.total_seconds() / 86400, 1),
                 error__detail=str(attempt.problem) if attempt else _whose(spec),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gatelodge.config.shape import Config
     from gatelodge.model import AdminSettings
     from gatelodge.ports import Clock, Events
+    from gatelodge.runtime.followers import Followers
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.journal import Journal
     from gatelodge.runtime.reconcile import Look, Reconciler
@@ -85,11 +86,13 @@ class House:
     journal: Journal
     read: Callable[[], Config]
     make_gate: Callable[[Config], Gate]
+    followers: Followers
 
     async def run(self, *, admin: Admin, leave_nginx: bool, supervisor: Supervisor) -> None:
         """
         Run until told to stop.
         """
+        await self.followers.begin(self.reconciler.gate.desired)
         self._tell_start()
         supervisor.begin()
 
@@ -114,6 +117,7 @@ class House:
                         group.create_task(watch(self._written, clock=self.clock, changed=reload)),
                         group.create_task(watch_all(self._brought, clock=self.clock, changed=self.reconciler.wake)),
                         group.create_task(note_stop()),
+                        group.create_task(self.followers.run(lambda: self.reconciler.gate.desired)),
                         group.create_task(supervisor.attend(self.reconciler)),
                     ]
                     await self.reconciler.run(stop=stop)
@@ -136,10 +140,12 @@ class House:
         """
         nginx = self.reconciler.gate.nginx
         ran_before = (await nginx.observe()).running is not None
+        await self.followers.begin(self.reconciler.gate.desired)
         self.reconciler.ask(once=True)
         with _signals(hang_up=lambda: None) as stop:
             try:
                 await self.reconciler.run(stop=stop, until=lambda look: look.settled)
+                await first(self.followers.drain(), stop.wait())
             finally:
                 if not leave_nginx and not ran_before:
                     await self._stop_nginx(grace=STOP_GRACE)
@@ -158,6 +164,7 @@ class House:
         """
         nginx = self.reconciler.gate.nginx
         ran_before = (await nginx.observe()).running is not None
+        await self.followers.begin(self.reconciler.gate.desired)
         self.reconciler.ask(once=True)
         answers: list[_T] = []
 
@@ -168,6 +175,7 @@ class House:
         with _signals(hang_up=lambda: None) as stop:
             try:
                 await first(self.reconciler.run(stop=stop), wait_and_wish())
+                await first(self.followers.drain(), stop.wait())
             finally:
                 if not ran_before:
                     await self._stop_nginx(grace=STOP_GRACE)

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from gatelodge.config.document.export_table import ExportTable
 from gatelodge.config.document.fields import entries, field
+from gatelodge.config.document.outbox_tables import HookTable, NotifyTable
 from gatelodge.config.document.site_tables import SiteTable, SnippetTable
 from gatelodge.config.document.stream_tables import StreamTable
 from gatelodge.config.values import auth_leaves, leaves, site_leaves
@@ -269,6 +270,8 @@ class Document:
     nets: dict[leaves.NetworkName, tuple[site_leaves.Network, ...]] = entries("Names for networks.")
     listen: dict[leaves.ListenKey, ListenTable] = entries('What holds for a listener, by its port or "ADDRESS:PORT".')
     ca: SubjectTable | None = field("What the local CA calls itself.")
+    notify: tuple[NotifyTable, ...] | None = field("Services that messages are sent to.")
+    hook: tuple[HookTable, ...] | None = field("Programs that are run when something happens.")
     nginx: NginxTable = dataclasses.field(
         default_factory=NginxTable, metadata={"description": "How nginx is run, and its ports."}
     )
