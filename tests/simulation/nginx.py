@@ -19,7 +19,7 @@ from gatelodge.ports import HttpResponse
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tests.simulation.world import World
 
@@ -79,7 +79,8 @@ class Nginx(FakeNginx):
         self._world.present()
         return await super().observe()
 
-    async def apply(self, rendered: Rendered) -> int:
+    async def apply(self, rendered: Rendered, *, progress: Callable[[str], None] = lambda _: None) -> int:
+        progress("writing the files")
         await self._touch("stages a tree")
         self._check_program()
         self._highest += 1
