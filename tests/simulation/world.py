@@ -8,12 +8,13 @@ solvers, and the stores on files. Everything that happens is drawn from one seed
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import dataclasses
 import datetime as dt
 import functools
 import os
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from josepy.b64 import b64encode
 from tests.simulation import invariants
@@ -153,6 +154,7 @@ class World:
         self._process = 0
         self._stamped: set[str] = set()
         self.loop.calm = self._calm
+        self.loop.set_exception_handler(self._defect)
         self.loop.oversleep = self._oversleep
         self.loop.blocking = self._blocking
         self.disk.before_write = self._before_write
@@ -203,6 +205,14 @@ class World:
         # The last calm moment is looked at too.
         self.loop.in_world(self.ends, lambda: self.loop.in_world(1, self._end_all))
         await self._over
+
+    def _defect(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """
+        Let the world end with an error of its own, or with one that nobody waited for.
+        """
+        error = context.get("exception")
+        if not self._over.done():
+            self._over.set_exception(error or RuntimeError(context["message"]))
 
     def _end_all(self) -> None:
         if not self._over.done():
@@ -317,6 +327,12 @@ class World:
         """
         if self.reconciler is None:
             return
+        try:
+            contextvars.Context().run(self._kill, power=power, writing=writing)
+        except Exception as error:  # noqa: BLE001 - a defect of the world itself, and whoever is killed tells nobody
+            self._over.set_exception(error)
+
+    def _kill(self, *, power: bool, writing: bool) -> None:
         self.loop.kill(self._process)
         self.reconciler = self.gates = None
         self.clock.wakings.clear()
