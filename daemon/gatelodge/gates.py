@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gatelodge.core.desired import desired
+from gatelodge.durable import in_thread
 from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.issuers.adopted import Adoptions
 from gatelodge.issuers.files import BroughtFiles
@@ -24,9 +25,12 @@ from gatelodge.nginx.external import External
 from gatelodge.nginx.helper import Helper
 from gatelodge.nginx.mailbox import Mailbox
 from gatelodge.nginx.managed import Managed
+from gatelodge.nginx.proof import ask_connections
 from gatelodge.nginx.tree import Trees
 from gatelodge.nginx.writing.render import Renderer
 from gatelodge.runtime.gate import Gate
+from gatelodge.runtime.measured import MeasuredHttp
+from gatelodge.runtime.measures import Measures
 from gatelodge.runtime.snippets import filled
 from gatelodge.runtime.system import SystemClock, Web
 from gatelodge.stores.mounts import passing
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
     from gatelodge.config.shape import AcmeSection, Config
     from gatelodge.core.desired import Desired
+    from gatelodge.core.observed import Connections
+    from gatelodge.core.tree import Rendered
     from gatelodge.issuers.acme.customers import Binding
     from gatelodge.issuers.acme.issuer import Acme
     from gatelodge.model import CertificateAuthority, DnsSettings, NginxSettings
@@ -79,11 +85,13 @@ class Gates:
         ledger: Ledger,
         events: Events,
         exporter: Exporter | None = None,
+        measures: Measures | None = None,
     ) -> None:
         self._clock = clock
         self._documents = documents
         self._ledger = ledger
         self._events = events
+        self._measures = measures or Measures()
         self.budgets = Budgets(documents=documents, clock=clock)
         self._keys = NewKeys()
         self._webs: dict[tuple[str | None, str | None], Web] = {}
@@ -134,6 +142,7 @@ class Gates:
             exporter=self._exporter,
             budgets=lambda: self.budgets.shown(wanted.authorities.values()),
             sweep=self._webroot(wanted).sweep if wanted.asked else lambda: None,
+            connections=_connections,
         )
 
     def authority(self, wanted: Desired, name: str) -> Acme:
@@ -187,7 +196,13 @@ class Gates:
             (authority, email, proxy, solvers, adviser, kept, wanted.resolver, wanted.doh, wanted.dns_port),
             lambda: Acme(
                 authority=authority,
-                http=self._web(authority.root, proxy),
+                http=MeasuredHttp(
+                    self._web(authority.root, proxy),
+                    ca=authority.name,
+                    directory=authority.directory,
+                    measures=self._measures,
+                    clock=self._clock,
+                ),
                 binding=self._binding(authority, email, proxy),
                 preferred_chain=authority.preferred_chain,
                 documents=self._documents,
@@ -360,6 +375,11 @@ def reloading(*, state_directory: str, settings: NginxSettings, clock: Clock) ->
     if isinstance(settings.reload, ByHelper):
         return Helper(folder=folder, state_directory=state_directory, clock=clock)
     return Mailbox(folder=folder, trees=trees, state_directory=state_directory, group=group, clock=clock)
+
+
+async def _connections(rendered: Rendered) -> Connections | None:
+    asking = functools.partial(ask_connections, rendered.proof, proxied=rendered.proof_proxied)
+    return await in_thread(asking) if rendered.proof else None
 
 
 def external(*, state_directory: str, settings: NginxSettings, clock: Clock) -> External:

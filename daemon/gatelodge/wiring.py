@@ -30,6 +30,8 @@ from gatelodge.runtime import events as event_log
 from gatelodge.runtime.followers import Followers
 from gatelodge.runtime.house import House
 from gatelodge.runtime.journal import Journal
+from gatelodge.runtime.measured import MeasuredEvents
+from gatelodge.runtime.measures import Measures
 from gatelodge.runtime.reconcile import Reconciler
 from gatelodge.runtime.system import SystemClock
 from gatelodge.runtime.timekeeper import Timekeeper
@@ -115,9 +117,10 @@ async def open_house(
     """
     clock = SystemClock()
     directory = config.state_directory
-    log: Events = event_log.Silence()
+    measures = Measures()
+    written = None if looking else event_log.EventLog(directory=directory, clock=clock, settings=config.log)
+    log: Events = MeasuredEvents(written, measures) if written is not None else event_log.Silence()
     if not looking:
-        log = event_log.EventLog(directory=directory, clock=clock, settings=config.log)
         event_log.capture_libraries(log)
     for note in notes:
         log.emit("state.warning", level="warning", error__detail=note)
@@ -128,7 +131,9 @@ async def open_house(
     await ledger.load()
     last = event_log.newest(directory)
     exporter = FileExporter(documents=documents, state_directory=directory)
-    async with Gates(clock=clock, documents=documents, ledger=ledger, events=log, exporter=exporter) as gates:
+    async with Gates(
+        clock=clock, documents=documents, ledger=ledger, events=log, exporter=exporter, measures=measures
+    ) as gates:
         await gates.budgets.load()
         try:
             gate = gates.make(config)
@@ -139,8 +144,8 @@ async def open_house(
 
         def make_gate(config: Config) -> Gate:
             made = gates.make(config)
-            if isinstance(log, event_log.EventLog):
-                log.use(config.log)
+            if written is not None:
+                written.use(config.log)
             return made
 
         reconciler = Reconciler(
@@ -162,6 +167,7 @@ async def open_house(
             events=log,
             reconciler=reconciler,
             journal=journal,
+            measures=measures,
             read=lambda: read(file),
             make_gate=make_gate,
             followers=Followers(

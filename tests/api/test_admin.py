@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.ca import REFUSED
+from tests.support.clock import START
 from tests.support.quick_clock import QuickClock
 from tests.support.recorder import Recorder
 from tests.world import DAY, World, inhabited
@@ -69,6 +70,7 @@ def serving(
         reconciler=world.reconciler,
         clock=world.clock,
         events=events or world.events,
+        began_at=START,
     )
     return Server(desk, paths=paths).serving()
 

@@ -6,13 +6,14 @@ behind them.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.admin import TOKEN, Gatehouse, Said, gatehouse, settings
+from tests.support.admin import TOKEN, Said, gatehouse, settings
 from tests.support.waiting import until
 
 from gatelodge.api import connections, routes
@@ -463,7 +464,7 @@ async def test_an_address_that_is_not_wanted_any_more(folder: Path) -> None:
         await free.wait_closed()
         house.server.use(settings(port))
         await until(lambda: house.server.listening == (f"127.0.0.1:{port}",))
-        moved = Gatehouse(world=house.world, server=house.server, events=house.events, port=port)
+        moved = dataclasses.replace(house, port=port)
 
         assert (await moved.ask("GET", "/v1/status")).status == 200
         with pytest.raises(ConnectionRefusedError):

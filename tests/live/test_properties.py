@@ -244,7 +244,7 @@ DIRECTIVES = frozenset(
     scgi_temp_path sendfile server server_name server_names_hash_bucket_size server_names_hash_max_size
     server_tokens set set_real_ip_from ssl_certificate ssl_certificate_key ssl_ciphers ssl_client_certificate
     ssl_ecdh_curve ssl_prefer_server_ciphers ssl_preread ssl_protocols ssl_reject_handshake ssl_session_cache
-    ssl_session_tickets ssl_session_timeout ssl_verify_client ssl_verify_depth stream tcp_nodelay tcp_nopush
+    ssl_session_tickets ssl_session_timeout ssl_verify_client ssl_verify_depth stream stub_status tcp_nodelay tcp_nopush
     try_files types upstream user uwsgi_temp_path variables_hash_bucket_size variables_hash_max_size
     worker_connections worker_processes worker_rlimit_nofile worker_shutdown_timeout zone
     """.split()  # noqa: SIM905 - names alone, many a line

@@ -28,6 +28,8 @@ ANSWERS = {
     "http_splitting": r"Variable `\$gatelodge_cookies?` can contain",
     # Headers alone, and nothing else in that location depends on what the `if` makes of it.
     "if_is_evil": r"Directive `add_header` is unsafe inside `if`",
+    # Whoever asks from elsewhere is turned away before, by an `if`; it looks for `deny` alone.
+    "status_page_exposed": r"stub_status",
     # Somebody asked for that, since his answers must not wait.
     "proxy_buffering_off": r"`proxy_buffering` is set to `off`",
     # A cache of open files would show a person his own files as they were a while ago.

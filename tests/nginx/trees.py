@@ -40,7 +40,7 @@ def nginx(*version: int, ca_bundle: str | None = "/etc/ssl/certs/ca-certificates
     return Capabilities(
         binary="/usr/sbin/nginx",
         version=(major, minor, patch),
-        modules=frozenset({"http_ssl_module", "http_v2_module"}),
+        modules=frozenset({"http_ssl_module", "http_v2_module", "http_stub_status_module"}),
         ipv6=True,
         user="www-data",
         group="www-data",

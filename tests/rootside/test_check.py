@@ -280,6 +280,9 @@ HOSTILE_LINES = [
     ("location", '        proxy_set_header X "a\\r\\nEvil: b";\n'),
     ("location", '        return 200 "a\\nb$evil";\n'),
     ("location", '        return 200 "a\\bb";\n'),
+    # What nobody else's business is.
+    ("location", "        stub_status;\n"),
+    ("server", "    location = /status {\n        stub_status;\n    }\n"),
     # Code in nginx's master, or its workers.
     ("top", "load_module /tmp/evil.so;\n"),
     ("top", "lua_package_path /tmp/?.lua;\n"),

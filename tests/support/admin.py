@@ -10,6 +10,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+from tests.support.clock import START
 from tests.support.recorder import Recorder
 from tests.support.waiting import until
 from tests.world import DAY, World, inhabited
@@ -18,9 +19,11 @@ from gatelodge.api.routes import Desk
 from gatelodge.api.server import Server
 from gatelodge.demo.pebble import free_ports
 from gatelodge.model import AdminSettings, Listener, Secret, SecretRef
+from gatelodge.runtime.measured import MeasuredEvents
+from gatelodge.runtime.measures import Measures
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from gatelodge.ports import Clock
@@ -80,6 +83,7 @@ class Gatehouse:
     server: Server
     events: Recorder
     port: int
+    measures: Measures
 
     async def send(self, raw: bytes, *, source: str = "127.0.0.1") -> Said:
         """
@@ -122,6 +126,15 @@ class Gatehouse:
         return await self.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body, source=source)
 
 
+class _Plain:
+    """
+    Implements `ports.Events` by one function.
+    """
+
+    def __init__(self, emit: Callable[..., None]) -> None:
+        self.emit = emit
+
+
 def settings(port: int, token: str = TOKEN, *, address: str = "127.0.0.1") -> AdminSettings:
     """
     Return settings with one address and a token that stands in the configuration.
@@ -141,13 +154,22 @@ async def gatehouse(
     """
     port = port or free_ports(1)[0]
     async with inhabited(*(hosts or ("a.example.com",)), seconds=0) as world:
+        measures = Measures()
+        world.events.emit = MeasuredEvents(_Plain(world.events.emit), measures).emit  # type: ignore[method-assign]
         await world.live(DAY)
         events = Recorder()
-        desk = Desk(state_directory=str(folder), reconciler=world.reconciler, clock=clock or world.clock, events=events)
+        desk = Desk(
+            state_directory=str(folder),
+            reconciler=world.reconciler,
+            clock=clock or world.clock,
+            events=events,
+            began_at=START,
+            measures=measures,
+        )
         server = Server(desk, paths=(str(folder / "admin.sock"),), settings=settings(port))
         async with server.serving(), asyncio.TaskGroup() as group:
             attending = group.create_task(server.attend())
             if opens:
                 await until(lambda: server.listening)
-            yield Gatehouse(world=world, server=server, events=events, port=port)
+            yield Gatehouse(world=world, server=server, events=events, port=port, measures=measures)
             attending.cancel()

@@ -63,6 +63,8 @@ def _calls(function: ast.AST) -> Iterator[ast.Call]:
 
 
 def _of(call: ast.Call, function: ast.AST, tree: ast.Module, where: str) -> Iterator[Emitted]:
+    if _is_passed_on(call, function):
+        return
     levels = {"info"}
     fields: set[str] = set()
     spread: list[str] = []
@@ -92,6 +94,15 @@ def _of(call: ast.Call, function: ast.AST, tree: ast.Module, where: str) -> Iter
             fields |= _keys(value, where)
     for each in _constants(name, function, tree, where):
         yield Emitted(name=each, levels=frozenset(levels), fields=frozenset(fields), where=where)
+
+
+def _is_passed_on(call: ast.Call, function: ast.AST) -> bool:
+    """
+    Tell whether it is another's event, on its way through an `emit` of ours as it came.
+    """
+    if not isinstance(function, ast.FunctionDef) or function.name != "emit" or not call.args:
+        return False
+    return isinstance(call.args[0], ast.Name) and call.args[0].id in {each.arg for each in function.args.args}
 
 
 def _pairs(name: str, spread: list[str], function: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:

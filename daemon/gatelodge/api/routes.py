@@ -23,10 +23,13 @@ from gatelodge.durable import in_thread
 from gatelodge.errors import GatelodgeError
 from gatelodge.model import RevocationReason
 from gatelodge.runtime.changes import diff, planned
+from gatelodge.runtime.measures import Measures
+from gatelodge.runtime.metrics import Seen, known, metrics
 from gatelodge.runtime.readiness import unready
 from gatelodge.runtime.report import doing, healthy, report
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Mapping
 
     from aiohttp.typedefs import Handler, Middleware
@@ -45,7 +48,8 @@ _BODY_SECONDS = 10.0
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """
-    Whom the service asks. `texts` returns what nginx has now of each site and stream, by the name of its part; it blocks.
+    Whom the service asks. `texts` returns what nginx has now of each site and stream, by the name of its part; it blocks. `measures` are
+    what was counted since the daemon began, at `began_at`.
     """
 
     state_directory: str
@@ -53,6 +57,8 @@ class Desk:
     clock: Clock
     events: Events
     texts: Callable[[], Mapping[str, str]] = dict
+    measures: Measures = dataclasses.field(default_factory=Measures)
+    began_at: dt.datetime
 
 
 def application(desk: Desk, entrance: Entrance) -> web.Application:
@@ -69,6 +75,7 @@ def application(desk: Desk, entrance: Entrance) -> web.Application:
         [web.get(path, answers.healthz) for path in sorted(OPEN)]
         + [
             web.get("/readyz", answers.readyz),
+            web.get("/metrics", answers.metrics),
             web.get("/v1/status", answers.status),
             web.get("/v1/jobs", answers.jobs),
             web.get("/v1/plan", answers.plan),
@@ -103,6 +110,26 @@ class _Answers:
     async def readyz(self, _: web.Request) -> web.Response:
         reasons = unready(report(await self._latest(), self._desk.clock.now()))
         return _json(503 if reasons else 200, {"ok": not reasons, "reasons": reasons})
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        # Heavy, and asked for by few.
+        from gatelodge.api.exposition import exposed  # noqa: PLC0415 - memory on a small machine
+
+        look, desk = await self._latest(), self._desk
+        document, desired = report(look, desk.clock.now()), look.gate.desired
+        certificates, cas = known(document, desired)
+        desk.measures.keep(certificates=certificates, cas=cas)
+        seen = Seen(
+            document=document,
+            desired=desired,
+            measures=desk.measures,
+            connections=await look.gate.connections(look.rendered) if look.rendered is not None else None,
+            began_at=desk.began_at,
+        )
+        found = tuple(metrics(seen))
+        accepted = request.headers.get("Accept", "")
+        body, content_type = await in_thread(lambda: exposed(found, accepted))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def status(self, _: web.Request) -> web.Response:
         return _json(200, report(await self._latest(), self._desk.clock.now()))

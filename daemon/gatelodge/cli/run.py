@@ -48,6 +48,8 @@ async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
                 reconciler=house.reconciler,
                 clock=house.clock,
                 events=house.events,
+                began_at=house.clock.now(),
+                measures=house.measures,
                 texts=lambda: wiring.current_sites(house.config),
             )
             admin = Server(desk, paths=door(config).paths, settings=config.admin)

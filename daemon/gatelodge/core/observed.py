@@ -215,6 +215,22 @@ class Nginx:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Connections:
+    """
+    The visitors of an nginx, as it counts them: those who are there (`active`, of whom `waiting` keep a connection for later), and since it
+    runs the connections that it accepted and `handled`, and the requests.
+    """
+
+    active: int
+    accepted: int
+    handled: int
+    requests: int
+    reading: int
+    writing: int
+    waiting: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
     """
     What people asked for since the last pass: certificates to renew now, to revoke or to delete, a reload, or one pass to the end (`once`),

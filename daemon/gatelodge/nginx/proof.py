@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import re
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from gatelodge.core.observed import Connections
 from gatelodge.model import INTERNAL_HOST
-from gatelodge.nginx.writing.prelude import GENERATION_PATH
+from gatelodge.nginx.writing.prelude import GENERATION_PATH, STATUS_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -33,7 +35,16 @@ _NEWER_ONLY = "TLSV1_ALERT_PROTOCOL_VERSION"
 #: What a listener that speaks the PROXY protocol waits for first; it says nothing of who comes
 #: (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt §2.1).
 _PROXY = b"PROXY UNKNOWN\r\n"
-_REQUEST = f"GET {GENERATION_PATH} HTTP/1.1\r\nHost: {INTERNAL_HOST}\r\nConnection: close\r\n\r\n".encode()
+_REQUEST = "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+
+#: What `stub_status` says (http://nginx.org/en/docs/http/ngx_http_stub_status_module.html).
+_STATUS = re.compile(
+    rb"Active connections: (?P<active>\d+)\s+server accepts handled requests\s+(?P<accepted>\d+) (?P<handled>\d+) (?P<requests>\d+)\s+"
+    rb"Reading: (?P<reading>\d+) Writing: (?P<writing>\d+) Waiting: (?P<waiting>\d+)\s*"
+)
+
+#: Whoever wants to know how many visitors there are does not wait long. Seconds.
+_STATUS_SECONDS = 2
 
 
 def ask_generation(origin: str, *, proxied: bool = False) -> int | None:
@@ -43,32 +54,56 @@ def ask_generation(origin: str, *, proxied: bool = False) -> int | None:
     Args:
         proxied: connections there begin with a PROXY header.
     """
-    url = urlsplit(origin)
     try:
-        with _connected((url.hostname, url.port), proxied=proxied) as plain:
-            if url.scheme == "http":
-                return _ask(plain)
-            with _trust().wrap_socket(plain, server_hostname=INTERNAL_HOST) as secured:
-                return _ask(secured)
+        return int(_asked(origin, GENERATION_PATH, proxied=proxied) or b"")
     except (OSError, ValueError):
         return None
 
 
+def ask_connections(origin: str, *, proxied: bool = False) -> Connections | None:
+    """
+    Return how many visitors nginx says it has, or None when it does not say.
+
+    Args:
+        proxied: connections there begin with a PROXY header.
+    """
+    try:
+        answer = _asked(origin, STATUS_PATH, proxied=proxied, seconds=_STATUS_SECONDS)
+    except (OSError, ValueError):
+        return None
+    found = _STATUS.fullmatch(answer) if answer is not None else None
+    return Connections(**{key: int(value) for key, value in found.groupdict().items()}) if found else None
+
+
+def _asked(origin: str, path: str, *, proxied: bool, seconds: float = _SECONDS) -> bytes | None:
+    """
+    Return what nginx tells at a path; None when it tells nothing.
+    """
+    url = urlsplit(origin)
+    with _connected((url.hostname, url.port), proxied=proxied, seconds=seconds) as plain:
+        if url.scheme == "http":
+            return _ask(plain, path)
+        with _trust().wrap_socket(plain, server_hostname=INTERNAL_HOST) as secured:
+            return _ask(secured, path)
+
+
 @contextlib.contextmanager
-def _connected(place: tuple[str | None, int | None], *, proxied: bool) -> Iterator[socket.socket]:
-    with socket.create_connection(place, timeout=_SECONDS) as plain:
+def _connected(
+    place: tuple[str | None, int | None], *, proxied: bool, seconds: float = _SECONDS
+) -> Iterator[socket.socket]:
+    with socket.create_connection(place, timeout=seconds) as plain:
         if proxied:
             plain.sendall(_PROXY)
         yield plain
 
 
-def _ask(connection: socket.socket) -> int | None:
-    connection.sendall(_REQUEST)
+def _ask(connection: socket.socket, path: str) -> bytes | None:
+    connection.sendall(_REQUEST.format(path=path, host=INTERNAL_HOST).encode())
     answer = b""
     while len(answer) < _LONGEST_ANSWER and (part := connection.recv(_LONGEST_ANSWER)):
         answer += part
     head, _, body = answer.partition(b"\r\n\r\n")
-    return int(body) if head.startswith(b"HTTP/1.1 200 ") else None
+    return body if head.startswith(b"HTTP/1.1 200 ") else None
 
 
 def find_unserved(

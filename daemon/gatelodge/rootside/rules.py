@@ -65,6 +65,7 @@ _ESCAPED = rf"/(?:[^{_SPECIAL}\n]|\\[{_SPECIAL}])*"
 
 _TOKENS = r"/\.well-known/acme-challenge/"
 _GENERATION = r"/\.well-known/gatelodge/generation"
+_STATUS = r"/\.well-known/gatelodge/status"
 _REST = "|".join(map(re.escape, ("(?<gatelodge_rest>/.*)", r"[/\\]+(?<gatelodge_rest>.*)")))
 _DIGITS = re.escape("~:(?<gatelodge_digits>[0-9]{1,5})$")
 _DETOUR = re.escape(r"~*^[^?#]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\?#;]|%2f|%5c|%3b|$)")
@@ -165,6 +166,9 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("root", "tokens", r"@WEBROOT@", ""),
     ("location", "server", rf"=\n{_GENERATION}", "location"),
     ("if", "location", r"\(\$gatelodge_elsewhere\)", "if"),
+    ("location", "server", rf"=\n{_STATUS}", "status"),
+    ("if", "status", r"\(\$(?:gatelodge_elsewhere|http_x_forwarded_for)\)", "if"),
+    ("stub_status", "status", r"", ""),
     ("return", "if", r"444", ""),
     ("location", "server", rf"(?:(?:=|\^~)\n)?/{_ANY}|{_PLACES}|{_ANSWER}", "location"),
     ("if", "location", r"\(\$(?:gatelodge_(?:(?:closed|denied)_[0-9a-f]{8}|detour|login)|upstream_status)\)", "if"),
@@ -226,6 +230,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "server": frozenset({"location /"}),
     "location": frozenset({"return", "try_files", "proxy_pass", "grpc_pass"}),
     "tokens": frozenset({"root"}),
+    "status": frozenset({"stub_status"}),
 }
 
 

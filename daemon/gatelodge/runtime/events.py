@@ -24,7 +24,7 @@ from gatelodge.runtime.event_files import FILE, FOLLOW_SECONDS, Reader, event_ti
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gatelodge.ports import Clock
+    from gatelodge.ports import Clock, Events
 
 __all__ = [
     "FILE",
@@ -163,7 +163,7 @@ class _LibraryErrors(logging.Handler):
     Turns what libraries log as errors into events.
     """
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: Events) -> None:
         super().__init__(logging.ERROR)
         self._log = log
 
@@ -171,7 +171,7 @@ class _LibraryErrors(logging.Handler):
         self._log.emit("library.error", level="error", logger=record.name, error__detail=record.getMessage())
 
 
-def capture_libraries(log: EventLog) -> None:
+def capture_libraries(log: Events) -> None:
     """
     Route what libraries log to events, so that stderr holds events only.
     """

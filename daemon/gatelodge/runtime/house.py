@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gatelodge.runtime.followers import Followers
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.journal import Journal
+    from gatelodge.runtime.measures import Measures
     from gatelodge.runtime.reconcile import Look, Reconciler
     from gatelodge.runtime.supervisor import Supervisor
 
@@ -84,6 +85,7 @@ class House:
     events: Events
     reconciler: Reconciler
     journal: Journal
+    measures: Measures
     read: Callable[[], Config]
     make_gate: Callable[[Config], Gate]
     followers: Followers

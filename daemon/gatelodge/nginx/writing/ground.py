@@ -189,6 +189,12 @@ class Ground:
         parameters = tls_parameters(self.openssl, profile=terms.settings.tls_profile, sessions=terms.sessions)
         return (*manners, *trust, *parameters)
 
+    def real_address(self, terms: Terms) -> tuple[Directive, ...]:
+        """
+        Return what of that says from where a visitor came, who came by others.
+        """
+        return tuple(each for each in self.opening(terms, tls=False) if each.words[0] in _REAL_ADDRESS)
+
 
 def lay(desired: Desired, capabilities: Capabilities, *, kept: Iterable[Listener] = ()) -> Ground:
     """

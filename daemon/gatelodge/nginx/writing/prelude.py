@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 #: Where nginx tells the daemon which generation it serves, to visitors from this machine that ask for `INTERNAL_HOST`.
 GENERATION_PATH = "/.well-known/gatelodge/generation"
 
+#: Where it tells it how many visitors it has, to the same, if it was built to.
+STATUS_PATH = "/.well-known/gatelodge/status"
+STATUS_MODULE = "http_stub_status_module"
+
 #: The port in a Host header (RFC 3986 §3.2.3), where it can be one: an upstream may not survive a longer number.
 _PORT = "~:(?<gatelodge_digits>[0-9]{1,5})$"
 
@@ -241,23 +245,29 @@ def _generation(ground: Ground, doors: Doors, internal: Files | None) -> list[Di
         return []
     tls = doors.proof in doors.tls
     certificate = internal.directives() if tls and internal else ()
+    elsewhere = block("if", Expression("($gatelodge_elsewhere)"), inside=[line("return", _NO_ANSWER)])
     answer = block(
         "location",
         "=",
         GENERATION_PATH,
         inside=[
-            block("if", Expression("($gatelodge_elsewhere)"), inside=[line("return", _NO_ANSWER)]),
+            elsewhere,
             line("default_type", "text/plain"),
             line("return", "200", Expression("$gatelodge_generation")),
         ],
     )
+    # A proxy on this machine comes from it too, and says of whom it speaks.
+    forwarded = block("if", Expression("($http_x_forwarded_for)"), inside=[line("return", _NO_ANSWER)])
+    status = block("location", "=", STATUS_PATH, inside=[elsewhere, forwarded, line("stub_status")])
     head = [
         *listens(ground.reaching((doors.proof,)), ground, tls=tls),
+        *ground.real_address(ground.terms(doors.proof)),
         line("server_name", INTERNAL_HOST),
         *certificate,
         line("access_log", "off"),
     ]
-    return [block("server", inside=[*head, answer, _refuse()])]
+    told = [status] if STATUS_MODULE in ground.modules else []
+    return [block("server", inside=[*head, answer, *told, _refuse()])]
 
 
 def concrete(host: Name) -> Name:
