@@ -5,13 +5,16 @@ good day and on one when everything is wrong.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -242,3 +245,145 @@ def _keep(name: str, text: str) -> None:
     """
     width = shutil.get_terminal_size().columns
     sys.stdout.write(f"\n{name.center(width, '-')}\n{text}\n")
+
+
+async def test_a_network_that_swallows_everything() -> None:
+    """
+    No name server, no service, no CA and no upstream answers, and none refuses: it ends within a minute all the same, and says so.
+    """
+    async with opened() as dns, _swallowing() as (tcp, udp):
+        write(dns, site(WIKI, f"http://127.0.0.1:{tcp}"), f'[sites."{LAB}"]\nupstream = "http://htmldeploy:80"\n')
+        text = dns.gate.config.read_text()
+        text = text.replace(dns.bind.server, f"127.0.0.1:{udp}").replace(
+            "doh = []", f'doh = ["http://127.0.0.1:{tcp}/"]'
+        )
+        text = text.replace(dns.gate.ca.directory, f"https://127.0.0.1:{tcp}/dir")
+        text = text.replace(dns.aliyun.url, f"http://127.0.0.1:{tcp}").replace(
+            f"port = {dns.bind.port}\n", f"port = {udp}\n"
+        )
+        text = text[: text.index("[ddns]")] + text[text.index("[resolver]") :]
+        dns.gate.config.write_text(text)
+        began = time.monotonic()
+        said = await doctor(dns)
+
+        assert time.monotonic() - began < 60
+        assert "nginx cannot find htmldeploy" in said.of("upstreams", f"{LAB}/", "broken")["seen"]
+        assert "does not answer" in said.of("upstreams", f"{WIKI}/", "warning")["seen"]
+        assert said.of("clock", "", "note")
+        assert [each for each in said.findings if each["check"] == "addresses" and each["level"] == "note"]
+        assert said.code == 1
+
+
+@contextlib.asynccontextmanager
+async def _swallowing() -> AsyncIterator[tuple[int, int]]:
+    """
+    Take every connection and every datagram, and never answer.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(65536):
+                pass
+        writer.close()
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+    port = transport.get_extra_info("sockname")[1]
+    try:
+        async with (
+            await asyncio.start_server(serve, "127.0.0.1", 0) as server,
+            await asyncio.start_server(serve, "127.0.0.1", port),
+        ):
+            yield server.sockets[0].getsockname()[1], port
+    finally:
+        transport.close()
+
+
+async def test_before_the_first_start_and_after_a_crash() -> None:
+    """
+    Without a daemon it looks itself: first nothing is there, and after a kill nginx goes on and only the daemon is missed. It makes nothing.
+    """
+    async with opened() as dns:
+        write(dns, *healthy(dns))
+        said = await doctor(dns)
+
+        assert "it is not there yet" in said.of("state", str(dns.gate.state), "note")["seen"]
+        assert "is not there yet to write it down in" in said.of("dns", f"dns.home {ZONE}", "note")["seen"]
+        assert "it is missing" in said.of("certificates", WIKI, "broken")["seen"]
+        assert said.code == 1
+        assert not dns.gate.state.exists()
+
+        await dns.gate.start()
+        await dns.gate.serving(WIKI, SHOP, LAB)
+        await dns.gate.kill()
+        before = {path: path.stat().st_mtime_ns for path in dns.gate.state.rglob("*") if path.is_file()}
+        said = await doctor(dns)
+
+        assert said.counts["broken"] == 0, said.findings
+        assert "no daemon works on it now" in said.of("state", str(dns.gate.state), "note")["seen"]
+        assert {path: path.stat().st_mtime_ns for path in dns.gate.state.rglob("*") if path.is_file()} == before
+
+
+async def test_a_wrong_configuration_leaves_what_can_be_looked_at() -> None:
+    """
+    Every mistake is told, with line and remedy; the state directory, nginx and other programs are looked at all the same. Exit code 2.
+    """
+    async with opened() as dns:
+        dns.gate.config.write_text(
+            f'state_directory = "{dns.gate.folder}"\n[nginx]\nhtpp_port = 80\n[sites]\n"a b" = 3\n'
+        )
+        said = await doctor(dns, "--offline")
+
+        assert said.code == 2
+        mistakes = [each for each in said.findings if (each["check"], each["level"]) == ("configuration", "broken")]
+        assert len(mistakes) == 2
+        assert any("http_port" in each["do"] for each in mistakes)
+        assert {each["check"] for each in said.findings} == {"configuration", "state", "nginx", "others"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_as_somebody_else() -> None:
+    """
+    What may not be looked at is told as a note, with who may; what may, is looked at. Nothing ends in a traceback.
+    """
+    async with opened() as dns:
+        write(dns, *healthy(dns))
+        dns.gate.config.chmod(0o644)
+        await dns.gate.start()
+        await dns.gate.serving(WIKI, SHOP, LAB)
+        document = await _as_nobody(dns)
+        said = Said(code=0, findings=document["findings"], counts=document["counts"])
+
+        assert "this user may not read it" in said.of("configuration", str(dns.ini), "note")["seen"]
+        assert [each for each in said.findings if each["check"] == "certificates" and each["level"] == "note"]
+        assert [each for each in said.findings if each["check"] == "state" and "may not look" in each["seen"]]
+        assert "answers 200" in said.of("upstreams", f"{WIKI}/", "ok")["seen"]
+        assert "with tree" in said.of("ports", f"port {dns.gate.http}", "ok")["seen"]
+
+
+_NOBODY = """
+import contextlib, io, os, pwd, sys
+from gatelodge.cli import main
+for user in (None, "nobody"):
+    if user:
+        os.setgroups([]); os.setgid(pwd.getpwnam(user).pw_gid); os.setuid(pwd.getpwnam(user).pw_uid)
+    sys.argv = ["gatelodge", "doctor", "--json", "-c", sys.argv[-1]]
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        main()
+print(said.getvalue())
+"""
+
+
+async def _as_nobody(dns: DnsHouse) -> dict[str, Any]:
+    """
+    Run it as nobody, once all is loaded by a first run: a checkout, and Python itself, may be root's own.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _NOBODY, str(dns.gate.config),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd="/",
+    )  # fmt: skip
+    async with asyncio.timeout(90):
+        out, err = await process.communicate()
+    assert b"Traceback" not in err, err.decode()
+    found: dict[str, Any] = json.loads(out)
+    return found
