@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gatelodge.core.desired import desired
 from gatelodge.durable import in_thread
+from gatelodge.errors import StateError
 from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.issuers.adopted import Adoptions
 from gatelodge.issuers.files import BroughtFiles
@@ -363,12 +364,31 @@ class Gates:
         return self._webs[root, proxy]
 
 
+def group_number(settings: NginxSettings) -> int | None:
+    """
+    Return the number of the group that may read certificates and trees; None when there is none to be.
+
+    Raises:
+        StateError: it is named, and not on this machine.
+    """
+    if settings.group is None:
+        return None
+    try:
+        return grp.getgrnam(settings.group).gr_gid
+    except KeyError:
+        raise StateError(
+            f"[nginx] group {settings.group}",
+            "there is no such group on this machine",
+            "make it (groupadd), or name another",
+        ) from None
+
+
 def reloading(*, state_directory: str, settings: NginxSettings, clock: Clock) -> Reloading:
     """
     Put together what reaches somebody else's nginx.
     """
     folder = Path(state_directory) / "nginx"
-    group = grp.getgrnam(settings.group).gr_gid if settings.group else None
+    group = group_number(settings)
     trees = Trees(folder, group=group)
     if isinstance(settings.reload, ByCommands):
         return Commands(trees=trees, settings=settings, by=settings.reload, ours=str(folder), clock=clock)
@@ -386,7 +406,7 @@ def external(*, state_directory: str, settings: NginxSettings, clock: Clock) -> 
     """
     Put together what speaks to somebody else's nginx.
     """
-    group = grp.getgrnam(settings.group).gr_gid if settings.group else None
+    group = group_number(settings)
     return External(
         trees=Trees(Path(state_directory) / "nginx", group=group),
         reloading=reloading(state_directory=state_directory, settings=settings, clock=clock),

@@ -14,9 +14,9 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatelodge.errors import ConfigError, StateError
+from gatelodge.errors import ConfigError
 from gatelodge.exports.exporter import FileExporter
-from gatelodge.gates import Gates
+from gatelodge.gates import Gates, group_number
 from gatelodge.issuers import selfsigned
 from gatelodge.issuers.acme import record as records
 from gatelodge.issuers.keys import NewKeys
@@ -64,8 +64,8 @@ def claim(config: Config, *, verb: str) -> Iterator[tuple[str, ...]]:
         _, group = binary.worker(config.nginx.user) if config.nginx.reload is None else (None, None)
         notes = prepare(
             config.state_directory,
-            workers_group=grp.getgrnam(group).gr_gid if group else _nginx_group(config),
-            nginx_group=_nginx_group(config),
+            workers_group=grp.getgrnam(group).gr_gid if group else group_number(config.nginx),
+            nginx_group=group_number(config.nginx),
             nginx_writes=isinstance(config.nginx.reload, ByMailbox),
         )
         _sweep_tokens(config.state_directory)
@@ -79,24 +79,6 @@ def _sweep_tokens(state_directory: str) -> None:
     """
     if not [*Path(state_directory, records.KIND).glob("*.json")]:
         webroot_files.sweep(f"{state_directory}/webroot", before=math.inf)
-
-
-def _nginx_group(config: Config) -> int | None:
-    """
-    Return the number of the group that may read certificates and trees.
-
-    Raises:
-        StateError: there is no such group.
-    """
-    name = config.nginx.group
-    if name is None:
-        return None
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise StateError(
-            f"[nginx] group {name}", "there is no such group on this machine", "make it (groupadd), or name another"
-        ) from None
 
 
 @contextlib.asynccontextmanager
@@ -151,7 +133,7 @@ async def open_house(
         reconciler = Reconciler(
             gate=gate,
             store=DirectoryStore(
-                directory=f"{directory}/certificates", clock=clock, group=_nginx_group(config), read_only=looking
+                directory=f"{directory}/certificates", clock=clock, group=group_number(config.nginx), read_only=looking
             ),
             journal=journal,
             ledger=ledger,

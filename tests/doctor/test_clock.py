@@ -12,7 +12,7 @@ import pytest
 from tests.support.clock import START
 from tests.support.patient import Case
 
-from gatelodge.doctor import time
+from gatelodge.doctor import clock
 from gatelodge.errors import TransientError
 from gatelodge.ports import HttpResponse
 
@@ -44,7 +44,7 @@ async def test_against_the_ca(tmp_path: Path, off: dt.timedelta, level: str) -> 
     """
     A few minutes are borne; more break signed requests, and are told with both times.
     """
-    seen = await Case(folder=tmp_path, dates=ca(off)).look(time.look)
+    seen = await Case(folder=tmp_path, dates=ca(off)).look(clock.look)
 
     assert "letsencrypt" in seen.of(level)
 
@@ -70,8 +70,8 @@ async def test_without_a_ca_a_service_is_asked(tmp_path: Path) -> None:
 
     case = Case(folder=tmp_path, dates={"letsencrypt": dead}, http=Web())
 
-    assert "https://dns.alidns.com/dns-query says" in (await case.look(time.look)).of("broken")
+    assert "https://dns.alidns.com/dns-query says" in (await case.look(clock.look)).of("broken")
 
-    seen = await Case(folder=tmp_path, dates={"letsencrypt": dead}).look(time.look)
+    seen = await Case(folder=tmp_path, dates={"letsencrypt": dead}).look(clock.look)
 
     assert "the CA is down" in seen.of("note")

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support import alidns, bind, house, upstream
 from tests.support.dns_house import ALIYUN_INI, OTHER, ZONE, DnsHouse
+from tests.support.nginx_external import SCRIPT, HisNginx
+from tests.support.nginx_house import DEBIAN
 from tests.support.waiting import until
 
 from gatelodge.demo.pebble import free_ports
@@ -387,3 +390,79 @@ async def _as_nobody(dns: DnsHouse) -> dict[str, Any]:
     assert b"Traceback" not in err, err.decode()
     found: dict[str, Any] = json.loads(out)
     return found
+
+
+@pytest.mark.parametrize("way", ["commands", "mailbox"])
+async def test_an_nginx_that_others_run(way: str) -> None:
+    """
+    With the include line all is well; without it that is told, as far as his configuration can be seen from here, and his ports answer with
+    another one. Through the mailbox nothing but the script's word is known of his nginx.
+    """
+    with tempfile.TemporaryDirectory(prefix="gatelodge-test-", ignore_cleanup_errors=True) as name:
+        async with house.opened(Path(name)) as gate, contextlib.AsyncExitStack() as stack:
+            folder = Path(name) / "his"
+            folder.mkdir(mode=0o755)
+            his = HisNginx(folder=folder, state=gate.state, program=DEBIAN)
+            his.write()
+            await his.start()
+            stack.push_async_callback(his.stop)
+            gate.nginx = 'mode = "external"\n' + (
+                f'binary = "{his.nginx}"' if way == "commands" else 'reload = "mailbox"'
+            )
+            if way == "mailbox":
+                await stack.enter_async_context(_script(his))
+            gate.write(WIKI)
+            await gate.start()
+            await gate.serving(WIKI)
+            said = await _offline(gate)
+
+            assert "with tree" in said.of("ports", f"port {gate.http}", "ok")["seen"]
+            assert not [each for each in said.findings if each["level"] == "broken"], said.findings
+            if way == "commands":
+                assert "it includes" in said.of("nginx", "nginx.conf", "ok")["seen"]
+
+            text = (folder / "nginx.conf").read_text()
+            (folder / "nginx.conf").write_text(
+                "".join(line for line in text.splitlines(keepends=True) if "http.con[f]" not in line)
+            )
+            assert his.process is not None
+            his.process.send_signal(signal.SIGHUP)
+            await until(lambda: _is_closed(gate.http))
+            said = await _offline(gate)
+
+            assert "nobody answers" in said.of("ports", f"port {gate.http}", "broken")["seen"]
+            if way == "commands":
+                assert "does not include" in said.of("nginx", "nginx.conf", "broken")["seen"]
+
+
+async def _offline(gate: house.House) -> Said:
+    code, out, err = await gate.gatelodge("doctor", "--json", "--offline")
+    document: dict[str, Any] = json.loads(out)
+    assert err == ""
+    return Said(code=code, findings=document["findings"], counts=document["counts"])
+
+
+async def _is_closed(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return True
+    writer.close()
+    return False
+
+
+@contextlib.asynccontextmanager
+async def _script(his: HisNginx) -> AsyncIterator[None]:
+    """
+    Run the mailbox's script beside his nginx.
+    """
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", str(SCRIPT), "--stay", stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+        env={**os.environ, "GATELODGE_STATE": str(his.state), "GATELODGE_NGINX": his.nginx},
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

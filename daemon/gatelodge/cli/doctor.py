@@ -68,11 +68,23 @@ async def _examined(*, offline: bool, write: bool, quiet: bool) -> tuple[int, di
     from gatelodge.doctor.checks import CHECKS
     from gatelodge.doctor.examining import examine
     from gatelodge.doctor.findings import Level
-    from gatelodge.errors import ConfigError
+    from gatelodge.errors import ConfigError, StateError
     from gatelodge.examination import open_patient
+    from gatelodge.model import Mistake
 
     file = config_file()
-    config, mistakes = examined(file)
+    try:
+        config, mistakes = examined(file)
+    except OSError as error:
+        # A certificate of the user's that is not this one's to read.
+        config = load(file)
+        unseen = Mistake(
+            path="",
+            problem=f"it names {error.filename}, which could not be looked at: {error.strerror}",
+            remedy="run this as root, or as the daemon's user",
+            warning=True,
+        )
+        mistakes = (*config.warnings, unseen)
 
     async def look(config: Config | None) -> list[Finding]:
         async with open_patient(
@@ -90,6 +102,10 @@ async def _examined(*, offline: bool, write: bool, quiet: bool) -> tuple[int, di
         found = await look(config)
     except ConfigError as error:
         mistakes, config = (*mistakes, *error.mistakes), None
+        found = await look(None)
+    except StateError as error:
+        told = Mistake(path=error.path, problem=error.problem, remedy=error.remedy)
+        mistakes, config = (*mistakes, told), None
         found = await look(None)
     count = collections.Counter(finding.level for finding in found)
     code = 2 if config is None or _wrong(mistakes) else 1 if count[Level.BROKEN] else 0

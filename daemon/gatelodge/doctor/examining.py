@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gatelodge.doctor.patient import Patient
 
 #: Seconds for one check, unless it says otherwise. A record that was added is taken away in four seconds more.
-USUAL = 40.0
+USUAL = 30.0
 
 _LEVELS = tuple(Level)
 

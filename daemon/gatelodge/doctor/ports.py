@@ -193,6 +193,8 @@ def _visits(patient: Patient) -> list[_Visit]:
         if host is None or config is None:
             continue
         for listener in site.listeners:
+            if settings.terms(listener).proxy_protocol is not None:
+                continue  # who comes there without a PROXY header is sent away
             typed = {
                 settings.http_port: settings.public_http_port,
                 settings.https_port: settings.public_https_port,
@@ -200,7 +202,7 @@ def _visits(patient: Patient) -> list[_Visit]:
             found.setdefault(
                 (typed, not site.plain), _Visit(host=host, typed=typed, heard=listener.port, tls=not site.plain)
             )
-        if settings.http_port:
+        if settings.http_port and settings.terms(Listener(port=settings.http_port)).proxy_protocol is None:
             found.setdefault(
                 (settings.public_http_port, False),
                 _Visit(host=host, typed=settings.public_http_port, heard=settings.http_port, tls=False),
