@@ -16,7 +16,7 @@ from tests.support.shell import Shell
 import gatelodge.nginx
 
 VERBS = [
-    "run", "once", "check", "plan", "status", "events", "doctor", "ddns", "renew", "revoke", "account", "forget", "reload", "ca", "presets", "hash", "schema", "mailbox", "init", "demo",
+    "run", "once", "check", "plan", "status", "events", "doctor", "ddns", "renew", "revoke", "account", "forget", "reload", "ca", "presets", "hash", "schema", "completion", "mailbox", "init", "demo",
 ]  # fmt: skip
 
 
@@ -96,8 +96,37 @@ def test_every_verb_is_listed_with_a_sentence(shell: Shell) -> None:
     """
     lines = shell.type("--help").out.partition("Commands:\n")[2].splitlines()
 
-    assert [line.split()[0] for line in lines if line[2:3].strip()] == VERBS
-    assert all(len(line.split()) > 2 for line in lines)
+    assert [line.split()[0] for line in lines] == VERBS
+    assert all(len(line.split()) > 2 and line.endswith(".") for line in lines)
+
+
+def test_without_a_verb_the_verbs_are_listed(shell: Shell) -> None:
+    """
+    On stderr and with exit 2, as for anything that was not understood.
+    """
+    said = shell.type()
+    assert (said.code, said.out) == (2, "")
+    assert all(f"  {verb} " in said.err for verb in VERBS)
+
+
+def test_a_verb_that_is_none_is_told_with_the_nearest(shell: Shell) -> None:
+    """
+    Nobody has to look it up.
+    """
+    said = shell.type("stauts")
+    assert said.code == 2
+    assert "did you mean status?" in said.err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(shell: Shell, verb: str) -> None:
+    """
+    Whole sentences, and an explanation of each option.
+    """
+    said = shell.type(verb, "-h")
+    assert said.code == 0
+    assert "..." not in said.out.partition("Options:")[0].replace("ARGS]...", "")
+    assert said.out.partition("\n\n")[2].strip()[0].isupper()
 
 
 def test_where_only_a_daemon_could_answer_its_absence_is_exit_3(shell: Shell) -> None:

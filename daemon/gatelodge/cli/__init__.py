@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -19,29 +19,40 @@ from gatelodge.cli.options import config_option
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Where each verb is, in the order in which a person meets them.
-VERBS: Mapping[str, str] = {
-    "run": "run:run",
-    "once": "run:once",
-    "check": "look:check",
-    "plan": "plan:plan",
-    "status": "status:status",
-    "events": "events:events",
-    "doctor": "doctor:doctor",
-    "ddns": "ddns:ddns",
-    "renew": "ask:renew",
-    "revoke": "ask:revoke",
-    "account": "account:account",
-    "forget": "ask:forget",
-    "reload": "ask:reload",
-    "ca": "ask:ca",
-    "notify": "notify:notify",
-    "presets": "presets:presets",
-    "hash": "passwords:hash_",
-    "schema": "look:schema",
-    "mailbox": "mailbox:mailbox",
-    "init": "init:init",
-    "demo": "demo:demo",
+
+class Verb(NamedTuple):
+    """
+    Where a verb is, and what it does in a few words: help lists verbs without importing them.
+    """
+
+    place: str
+    short: str
+
+
+#: The verbs, in the order in which a person meets them.
+VERBS: Mapping[str, Verb] = {
+    "run": Verb("run:run", "Be the daemon."),
+    "once": Verb("run:once", "Do everything that is due, to the end, and exit: for cron."),
+    "check": Verb("look:check", "Tell every mistake of the configuration, with its remedy."),
+    "plan": Verb("plan:plan", "Show what would be done and why. Changes nothing."),
+    "status": Verb("status:status", "Show how everything stands, and what needs you."),
+    "events": Verb("events:events", "Show what happened."),
+    "doctor": Verb("doctor:doctor", "Find out what is wrong: on this machine, in its network."),
+    "ddns": Verb("ddns:ddns", "Show the public address, and the records kept on it."),
+    "renew": Verb("ask:renew", "Renew a certificate now."),
+    "revoke": Verb("ask:revoke", "Have a certificate revoked by its CA, and get another."),
+    "account": Verb("account:account", "Show or change the account at a CA."),
+    "forget": Verb("ask:forget", "Delete a certificate that is no longer asked for."),
+    "reload": Verb("ask:reload", "Write, test and load nginx's configuration now."),
+    "ca": Verb("ask:ca", "Export the local CA's root, to import on devices."),
+    "notify": Verb("notify:notify", "Send a message to everybody of [[notify]], as a trial."),
+    "presets": Verb("presets:presets", "List the apps whose needs are known."),
+    "hash": Verb("passwords:hash_", "Print the hash of a password, for [auth.NAME] users."),
+    "schema": Verb("look:schema", "Print the JSON Schema of the configuration, for editors."),
+    "completion": Verb("completion:completion", "Print what makes a shell complete words at TAB."),
+    "mailbox": Verb("mailbox:mailbox", "Print the script to run beside an nginx elsewhere."),
+    "init": Verb("init:init", "Print a configuration for what certbot or SWAG has."),
+    "demo": Verb("demo:demo", "Show the main job on this machine, with a test CA."),
 }
 
 
@@ -64,11 +75,32 @@ class _Group(click.Group):
         del ctx
         if cmd_name not in VERBS:
             return None
-        module, name = VERBS[cmd_name].split(":")
+        module, name = VERBS[cmd_name].place.split(":")
         found = getattr(importlib.import_module(f"{__name__}.{module}"), name)
         if not isinstance(found, click.Command):
-            raise TypeError(f"{VERBS[cmd_name]} is no command")
+            raise TypeError(f"{VERBS[cmd_name].place} is no command")
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """
+        Find the verb that was typed; one that there is not is told with the nearest there is.
+        """
+        if not ctx.resilient_parsing and args[0] not in VERBS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            ctx.fail(f"there is no verb {args[0]!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """
+        Write the list of verbs.
+        """
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.short) for name, verb in VERBS.items()])
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,6 +109,8 @@ class _Group(click.Group):
 def cli() -> None:
     """
     Gatelodge keeps the front gate of a server: certificates, nginx server blocks, reloads that nobody notices.
+
+    Begin with `check`, `plan`, `run`; later, `status` says how everything stands and `doctor` what is wrong. `gatelodge VERB -h` explains a verb.
     """
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gatelodge.cli.options import config_file, config_option, door, json_option, load
+from gatelodge.cli.options import config_file, config_option, door, json_option, load, names
 from gatelodge.cli.tables import dump
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 
 
 def _ca_option(command: _F) -> _F:
-    return click.option("--ca", metavar="NAME", help="Which CA. Default: the only one.")(command)
+    return click.option("--ca", metavar="NAME", shell_complete=names("ca"), help="Which CA. Default: the only one.")(
+        command
+    )
 
 
 @click.group()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from gatelodge.cli.options import config_file, config_option, door, json_option, load, quiet_option
+from gatelodge.cli.options import config_file, config_option, door, json_option, load, names, quiet_option
 from gatelodge.cli.tables import dump
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ REASONS = (
 @config_option
 @json_option
 @quiet_option
-@click.argument("name")
+@click.argument("name", shell_complete=names("certificate"))
 @click.option("--force", is_flag=True, help="Renew although it is not due: this costs the CA's rate limits.")
 def renew(*, name: str, force: bool, as_json: bool, quiet: bool) -> None:
     """
@@ -54,7 +54,7 @@ def renew(*, name: str, force: bool, as_json: bool, quiet: bool) -> None:
 @config_option
 @json_option
 @quiet_option
-@click.argument("name")
+@click.argument("name", shell_complete=names("held"))
 @click.option(
     "--reason",
     type=click.Choice(REASONS),
@@ -81,7 +81,7 @@ def revoke(*, name: str, reason: str, as_json: bool, quiet: bool) -> None:
 @config_option
 @json_option
 @quiet_option
-@click.argument("name")
+@click.argument("name", shell_complete=names("unused"))
 def forget(*, name: str, as_json: bool, quiet: bool) -> None:
     """
     Delete the certificate NAME, which the configuration no longer asks for.

@@ -4,24 +4,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import os
 import sys
 import textwrap
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatelodge.api import client
 from gatelodge.cli import tables, terminal
 from gatelodge.cli.look import examined
 from gatelodge.cli.options import config_file, config_option, door, examples, json_option, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
     from gatelodge.config.shape import Config
     from gatelodge.doctor.findings import Finding
@@ -51,7 +49,10 @@ def doctor(*, as_json: bool, offline: bool, no_write: bool) -> None:
     Changes nothing, but for a TXT record that is added and deleted at once at each DNS provider (--no-write leaves that out). Exits 1
     when something is broken, 2 when the configuration cannot be used.
     """
-    executor = ThreadPoolExecutor(max_workers=64, thread_name_prefix=_THREADS)
+    import asyncio
+    from concurrent import futures
+
+    executor = futures.ThreadPoolExecutor(max_workers=64, thread_name_prefix=_THREADS)
     loop = asyncio.new_event_loop()
     loop.set_default_executor(executor)
     code, document, found = loop.run_until_complete(_examined(offline=offline, write=not no_write, quiet=as_json))
@@ -123,6 +124,8 @@ def _wrong(mistakes: Sequence[Any]) -> bool:
 
 
 def _report(config: Config | None) -> dict[str, Any] | None:
+    from gatelodge.api import client
+
     if config is None:
         return None
     try:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatelodge.api import client
 from gatelodge.cli.options import config_file, config_option, door, json_option, load
 from gatelodge.model import file_name, name_beside
 from gatelodge.model.log import Level
@@ -170,17 +169,20 @@ class Source:
         """
         Yield the events after those, as they come, for ever.
         """
+        from gatelodge.api.client import NotRunning
         from gatelodge.runtime.event_files import FOLLOW_SECONDS
 
         while True:
             if not self._asked:
                 yield from self._reader.new()
             else:
-                with contextlib.suppress(client.NotRunning):  # it ended, or begins again
+                with contextlib.suppress(NotRunning):  # it ended, or begins again
                     yield from self._through_daemon(follow=True)
             time.sleep(FOLLOW_SECONDS)
 
     def _through_daemon(self, *, follow: bool) -> Iterator[dict[str, Any]]:
+        from gatelodge.api import client
+
         for entry in client.stream(self._door, f"/v1/events?after={self._seen}{'&follow' if follow else ''}"):
             if isinstance(entry.get("id"), int):
                 self._seen = entry["id"]

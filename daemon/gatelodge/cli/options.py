@@ -44,6 +44,7 @@ def config_option(command: _F) -> _F:
         "-c",
         "--config",
         metavar="FILE",
+        type=click.Path(readable=False),
         expose_value=False,
         callback=_remember,
         help=f"The configuration (else $GATELODGE_CONFIG, else {DEFAULT_CONFIG}).",
@@ -69,6 +70,19 @@ def examples(*lines: str) -> str:
     Return the end of a verb's help: lines to type, as they stand.
     """
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def names(kind: str) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """
+    Return what completes names of a kind at TAB: `part`, `certificate`, `held`, `unused`, `preset` or `ca`.
+    """
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+        from gatelodge.cli import completion
+
+        return completion.complete(kind, ctx, incomplete)
+
+    return complete
 
 
 def config_file() -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatelodge.cli import tables
-from gatelodge.cli.options import config_file, config_option, json_option, load
+from gatelodge.cli.options import config_file, config_option, json_option, load, names
 from gatelodge.importing import toml_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _HTTPS_PORT = 443
 @click.command()
 @config_option
 @json_option
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=names("preset"))
 def presets(*, as_json: bool, name: str | None) -> None:
     """
     List the apps for which a site can say `preset = "NAME"`; with a NAME, what it sets and what to set in the app.

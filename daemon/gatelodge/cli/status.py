@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from gatelodge.cli import terminal
-from gatelodge.cli.options import config_file, config_option, examples, guessed_door, json_option, load
+from gatelodge.cli.options import config_file, config_option, examples, guessed_door, json_option, load, names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ _OFTENEST = 0.2
     flag_value=str(_EVERY),
     help=f"Show it again every SECONDS ({_EVERY:g}), until Ctrl-C. Where nobody looks, only when it changed.",
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=names("part"))
 def status(*, as_json: bool, watch: str | None, name: str | None) -> None:
     """
     Show sites, certificates, next renewals and last failures; with the NAME of one, all that is known of it.
