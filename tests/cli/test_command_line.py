@@ -16,7 +16,7 @@ from tests.support.shell import Shell
 import gatelodge.nginx
 
 VERBS = [
-    "run", "once", "check", "plan", "status", "events", "doctor", "ddns", "renew", "revoke", "account", "forget", "reload", "ca", "presets", "hash", "schema", "completion", "mailbox", "init", "demo",
+    "run", "once", "check", "plan", "status", "events", "doctor", "ddns", "renew", "revoke", "account", "forget", "reload", "ca", "notify", "presets", "hash", "schema", "completion", "mailbox", "init", "demo",
 ]  # fmt: skip
 
 

@@ -41,6 +41,7 @@ KNOWN: Mapping[str, Known] = {
         elsewhere="tests/live/test_daemon.py::test_two_services_get_certificates_and_a_third_is_added",
     ),
     "gatelodge status": Known(says="wiki.example.org", gate=True),
+    "gatelodge status wiki.example.org": Known(says="address", gate=True),
     "gatelodge events -f": Known(says="certificate.issued|issued", goes_on=True, gate=True),
     "gatelodge events --since 2h --level warning": Known(gate=True),
     "gatelodge events --site wiki.example.org": Known(says="certificate.issued +wiki.example.org until 20", gate=True),
