@@ -19,6 +19,7 @@ from tests.support.pages import ROOT
 from tests.systemd.test_units import analyze, root  # noqa: F401 - a fixture
 
 from gatelodge.config.parse import parse
+from gatelodge.dns.aliyun.credentials import FileKeys
 from gatelodge.offers import CATALOG
 
 if TYPE_CHECKING:
@@ -118,7 +119,29 @@ def test_nginx_reads_its_directives(block: pages.Block, tmp_path: Path) -> None:
         assert plain in written or ("tls/" in written and plain.startswith("tls/")), name
 
 
-@given("ini")
+def units() -> list[pages.Block]:
+    """
+    Return the blocks that systemd reads.
+    """
+    return [block for block in pages.blocks("ini") if block.text.startswith("[")]
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in pages.blocks("ini") if block not in units()], ids=lambda block: block.where
+)
+async def test_a_file_with_a_key_is_read(block: pages.Block, tmp_path: Path) -> None:
+    """
+    As the Aliyun provider reads it.
+    """
+    file = tmp_path / "aliyun.ini"
+    file.write_text(block.text, encoding="utf-8")
+    key = await FileKeys(str(file)).get()
+
+    assert key.id.reveal() == "LTAI5tExample"
+    assert key.secret.reveal() == "ExampleSecret"
+
+
+@pytest.mark.parametrize("block", units(), ids=lambda block: block.where)
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="scripts/setup test installs systemd")
 def test_systemd_takes_a_unit_and_a_drop_in(block: pages.Block, root: Path) -> None:  # noqa: F811 - the fixture
     """

@@ -22,7 +22,7 @@ _FILE = re.compile(
 )
 
 
-@pytest.mark.parametrize(("page", "link"), _INSIDE, ids=str)
+@pytest.mark.parametrize(("page", "link"), _INSIDE, ids=lambda each: str(each).removeprefix(f"{ROOT}/"))
 def test_a_link_leads_to_a_page_and_a_heading(page: Path, link: str) -> None:
     """
     Both are there.

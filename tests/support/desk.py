@@ -24,6 +24,7 @@ from tests.support.house import House, opened
 from tests.support.pages import ROOT
 from tests.support.waiting import until
 
+import gatelodge
 from gatelodge.demo.pebble import free_ports
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ _MACHINE = re.compile(r"(?<![\w.…/:@+])(?=/(?:etc|var|srv|opt|usr/local|config
 _PLACES = {
     "…/docs": f"{ROOT}/docs",
     "NAME": SITE,
+    "VERSION": gatelodge.__version__,
+    "vVERSION": f"v{gatelodge.__version__}",
     "YOU": "nobody",
     "$EDITOR": "editor",
     "REGISTRY": "registry.example.org",
@@ -74,7 +77,7 @@ class Desk:
         Return a command as its reader would type it here.
         """
         for place, word in _PLACES.items():
-            command = re.sub(rf"(?<!\w){re.escape(place)}(?!\w)", word, command)
+            command = re.sub(rf"(?<![A-Za-z]){re.escape(place)}(?![A-Za-z])", word, command)
         command = command.replace("/run/gatelodge/admin.sock", str(self.house.folder / "admin.sock"))
         command = command.replace(":9180/", f":{self.admin_port}/")
         command = re.sub(r"--from-certbot(?=\s*(?:>|$))", "--from-certbot /etc/letsencrypt", command)
@@ -143,6 +146,7 @@ def _furnish(folder: Path) -> None:
     _programs(folder / "bin")
     for name in ("gate", "home"):
         (folder / name).mkdir()
+    (folder / "home" / "docs").symlink_to(ROOT / "docs")
     machine = folder / "machine"
     for name in ("etc/gatelodge", "var/lib", "usr/local/lib/gatelodge", "srv", "opt", "config"):
         (machine / name).mkdir(parents=True)

@@ -16,7 +16,7 @@ class Known:
     """
     How a command is tried: `says` is a regular expression that its output holds, `status` its exit status, `answers` what is typed after it;
     one that `goes_on` is ended when it has said so. `gate`: it wants a daemon that runs. What cannot be run in a test of its own is
-    run `elsewhere`: by a test, named by its file and function. `leaves` is a file that is there afterwards, and not empty.
+    run `elsewhere`: by a test, named by its file and function, or by a script. `leaves` is a file that is there afterwards, and not empty.
     """
 
     says: str = ""
@@ -50,6 +50,7 @@ KNOWN: Mapping[str, Known] = {
     "gatelodge doctor --json": Known(says='"findings": ', gate=True, status=1),
     "gatelodge doctor --offline": Known(says="good until", gate=True),
     "gatelodge doctor --no-write": Known(says="Addresses of hosts", gate=True, status=1),
+    "gatelodge events --since 1d": Known(says="certificate.issued", gate=True),
     "gatelodge ddns": Known(says=r"Public address: 1\.2\.3\.4", gate=True),
     "gatelodge renew wiki.example.org": Known(says="is not due before", status=1, gate=True),
     "gatelodge renew NAME --force": Known(says="is renewed, good until .*, and served", gate=True),
@@ -115,19 +116,54 @@ KNOWN: Mapping[str, Known] = {
     ),
     "install -d -o 1000 -g 1000 -m 0711 /var/lib/gatelodge": HERE,
     "install -d /usr/local/lib/gatelodge": HERE,
+    "docker build -t gatelodge --build-arg DEBIAN_MIRROR=http://mirrors.aliyun.com/debian --build-arg PIP_INDEX_URL=https://mirrors.aliyun.com/pypi/simple .": HERE,
     # Under systemd.
+    "$EDITOR /etc/gatelodge/gatelodge.toml": Known(leaves="/etc/gatelodge/gatelodge.toml"),
+    "$EDITOR /etc/gatelodge/aliyun.ini": Known(leaves="/etc/gatelodge/aliyun.ini"),
+    "chown root:gatelodge /etc/gatelodge/aliyun.ini": HERE,
+    "chmod 640 /etc/gatelodge/aliyun.ini": HERE,
+    "systemctl reload nginx": HERE,
     "systemctl start gatelodge": HERE,
     "systemctl status gatelodge": HERE,
     "systemctl enable --now gatelodge-nginx.path gatelodge-nginx.service": HERE,
     "journalctl -u gatelodge -o cat -f": HERE,
     # Packages.
     "pip install 'gatelodge[lexicon]'": HERE,
+    "export PIP_INDEX_URL=https://mirrors.aliyun.com/pypi/simple": HERE,
+    # From a checkout; the environment is a real one in tests/release.
+    "python3 -m venv gatelodge-env": HERE,
+    "gatelodge-env/bin/pip install '.[nginx]'": HERE,
+    "$EDITOR gatelodge.toml": Known(leaves="gatelodge.toml"),
+    "gatelodge-env/bin/gatelodge check -c gatelodge.toml": Known(says="gatelodge.toml: good"),
+    "gatelodge-env/bin/gatelodge run -c gatelodge.toml": Known(
+        elsewhere="tests/live/test_daemon.py::test_two_services_get_certificates_and_a_third_is_added"
+    ),
     # The contract of a program of one's own.
     'sudo -u gatelodge env -i PATH="$PATH" GATELODGE_ACTION=add GATELODGE_ZONE=example.org GATELODGE_NAME=_acme-challenge.example.org GATELODGE_VALUE=test /usr/local/lib/gatelodge/publish add _acme-challenge.example.org test; echo "status $?"': Known(
         says="status 0"
     ),
+    # A release.
+    'git commit -a -m "Release VERSION"': HERE,
+    'git tag -s vVERSION -m "Gatelodge VERSION"': HERE,
+    "git push --follow-tags": HERE,
+    "python3 -m venv look": HERE,
+    "look/bin/pip install dist/gatelodge-VERSION-py3-none-any.whl": HERE,
+    "look/bin/gatelodge --version": Known(says="gatelodge, version "),
+    "look/bin/gatelodge check -c docs/examples/home-aliyun.toml": Known(says="good"),
+    "gpg --armor --detach-sign dist/SHA256SUMS": HERE,
+    "gpg --verify dist/SHA256SUMS.asc dist/SHA256SUMS": HERE,
+    "docker build -t gatelodge:VERSION .": HERE,
+    "docker run --rm gatelodge:VERSION --version": Known(says="gatelodge, version "),
     # Scripts of the checkout.
+    "scripts/lint": Known(elsewhere=".ci/run"),
+    "scripts/reference": Known(elsewhere="tests/docs/test_reference.py::test_it_is_up_to_date"),
+    "scripts/release": Known(
+        elsewhere="tests/release/test_release.py::test_a_release_stops_where_something_does_not_agree"
+    ),
     "scripts/demo": Known(elsewhere="tests/live/test_demo.py::test_the_demo_shows_the_whole_job"),
-    "scripts/test": Known(elsewhere="tests/docs/test_commands.py::test_every_command_is_known"),
+    "scripts/test": Known(elsewhere=".ci/run"),
+    "scripts/install --external": Known(
+        elsewhere="tests/systemd/test_booted.py::test_a_daemon_that_starts_no_nginx_lives_with_still_less"
+    ),
     "scripts/install": Known(elsewhere="tests/systemd/test_booted.py::test_it_starts_and_serves_without_root"),
 }

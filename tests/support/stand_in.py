@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
+import gatelodge
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -182,7 +184,7 @@ def _docker(words: list[str]) -> int:
         return 0 if rest[-1] == "." else 1
     if verb == "run":
         options, (image, *command) = _options(rest, "-v", "--entrypoint", "--name", "-e", "-u", "--network")
-        _require(image == "gatelodge", f"the image {image}")
+        _require(image in ("gatelodge", f"gatelodge:{gatelodge.__version__}"), f"the image {image}")
         if options.get("--entrypoint") == "cat":
             inside = command[0].removeprefix(str(MACHINE))
             name = Path(inside).name
@@ -200,10 +202,42 @@ def _docker(words: list[str]) -> int:
 
 def _editor(words: list[str]) -> int:
     """
-    Write what a person would: agree, and leave the rest.
+    Write what a person would: a configuration, which is that of the gate, or a key.
     """
     file = Path(words[0])
-    file.write_text(file.read_text() if file.exists() else "", encoding="utf-8")
+    gate = Path(os.environ["GATELODGE_CONFIG"])
+    file.write_text(gate.read_text(encoding="utf-8") if file.name == gate.name else "key = secret\n", encoding="utf-8")
+    return 0
+
+
+def _git(words: list[str]) -> int:
+    """
+    Look whether the tag is one by which scripts/release knows a release; nothing is committed.
+    """
+    verb, *rest = words
+    _require(verb in ("commit", "tag", "push", "clone", "pull"), f"git {verb}")
+    if verb == "tag":
+        _require(f"v{gatelodge.__version__}" in rest, f"the tag in {rest}")
+    return 0
+
+
+def _gpg(words: list[str]) -> int:
+    options, files = _options(words)
+    known = {"--armor", "--detach-sign", "--verify"}
+    _require(set(options) <= known and all("SHA256SUMS" in file for file in files), f"gpg {words}")
+    return 0
+
+
+def _python(words: list[str]) -> int:
+    """
+    Make an environment whose programs are those of the PATH; a real one takes seconds, and is made by the test of a release.
+    """
+    _require(words[:2] == ["-m", "venv"], f"python3 {words}")
+    folder = Path(words[2]) / "bin"
+    folder.mkdir(parents=True)
+    for name in ("pip", "gatelodge", "python"):
+        (folder / name).write_text(f'#!/bin/sh\nexec {name} "$@"\n', encoding="utf-8")
+        (folder / name).chmod(0o755)
     return 0
 
 
@@ -218,6 +252,9 @@ PROGRAMS: Mapping[str, Callable[[list[str]], int]] = {
     "install": _install,
     "chown": _chown,
     "pip": _pip,
+    "python3": _python,
+    "git": _git,
+    "gpg": _gpg,
     "apt": _apt,
     "apt-get": _apt,
     "editor": _editor,
