@@ -32,8 +32,8 @@ REST: dict[str, Any] = {
     "sites": {"www.example.org": "http://127.0.0.1:3000"},
 }
 
-#: Who reads a block. `text` is for people alone: diagrams, and what programs print.
-LANGUAGES = {"toml", "sh", "json", "yaml", "nginx", "ini", "dotenv", "bind", "mermaid", "text"}
+#: Who reads a block. `text` is for people alone: diagrams, and what programs print; `conf` is for programs of others.
+LANGUAGES = {"conf", "toml", "sh", "json", "yaml", "nginx", "ini", "dotenv", "bind", "mermaid", "text"}
 
 #: The unit that a page's drop-in is for.
 _UNITS = {"systemd.md": "gatelodge.service", "helper.md": "gatelodge-nginx.service"}
