@@ -144,11 +144,14 @@ def replace(path: Path, content: bytes, *, beside: Path, mode: int = 0o600, grou
     Write a file, new or in the place of an old one.
 
     Args:
-        beside: a free path in the same folder, where it is written first.
+        beside: a path in the same folder that nobody else uses, where it is written first. What a process that died, or a backup of that
+            moment, left there is removed.
 
     Raises:
         OSError: it could not be written; the old one is still there.
     """
+    with contextlib.suppress(FileNotFoundError):
+        beside.unlink()
     try:
         write_new(beside, content, mode=mode, group=group)
         beside.replace(path)

@@ -62,7 +62,7 @@ async def test_the_commands_of_a_page_work_one_after_the_other(page: Path) -> No
         for where, command, known in rows:
             code, said = await desk.run(command, known)
 
-            assert known.goes_on or code == known.status, (
+            assert known.goes_on or known.status in (code, None), (
                 f"{where}: {command}\n{said}{desk.house.said() if known.gate else ''}"
             )
             assert re.search(known.says, said), f"{where}: {command}\n{said}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gatelodge import durable
 from gatelodge.errors import StateError
 from gatelodge.stores.state import prepare
 
@@ -155,6 +156,7 @@ def test_without_privileges(passable: Path) -> None:
     os.chown(passable / "mine", 4344, 4344)
     script = f"""
 import os
+from gatelodge import durable
 from gatelodge.errors import StateError
 from gatelodge.stores.state import prepare
 os.setgroups([]); os.setgid(4344); os.setuid(4344)
@@ -346,3 +348,19 @@ def test_the_mailbox_is_the_daemons_before_any_script_comes(top: Path, group: in
         assert made.st_gid == group
     prepare(str(top), nginx_group=group, nginx_writes=True)
     assert modes(top)["nginx/mailbox"] == mode
+
+
+def test_what_a_dying_process_left_beside_a_file_is_in_nobodys_way(tmp_path: Path) -> None:
+    """
+    Killed in the middle of a write, or caught so by a backup: the next write is done, and the half one is gone. A link is not followed.
+    """
+    path, beside, other = tmp_path / "highest", tmp_path / ".highest", tmp_path / "other"
+    other.write_text("not ours")
+    for left in (lambda: beside.write_text("ha"), lambda: beside.symlink_to(other)):
+        left()
+        durable.replace(path, b"whole", beside=beside)
+
+        assert path.read_bytes() == b"whole"
+        assert not beside.is_symlink()
+        assert not beside.exists()
+    assert other.read_text() == "not ours"

@@ -81,6 +81,7 @@ class Desk:
         command = command.replace("/run/gatelodge/admin.sock", str(self.house.folder / "admin.sock"))
         command = command.replace(":9180/", f":{self.admin_port}/")
         command = re.sub(r"--from-certbot(?=\s*(?:>|$))", "--from-certbot /etc/letsencrypt", command)
+        command = re.sub(r"(?<=tar -C )/(?= )", str(self.machine), command)
         return _MACHINE.sub(str(self.machine), command)
 
     def _environment(self) -> dict[str, str]:
@@ -147,8 +148,9 @@ def _furnish(folder: Path) -> None:
     for name in ("gate", "home"):
         (folder / name).mkdir()
     (folder / "home" / "docs").symlink_to(ROOT / "docs")
+    (folder / "home" / "compose.yaml").symlink_to(ROOT / "docs" / "compose" / "beside-nginx.yaml")
     machine = folder / "machine"
-    for name in ("etc/gatelodge", "var/lib", "usr/local/lib/gatelodge", "srv", "opt", "config"):
+    for name in ("etc/gatelodge", "var/lib/gatelodge", "usr/local/lib/gatelodge", "srv", "opt", "config"):
         (machine / name).mkdir(parents=True)
     _script(machine / "usr/local/lib/gatelodge/publish", "exit 0")
     for certbot in ("etc/letsencrypt", "srv/certbot/conf"):

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """
-    How a command is tried: `says` is a regular expression that its output holds, `status` its exit status, `answers` what is typed after it;
+    How a command is tried: `says` is a regular expression that its output holds, `status` its exit status (None: it depends on the network here), `answers` what is typed after it;
     one that `goes_on` is ended when it has said so. `gate`: it wants a daemon that runs. What cannot be run in a test of its own is
     run `elsewhere`: by a test, named by its file and function, or by a script. `leaves` is a file that is there afterwards, and not empty.
     """
 
     says: str = ""
-    status: int = 0
+    status: int | None = 0
     answers: str = ""
     goes_on: bool = False
     gate: bool = False
@@ -34,7 +34,7 @@ HERE = Known()
 KNOWN: Mapping[str, Known] = {
     # The daemon and its verbs, at a gate that runs.
     "gatelodge check": Known(says="good"),
-    "gatelodge plan": Known(says="Nothing to do before", gate=True),
+    "gatelodge plan": Known(says="Nothing to do", gate=True),
     "gatelodge run": Known(
         says="daemon.started",
         goes_on=True,
@@ -51,6 +51,10 @@ KNOWN: Mapping[str, Known] = {
     "gatelodge doctor --offline": Known(says="good until", gate=True),
     "gatelodge doctor --no-write": Known(says="Addresses of hosts", gate=True, status=1),
     "gatelodge events --since 1d": Known(says="certificate.issued", gate=True),
+    "gatelodge doctor": Known(says="Ports: port [0-9]+: nginx", status=None, gate=True),
+    "gatelodge doctor --json": Known(says=r'"check": "ports"', status=None, gate=True),
+    "gatelodge doctor --offline": Known(says="Ports: port [0-9]+: nginx", status=None, gate=True),
+    "gatelodge doctor --no-write": Known(says="Ports: port [0-9]+: nginx", status=None, gate=True),
     "gatelodge ddns": Known(says=r"Public address: 1\.2\.3\.4", gate=True),
     "gatelodge renew wiki.example.org": Known(says="is not due before", status=1, gate=True),
     "gatelodge renew NAME --force": Known(says="is renewed, good until .*, and served", gate=True),
@@ -94,6 +98,15 @@ KNOWN: Mapping[str, Known] = {
     "gatelodge init --from-certbot > /etc/gatelodge/gatelodge.toml": Known(
         says="1 certificate", leaves="/etc/gatelodge/gatelodge.toml"
     ),
+    # Backup and upgrade.
+    "umask 077": HERE,
+    "tar -C / -czf gatelodge-backup.tar.gz --exclude=var/lib/gatelodge/tmp --exclude=var/lib/gatelodge/log etc/gatelodge var/lib/gatelodge": Known(
+        leaves="gatelodge-backup.tar.gz"
+    ),
+    "systemctl stop gatelodge": HERE,
+    "tar -C / -xzf gatelodge-backup.tar.gz": HERE,
+    "systemctl restart gatelodge": HERE,
+    "docker compose restart nginx": HERE,
     # In containers.
     "docker build -t gatelodge .": HERE,
     "podman build --format docker -t gatelodge .": HERE,
