@@ -91,13 +91,13 @@ def test_json_is_json(block: pages.Block) -> None:
 @given("yaml")
 def test_yaml_is_a_piece_of_a_compose_file(block: pages.Block) -> None:
     """
-    Of what a compose file has at its top, or in a service.
+    Of what a compose file has at its top, or in a service; or it is for Prometheus.
     """
     document = yaml.safe_load(block.text)
     shipped = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / "docs" / "compose").glob("*.yaml")]
     known = {key for each in shipped for service in each["services"].values() for key in service}
 
-    assert set(document) <= {"services", "networks", "volumes"} | known
+    assert set(document) <= {"services", "networks", "volumes", "scrape_configs", "rule_files"} | known
 
 
 @given("nginx")
