@@ -18,6 +18,7 @@ from tests.support.house import House, opened
 from tests.support.waiting import until
 
 from gatelodge.demo.pebble import free_ports
+from gatelodge.nginx.writing.prelude import GENERATION_PATH, STATUS_PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,13 +105,18 @@ async def look_up(house: House, *, fails: bool) -> None:
     await asyncio.to_thread(lambda: urllib.request.urlopen(asked, timeout=10).close())  # noqa: S310 - as above
 
 
-def told_by_nginx(house: House, path: str, *headers: str, address: str = "127.0.0.1") -> bytes:
+def told_by_nginx(
+    house: House, path: str = STATUS_PATH, *headers: str, address: str = "127.0.0.1", before: str = ""
+) -> bytes:
     """
     Ask nginx what it tells the daemon.
+
+    Args:
+        before: what is sent before the request.
     """
     with socket.create_connection((address, house.http), timeout=5) as plain:
         head = "".join(f"{header}\r\n" for header in headers)
-        plain.sendall(f"GET {path} HTTP/1.0\r\nHost: gatelodge.invalid\r\n{head}\r\n".encode())
+        plain.sendall(f"{before}GET {path} HTTP/1.0\r\nHost: gatelodge.invalid\r\n{head}\r\n".encode())
         answer = b""
         while part := plain.recv(4096):
             answer += part
@@ -175,10 +181,9 @@ async def test_how_many_visitors_there_are_is_the_daemons_business(house: House)
     listen(house)
     await house.start()
     await house.serving(WIKI)
-    path = "/.well-known/gatelodge/status"
-    own = await asyncio.to_thread(told_by_nginx, house, path)
-    through = await asyncio.to_thread(told_by_nginx, house, path, "X-Forwarded-For: 192.0.2.1")
-    site = await asyncio.to_thread(house.visitor.get, WIKI, path)
+    own = await asyncio.to_thread(told_by_nginx, house)
+    through = await asyncio.to_thread(told_by_nginx, house, STATUS_PATH, "X-Forwarded-For: 192.0.2.1")
+    site = await asyncio.to_thread(house.visitor.get, WIKI, STATUS_PATH)
 
     assert b"Active connections: " in own
     assert through == b""
@@ -187,4 +192,39 @@ async def test_how_many_visitors_there_are_is_the_daemons_business(house: House)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))
         address = probe.getsockname()[0]
-    assert await asyncio.to_thread(told_by_nginx, house, path, address=address) == b""
+    assert await asyncio.to_thread(told_by_nginx, house, address=address) == b""
+
+
+@pytest.mark.parametrize("path", [STATUS_PATH, GENERATION_PATH])
+async def test_through_a_trusted_proxy_the_visitor_counts(house: House, path: str) -> None:
+    """
+    Though the proxy is on this machine: where it says that somebody came from elsewhere, he is told nothing.
+    """
+    house.nginx = 'trusted_proxies = "127.0.0.1"\nreal_ip_header = "CF-Connecting-IP"'
+    scraper = Scraper(listen(house))
+    await house.start()
+    await house.serving(WIKI)
+    await scraper.scrape()
+
+    assert scraper.value("nginx_requests_total") > 0
+    assert b"200 OK" in await asyncio.to_thread(told_by_nginx, house, path)
+    assert await asyncio.to_thread(told_by_nginx, house, path, "CF-Connecting-IP: 192.0.2.1") == b""
+
+
+@pytest.mark.parametrize("path", [STATUS_PATH, GENERATION_PATH])
+async def test_behind_proxy_headers_the_visitor_counts(house: House, path: str) -> None:
+    """
+    The daemon comes without one that names anybody, and is told.
+    """
+    scraper = Scraper(listen(house))
+    more = f"[listen.{house.http}]\nproxy_protocol = ['127.0.0.1']\n[resolver]\n"
+    house.config.write_text(house.config.read_text() + more)
+    await house.start()
+    await until(lambda: house.events("nginx.started"))
+    await until(lambda: house.events("admin.listening"))
+    await scraper.scrape()
+    came = "PROXY TCP4 {} 127.0.0.1 4711 80\r\n"
+
+    assert scraper.value("nginx_requests_total") > 0
+    assert b"200 OK" in await asyncio.to_thread(told_by_nginx, house, path, before=came.format("127.0.0.1"))
+    assert await asyncio.to_thread(told_by_nginx, house, path, before=came.format("192.0.2.1")) == b""

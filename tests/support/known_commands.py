@@ -72,6 +72,9 @@ KNOWN: Mapping[str, Known] = {
     'curl -s -H "Authorization: Bearer $(cat /etc/gatelodge/admin.token)" http://127.0.0.1:9180/readyz': Known(
         says='"ok": true', gate=True
     ),
+    "curl -s --unix-socket /run/gatelodge/admin.sock http://gatelodge/metrics": Known(
+        says=r"gatelodge_ready 1\.0", gate=True
+    ),
     "curl -s --unix-socket /run/gatelodge/admin.sock http://gatelodge/v1/plan": Known(says='"actions": ', gate=True),
     "curl -s --unix-socket /run/gatelodge/admin.sock -X POST http://gatelodge/v1/certificates/wiki.example.org/renew": Known(
         says="is not due before", gate=True
