@@ -223,6 +223,27 @@ def test_streams_have_a_table_of_their_own() -> None:
     assert lines[start + 2].endswith("vpn.example.com → tcp://10.0.0.5:443, tcp://127.0.0.1:4443")
 
 
+def test_a_copy_that_was_not_made_needs_somebody() -> None:
+    """
+    The certificate is good, and whoever reads the copy has an old one.
+    """
+    copies = [
+        {"place": "/etc/mail/tls", "format": "pem", "state": "due", "failure": failure("export", "No space left on device")},
+        {"place": "/srv/db", "format": "pem", "state": "current", "failure": None},
+    ]  # fmt: skip
+    document = report(certificates=[certificate("wiki.example.com", exports=copies)])
+    said = shown(document).splitlines()
+    assert said[0] == "1 of 1 needs you: wiki.example.com"
+    assert (
+        "! wiki.example.com: its copy at /etc/mail/tls was not made: No space left on device. Failed 3 times, next try in 1 day."
+        in said
+    )
+    part = standing.find("wiki.example.com", standing.parts(document))
+    assert part is not None
+    whole = terminal.text(detail.part(document, part), Console(width=100, color_system=None))
+    assert "/srv/db (pem), current" in whole
+
+
 def test_limits_of_a_ca_are_shown_when_they_come_near() -> None:
     """
     Below half, or closed by the CA itself; a gate that asks seldom never sees them.

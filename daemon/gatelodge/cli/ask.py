@@ -124,7 +124,8 @@ def _ask(
 
     file = config_file()
     config = load(file)
-    with progress.shown(door(config), only=str(body.get("certificate")), quiet=quiet or as_json) as view:
+    named = body.get("certificate")
+    with progress.shown(door(config), only=named if isinstance(named, str) else None, quiet=quiet or as_json) as view:
 
         def alone() -> dict[str, Any]:
             answer = asyncio.run(_alone(config, file, path.rpartition("/")[2], wish, refusal, view=view))

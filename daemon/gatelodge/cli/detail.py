@@ -72,6 +72,8 @@ def _certificate(chosen: Part, now: str) -> Iterator[tuple[str, str]]:
         yield "serial", f"{entry['serial']}, version {entry['version']} here"
     for export in entry.get("exports", ()):
         yield "copied to", f"{readable(export['place'])} as {export['format']} ({export['state']})"
+    for copy in entry.get("exports", ()):
+        yield "copy", f"{printable(copy['place'])} ({copy['format']}), {copy['state']}"
     if doing := entry["doing"]:
         yield "now", f"{readable(doing['step'])} ({times.stopwatch(-times.seconds(doing['since'], now))})"
     if failure := entry["failure"]:

@@ -347,6 +347,9 @@ def of_certificate(entry: dict[str, Any], now: str) -> Iterator[str]:
     for export in entry.get("exports", ()):
         if failure := export["failure"]:
             yield f"its copy for another program: {_ended(plain(failure))} {_again(failure, now)}"
+    for copy in entry.get("exports", ()):
+        if failure := copy["failure"]:
+            yield f"its copy at {printable(copy['place'])} was not made: {_ended(plain(failure))} {_again(failure, now)}"
 
 
 def plain(failure: dict[str, Any]) -> str:

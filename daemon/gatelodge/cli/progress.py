@@ -37,6 +37,9 @@ _TITLES = {"nginx": "nginx", "addresses": "dynamic DNS", "prune": "old files"}
 #: What is looked at in every pass, and says nothing to people.
 _HIDDEN = frozenset({"clock"})
 
+#: What somebody waits for who asked for one certificate.
+_WAITED_FOR = frozenset({"certificate", "nginx"})
+
 #: The most rows that are drawn, and the room that is left for what stands above.
 _ROWS, _ABOVE = 20, 3
 
@@ -56,16 +59,19 @@ def rows(document: dict[str, Any], only: str | None = None) -> list[Row]:
     Return the jobs of an answer to `/v1/jobs`, the longest first.
 
     Args:
-        only: leave out other certificates than this one, while something is done for it.
+        only: the certificate that is waited for: leave out what has nothing to do with certificates, and while something is done for
+            this one, others.
     """
     found = []
     keys = [job["job"].partition(":") for job in document["jobs"]]
     some = only is not None and any(name == only for _, _, name in keys)
     for job, (kind, _, name) in zip(document["jobs"], keys, strict=True):
-        if kind in _HIDDEN or (some and name not in {"", only}):
+        if kind in _HIDDEN or (only is not None and kind not in _WAITED_FOR) or (some and name not in {"", only}):
             continue
         length = max(-times.seconds(job["step_since"], document["time"]), 0.0)
-        found.append(Row(_TITLES.get(kind, readable(name) or kind), readable(job["step"]), length))
+        found.append(
+            Row(_TITLES.get(kind, readable(name).removeprefix("acme:") or kind), readable(job["step"]), length)
+        )
     return sorted(found, key=lambda row: (-row.seconds, row.title))
 
 

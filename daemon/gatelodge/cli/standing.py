@@ -134,7 +134,7 @@ def condition(entry: dict[str, Any]) -> State:
     if state is State.UNUSED:
         return state
     signs = {
-        State.FAILING: entry["failure"],
+        State.FAILING: entry["failure"] or any(copy["failure"] for copy in entry.get("exports", ())),
         State.DAMAGED: entry["damaged"],
         State.REVOKED: entry.get("revoked"),
         State.EXPIRING: entry.get("late"),
