@@ -13,6 +13,6 @@ from gatelodge.dns.providers import PROVIDERS
 CATALOG = dataclasses.replace(
     BUILT_IN,
     providers={name: provider.kind for name, provider in PROVIDERS.items()},
-    presets={name: preset.site for name, preset in presets.load().items()},
-    upstreams={name: preset.upstream for name, preset in presets.load().items()},
+    presets=presets.Told(presets.load(), lambda preset: preset.site),
+    upstreams=presets.Told(presets.load(), lambda preset: preset.upstream),
 )

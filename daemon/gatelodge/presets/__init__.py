@@ -12,15 +12,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import tomllib
-import types
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from importlib.resources.abc import Traversable
+    from collections.abc import Callable, Iterator
 
-_SUFFIX = ".toml"
+_Part = TypeVar("_Part")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +41,57 @@ class Preset:
     site: Mapping[str, object]
 
 
+class _Presets(Mapping[str, Preset]):
+    """
+    Presets by their names, in order; each file is read when it is asked for, since a configuration names one or two of them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {file.stem: file for file in sorted(folder.glob("*.toml"))}
+        self._read: dict[str, Preset] = {}
+
+    def __getitem__(self, name: str) -> Preset:
+        if name not in self._read:
+            self._read[name] = _read(self._files[name])
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+class Told(Mapping[str, _Part]):
+    """
+    One thing of each preset, by the preset's name.
+    """
+
+    def __init__(self, presets: Mapping[str, Preset], tell: Callable[[Preset], _Part]) -> None:
+        self._presets = presets
+        self._tell = tell
+
+    def __getitem__(self, name: str) -> _Part:
+        return self._tell(self._presets[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._presets)
+
+    def __len__(self) -> int:
+        return len(self._presets)
+
+
 @functools.cache
 def load() -> Mapping[str, Preset]:
     """
-    Return every preset by its name, in the order of names. The files are read once.
+    Return every preset by its name, in the order of names.
     """
-    files = sorted((each for each in resources.files(__name__).iterdir() if each.name.endswith(_SUFFIX)), key=_name)
-    return types.MappingProxyType({_name(each): _read(each) for each in files})
+    return _Presets(Path(__file__).parent)
+
+
+def _read(file: Path) -> Preset:
+    table: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    return Preset(**{"site": {}, **table, "name": file.stem, "sources": tuple(table["sources"])})
 
 
 def filled(note: str, *, host: str, authority: str) -> str:
@@ -58,12 +101,3 @@ def filled(note: str, *, host: str, authority: str) -> str:
     for word, value in {"{host}": host, "{authority}": authority, "{url}": f"https://{authority}"}.items():
         note = note.replace(word, value)
     return note.strip("\n")
-
-
-def _name(file: Traversable) -> str:
-    return file.name.removesuffix(_SUFFIX)
-
-
-def _read(file: Traversable) -> Preset:
-    table: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    return Preset(**{"site": {}, **table, "name": _name(file), "sources": tuple(table["sources"])})
