@@ -98,6 +98,21 @@ def test_five_of_a_set_a_week_and_one_more_after_34_hours() -> None:
     assert budget.shortage(other, NOW) is None
 
 
+def test_what_is_counted_later_refills_later() -> None:
+    """
+    A CA counts a certificate when it signs it. Of a full bucket nothing has refilled before; of another one all has, whenever it was spent.
+    """
+    names = frozenset({(Counted.CERTIFICATES_PER_SET, "a.example")})
+    later = NOW + dt.timedelta(hours=17)
+    full = Budget(limits=LETSENCRYPT)
+    first = full.spend(names, NOW).postpone(names, later)
+    assert first == full.spend(names, later)
+    second = first.spend(names, later).spend(names, later)
+    much_later = later + dt.timedelta(hours=17)
+    (level,) = second.postpone(names, much_later).levels.values()
+    assert (level.left, level.at) == (pytest.approx(2 + 5 * 17 / 168), much_later)
+
+
 def test_the_cas_own_word_wins() -> None:
     """
     Others may share the account: what it refused is closed until the time that it named, however full our bucket is.

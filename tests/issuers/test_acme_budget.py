@@ -104,6 +104,24 @@ async def test_the_sixth_of_a_week_waits_and_force_does_not(world: World) -> Non
     await world.issue()
 
 
+@pytest.mark.parametrize("lie", [None, "key"])
+async def test_a_certificate_counts_from_when_it_may_have_been_signed(world: World, lie: str | None) -> None:
+    """
+    An order may take hours before: a CA counts what it signs, whether that comes or not, and nothing has refilled until then.
+    """
+    world.server.lie = lie
+
+    async def gate(when: str, operation: str) -> None:
+        if (when, operation) == ("after", "finalize"):
+            world.clock.time += dt.timedelta(hours=17)
+
+    world.server.gate = gate
+    await (world.fail() if lie else world.issue())
+    entry = (await kept(world))[Counted.CERTIFICATES_PER_SET, SET]
+    assert entry["left"] == pytest.approx(4)
+    assert dt.datetime.fromisoformat(entry["at"]) >= world.clock.now() - dt.timedelta(minutes=1)
+
+
 async def test_a_renewal_costs_its_set_alone_and_a_replacement_nothing(world: World) -> None:
     """
     Unless the CA objects to what it replaces: then it is a renewal.

@@ -117,6 +117,13 @@ class Budget:
         """
         return self._changed(costs, now, by=1)
 
+    def postpone(self, costs: Iterable[Bucket], now: dt.datetime) -> Budget:
+        """
+        Take what was taken before as taken now: a bucket that was full before has not refilled since.
+        """
+        listed = tuple(costs)
+        return self.give_back(listed, now).spend(listed, now)
+
     def close(self, costs: Iterable[Bucket], now: dt.datetime, *, until: dt.datetime) -> Budget:
         """
         Remember that the CA refused until a time.

@@ -116,8 +116,7 @@ class Attempts:
         except OrderDead as error:
             await claim.refused(error.problem)
             await claim.failed(error.failed)
-            if not fulfilment.signing:
-                await claim.not_signed()
+            await (claim.perhaps_signed() if fulfilment.signing else claim.not_signed())
             await orders.part(record)
             await self._records.close(spec.name)
             raise _told(error, unknown) from error

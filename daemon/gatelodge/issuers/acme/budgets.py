@@ -202,12 +202,21 @@ class Purse:
         """
         await self._budgets.change(self._authority, lambda before, now: before.give_back(costs, now))
 
-    async def certified(self, names: Iterable[Name]) -> None:
+    async def certified(self, names: Iterable[Name], costs: frozenset[Bucket]) -> None:
         """
-        Remember that a set of names was certified, at a CA to which that makes a difference.
+        Remember that a set of names was certified, at a CA to which that makes a difference. A CA counts a certificate when it signs it
+        (Boulder ra/ra.go, countCertificateIssued), so what it cost is taken as spent now.
         """
         if self.limits:
-            await self._budgets.change(self._authority, lambda before, now: before.certify(names, now))
+            await self._budgets.change(
+                self._authority, lambda before, now: before.postpone(costs, now).certify(names, now)
+            )
+
+    async def postpone(self, costs: frozenset[Bucket]) -> None:
+        """
+        Take what was spent before as spent now.
+        """
+        await self._budgets.change(self._authority, lambda before, now: before.postpone(costs, now))
 
     async def refused(self, problem: Problem, everything: frozenset[Bucket], *, usual: Counted) -> None:
         """
@@ -292,7 +301,13 @@ class Claim:
         """
         Remember that these names were certified.
         """
-        await self._purse.certified(self._names)
+        await self._purse.certified(self._names, budget.of_certificates(self._costs(self.kind)))
+
+    async def perhaps_signed(self) -> None:
+        """
+        The order ended, and the CA may have signed a certificate that never came: it counts from now.
+        """
+        await self._purse.postpone(budget.of_certificates(self._costs(self.kind)))
 
     async def refused(self, problem: Problem) -> None:
         """
