@@ -90,6 +90,10 @@ SPELLS = (
 )
 
 
+#: How often things go wrong in one world, beside the tables.
+_CLIMATE = (0.0, 1.0, 1.0, 4.0)
+
+
 class Troubles:
     """
     When whom something troubled.
@@ -138,15 +142,20 @@ class Troubles:
 
 class Weather:
     """
-    Draws what goes wrong. `roughness` scales the mishaps; nothing is drawn once it is `over`.
+    Draws what goes wrong. Each world has a climate of its own: some kinds are left out, some come more often, so that many worlds meet more
+    than many like one another (swarm testing, Groce et al. 2012). Nothing is drawn once it is `over`.
     """
 
-    def __init__(self, chance: random.Random, *, roughness: float) -> None:
+    def __init__(self, chance: random.Random) -> None:
         self.chance = chance
-        self.roughness = roughness
         self.lasting: collections.Counter[str] = collections.Counter()
         self.over = False
-        self._by_port = {port: tuple(mishap for mishap in MISHAPS if port in mishap.ports) for port in sorted(ALL)}
+        shares = {mishap.kind: mishap.share * chance.choice(_CLIMATE) for mishap in MISHAPS}
+        self._yearly = [spell.yearly * chance.choice(_CLIMATE) for spell in SPELLS]
+        self._by_port = {
+            port: tuple((each.kind, shares[each.kind]) for each in MISHAPS if port in each.ports)
+            for port in sorted(ALL)
+        }
 
     def mishap(self, port: str) -> str | None:
         """
@@ -154,20 +163,19 @@ class Weather:
         """
         if self.over or not self.lasting["rough weather"]:
             return None
-        left = self.chance.random() / self.roughness
-        for mishap in self._by_port[port]:
-            if left < mishap.share:
-                return mishap.kind
-            left -= mishap.share
+        left = self.chance.random()
+        for kind, share in self._by_port[port]:
+            if left < share:
+                return kind
+            left -= share
         return None
 
     def next_spell(self) -> tuple[float, Spell, float]:
         """
         Return in how many seconds which spell begins next, and how long it lasts.
         """
-        total = sum(spell.yearly for spell in SPELLS)
-        wait = self.chance.expovariate(total / YEAR)
-        (spell,) = self.chance.choices(SPELLS, weights=[spell.yearly for spell in SPELLS])
+        wait = self.chance.expovariate(max(sum(self._yearly), 1) / YEAR)
+        (spell,) = self.chance.choices(SPELLS, weights=[yearly + 1e-6 for yearly in self._yearly])
         shortest, longest = spell.lasts
         # Most are short.
         return wait, spell, shortest + (longest - shortest) * self.chance.random() ** 2

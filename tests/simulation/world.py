@@ -119,7 +119,7 @@ class World:
         self.true_clock = TrueClock(self.loop.time)
         self.clock = MachineClock(self.loop.time)
         self.troubles = Troubles(self.loop.time)
-        self.weather = Weather(self.chance, roughness=self.chance.choice((0.3, 1.0, 1.0, 2.0)))
+        self.weather = Weather(self.chance)
         self.disk = Disk(folder, self.chance)
         self.has_ari = self.chance.random() < 0.5
         life = dt.timedelta(days=self.chance.choice((90, 90, 45, 6)))
