@@ -13,9 +13,6 @@ import ssl
 import time
 from typing import TYPE_CHECKING
 
-import aiohttp
-from yarl import URL
-
 import gatelodge
 from gatelodge.errors import ConfigError, HttpDisconnected, HttpUnreachable
 from gatelodge.model import Mistake
@@ -24,6 +21,8 @@ from gatelodge.ports import HttpResponse
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
+
+    import aiohttp
 
 #: RFC 8555 §6.1 asks clients to say who they are.
 USER_AGENT = f"gatelodge/{gatelodge.__version__}"
@@ -88,6 +87,8 @@ class Web:
             await session.close()
 
     def _opened(self) -> aiohttp.ClientSession:
+        import aiohttp  # noqa: PLC0415 - heavy, and of no use to who asks nothing
+
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._tls, limit=100),
@@ -108,6 +109,9 @@ class Web:
         """
         Send a request and read the whole answer, as `ports.Http` says.
         """
+        import aiohttp  # noqa: PLC0415 - as above
+        from yarl import URL  # noqa: PLC0415 - comes with it
+
         host = URL(url).host or url
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10))
         try:
