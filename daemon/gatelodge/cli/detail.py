@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from gatelodge.cli import overview, times
+from gatelodge.cli import overview, times, troubles
 from gatelodge.cli.layout import hanging, printable, readable
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def part(document: dict[str, Any], chosen: Part) -> RenderableType:
     for name, value in [*_own(chosen), *_certificate(chosen, document["time"])]:
         facts.add_row("" if name == last else name, Text(value))
         last = name
-    troubles = [(Text("!", style="red"), text) for text in overview.of_part(chosen, document["time"])]
-    return Group(head, *([hanging(troubles)] if troubles else []), facts)
+    wrong = [(Text("!", style="red"), text) for text in troubles.of_part(chosen, document["time"])]
+    return Group(head, *([hanging(wrong)] if wrong else []), facts)
 
 
 def _own(chosen: Part) -> Iterator[tuple[str, str]]:
