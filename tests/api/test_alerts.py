@@ -4,6 +4,7 @@ The alerts for Prometheus that are on offer: read and tried by Prometheus' own t
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from tests.support import pages
+from tests.support.admin import gatehouse
 from tests.support.pages import ROOT
 
 if TYPE_CHECKING:
@@ -73,6 +76,37 @@ def test_an_alert_that_is_wrong_is_found(tmp_path: Path, line: str, wrong: str) 
     (tmp_path / TESTS.name).write_text(TESTS.read_text())
 
     assert tried(tmp_path).returncode != 0
+
+
+@needs_promtool
+def test_prometheus_takes_what_the_page_has_for_it(tmp_path: Path) -> None:
+    """
+    The scrape with its token, and the rules.
+    """
+    (block,) = (each for each in pages.blocks("yaml") if "scrape_configs" in each.text)
+    token = tmp_path / "gatelodge.token"
+    token.write_text("a-token-of-enough-length")
+    (tmp_path / RULES.name).write_text(RULES.read_text())
+    config = tmp_path / "prometheus.yml"
+    config.write_text(block.text.replace("/etc/prometheus/gatelodge.token", str(token)))
+    done = subprocess.run([str(PROMTOOL), "check", "config", config], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 rules found" in done.stdout + done.stderr
+
+
+@needs_promtool
+async def test_prometheus_finds_nothing_to_lint(tmp_path: Path) -> None:
+    """
+    In the names, units and texts of the metrics, with samples in all of them.
+    """
+    async with gatehouse(tmp_path, "a.example.com") as house:
+        house.measures.request("letsencrypt", "new_order", 201, 0.2)
+        said = await house.ask("GET", "/metrics")
+    command = [str(PROMTOOL), "check", "metrics"]
+    done = await asyncio.to_thread(subprocess.run, command, input=said.body, capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
 def test_they_are_made_of_metrics_that_there_are() -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.support.admin import TOKEN, Said, gatehouse, settings
 from tests.support.waiting import until
 
-from gatelodge.api import connections, routes
+from gatelodge.api import client, connections, routes
 from gatelodge.model import AdminSettings, Listener, SecretRef
 
 if TYPE_CHECKING:
@@ -354,6 +354,24 @@ async def test_connections_are_few(folder: Path) -> None:
 
         assert (refused.status, other.status) == (0, 200)
         await until(comes_in)
+
+
+async def test_nobody_elsewhere_keeps_out_who_is_here(folder: Path) -> None:
+    """
+    When every connection over TCP is held, the socket answers all the same.
+    """
+    async with gatehouse(folder) as house:
+        held = [
+            await asyncio.open_connection("127.0.0.1", house.port, local_addr=(f"127.0.0.{2 + number % 4}", 0))
+            for number in range(connections.MOST)
+        ]
+        refused = await house.ask("GET", "/healthz", source="127.0.0.9")
+        door = client.Door(state_directory=str(folder), paths=(str(folder / "admin.sock"),))
+        code, _ = await asyncio.to_thread(client.call, door, "GET", "/v1/status")
+        for _, writer in held:
+            writer.close()
+
+        assert (refused.status, code) == (0, 200)
 
 
 async def test_who_asks_too_often_is_told_when_to_come_again(folder: Path) -> None:

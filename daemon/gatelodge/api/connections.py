@@ -14,7 +14,7 @@ from aiohttp import web
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-#: Connections at once, on all addresses and sockets together, and from one address.
+#: Connections at once through sockets, as many over TCP, so that nobody elsewhere can keep out who is here; and from one address.
 MOST = 64
 MOST_OF_ONE = 24
 
@@ -41,7 +41,8 @@ class Connections:
         Tell whether another connection may come in, and count it if so.
         """
         same = sum(each.remote == one.remote for each in self._open)
-        if len(self._open) >= MOST or (one.remote and same >= MOST_OF_ONE):
+        alike = sum(bool(each.remote) == bool(one.remote) for each in self._open)
+        if alike >= MOST or (one.remote and same >= MOST_OF_ONE):
             return False
         self._open.add(one)
         return True

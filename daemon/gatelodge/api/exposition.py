@@ -32,7 +32,7 @@ def exposed(metrics: Iterable[Metric], accepted: str) -> tuple[bytes, str]:
         accepted: the Accept header of whoever asks.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Given(metrics))
+    registry.register(_Given(tuple(metrics)))
     ProcessCollector(registry=registry)
     encode, content_type = choose_encoder(accepted)
     return encode(registry), content_type

@@ -122,13 +122,12 @@ class _Answers:
         seen = Seen(
             document=document,
             desired=desired,
-            measures=desk.measures,
+            measures=desk.measures.copied(),
             connections=await look.gate.connections(look.rendered) if look.rendered is not None else None,
             began_at=desk.began_at,
         )
-        found = tuple(metrics(seen))
         accepted = request.headers.get("Accept", "")
-        body, content_type = await in_thread(lambda: exposed(found, accepted))
+        body, content_type = await in_thread(lambda: exposed(metrics(seen), accepted))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def status(self, _: web.Request) -> web.Response:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import collections
+import copy
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -84,6 +85,12 @@ class Measures:
         """
         self.requests[ca, resource, UNANSWERED if status is None else f"{status // 100}xx"] += 1
         self.durations.setdefault((ca, resource), Durations()).add(seconds)
+
+    def copied(self) -> Measures:
+        """
+        Return the counts as they are now, to be read elsewhere while these go on.
+        """
+        return copy.deepcopy(self)
 
     def keep(self, *, certificates: Collection[str], cas: Collection[str]) -> None:
         """

@@ -168,7 +168,7 @@ def _certificates(seen: Seen) -> Iterator[Metric]:
             ((entry["certificate"],), _seconds(entry["failure"]["retry_at"])) for entry in entries if entry["failure"]
         ),
     )
-    names = [entry["certificate"] for entry in entries]
+    names = dict.fromkeys(entry["certificate"] for entry in entries)
     yield Metric(
         name="gatelodge_certificate_attempts",
         type=Type.COUNTER,
