@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -198,6 +199,37 @@ async def test_listeners_are_few(folder: Path) -> None:
             return (await house.ask("GET", "/v1/events")).status == 200
 
         await until(comes_in)
+
+
+@pytest.mark.parametrize("pushed", [True, False], ids=["pushed", "lines"])
+async def test_who_does_not_read_is_cut_off(folder: Path, monkeypatch: pytest.MonkeyPatch, *, pushed: bool) -> None:
+    """
+    After a while, however much there is to send; others are answered meanwhile.
+    """
+    monkeypatch.setattr(following, "ANSWER_SECONDS", 0.5)
+    line = json.dumps({"id": 0, "event": "event", "filling": "x" * 1000})
+    (folder / "events.jsonl").write_text("".join(f"{line.replace('0', str(id_), 1)}\n" for id_ in range(1, 12_000)))
+    async with gatehouse(folder, clock=SystemClock()) as house:
+        head = "Accept: text/event-stream\r\n" if pushed else ""
+        sock = socket.create_connection(("127.0.0.1", house.port))
+        with contextlib.closing(sock):
+            request = (
+                f"GET /v1/events?after=0 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n{head}\r\n"
+            )
+            sock.sendall(request.encode())
+            await until(lambda: house.server._connections._open)
+
+            assert (await house.ask("GET", "/v1/status")).status == 200
+
+            await until(lambda: not house.server._connections._open)
+
+
+async def test_no_body_is_asked_for_of_what_never_ends(folder: Path) -> None:
+    """
+    HEAD is no way to hold a connection.
+    """
+    async with gatehouse(folder, clock=SystemClock()) as house:
+        assert (await house.ask("HEAD", "/v1/events", headers=PUSHED)).status == 405
 
 
 async def test_a_daemon_that_ends_ends_its_listeners(folder: Path) -> None:

@@ -79,7 +79,7 @@ def application(desk: Desk, entrance: Entrance) -> web.Application:
             web.get("/v1/status", answers.status),
             web.get("/v1/jobs", answers.jobs),
             web.get("/v1/plan", answers.plan),
-            web.get("/v1/events", answers.events),
+            web.get("/v1/events", answers.events, allow_head=False),
             web.post("/v1/once", answers.once),
             web.post("/v1/renew", answers.renew),
             web.post("/v1/certificates/{name}/renew", answers.renew_one),
