@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from gatelodge.config.shape import STATE_DIRECTORY
 from gatelodge.doctor.patient import Instruments, Once, Patient
 from gatelodge.durable import in_thread
-from gatelodge.gates import Gates, reloading
+from gatelodge.gates import Gates
 from gatelodge.model import AddressSource
 from gatelodge.nginx import binary
+from gatelodge.nginx.reaching import reloading
 from gatelodge.runtime.events import Silence
 from gatelodge.runtime.report import report
 from gatelodge.runtime.system import SystemClock, Web

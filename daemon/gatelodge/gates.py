@@ -7,27 +7,20 @@ Nothing is decided here but who is who. What it opens it closes.
 from __future__ import annotations
 
 import functools
-import grp
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from gatelodge.core.desired import desired
 from gatelodge.durable import in_thread
-from gatelodge.errors import StateError
 from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.issuers.adopted import Adoptions
 from gatelodge.issuers.files import BroughtFiles
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.issuers.local import Local
-from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, ByCommands, ByHelper, Listener, LocalIssuer
+from gatelodge.model import DNS_PREFIX, HTTP_01, AcmeIssuer, Listener, LocalIssuer
 from gatelodge.named_files import kept_root
-from gatelodge.nginx.commands import Commands
-from gatelodge.nginx.external import External
-from gatelodge.nginx.helper import Helper
-from gatelodge.nginx.mailbox import Mailbox
 from gatelodge.nginx.managed import Managed
 from gatelodge.nginx.proof import ask_connections
-from gatelodge.nginx.tree import Trees
+from gatelodge.nginx.reaching import external
 from gatelodge.nginx.writing.render import Renderer
 from gatelodge.runtime.gate import Gate
 from gatelodge.runtime.measured import MeasuredHttp
@@ -46,12 +39,10 @@ if TYPE_CHECKING:
     from gatelodge.core.tree import Rendered
     from gatelodge.issuers.acme.customers import Binding
     from gatelodge.issuers.acme.issuer import Acme
-    from gatelodge.model import CertificateAuthority, DnsSettings, NginxSettings
-    from gatelodge.nginx.reloading import Reloading
+    from gatelodge.model import CertificateAuthority, DnsSettings
     from gatelodge.ports import (
         AddressProvider,
         Ca,
-        Clock,
         DnsProvider,
         Documents,
         Events,
@@ -364,52 +355,6 @@ class Gates:
         return self._webs[root, proxy]
 
 
-def group_number(settings: NginxSettings) -> int | None:
-    """
-    Return the number of the group that may read certificates and trees; None when there is none to be.
-
-    Raises:
-        StateError: it is named, and not on this machine.
-    """
-    if settings.group is None:
-        return None
-    try:
-        return grp.getgrnam(settings.group).gr_gid
-    except KeyError:
-        raise StateError(
-            f"[nginx] group {settings.group}",
-            "there is no such group on this machine",
-            "make it (groupadd), or name another",
-        ) from None
-
-
-def reloading(*, state_directory: str, settings: NginxSettings, clock: Clock) -> Reloading:
-    """
-    Put together what reaches somebody else's nginx.
-    """
-    folder = Path(state_directory) / "nginx"
-    group = group_number(settings)
-    trees = Trees(folder, group=group)
-    if isinstance(settings.reload, ByCommands):
-        return Commands(trees=trees, settings=settings, by=settings.reload, ours=str(folder), clock=clock)
-    if isinstance(settings.reload, ByHelper):
-        return Helper(folder=folder, state_directory=state_directory, clock=clock)
-    return Mailbox(folder=folder, trees=trees, state_directory=state_directory, group=group, clock=clock)
-
-
 async def _connections(rendered: Rendered) -> Connections | None:
     asking = functools.partial(ask_connections, rendered.proof, proxied=rendered.proof_proxied)
     return await in_thread(asking) if rendered.proof else None
-
-
-def external(*, state_directory: str, settings: NginxSettings, clock: Clock) -> External:
-    """
-    Put together what speaks to somebody else's nginx.
-    """
-    group = group_number(settings)
-    return External(
-        trees=Trees(Path(state_directory) / "nginx", group=group),
-        reloading=reloading(state_directory=state_directory, settings=settings, clock=clock),
-        settings=settings,
-        clock=clock,
-    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from gatelodge.errors import ConfigError
 from gatelodge.exports.exporter import FileExporter
-from gatelodge.gates import Gates, group_number
+from gatelodge.gates import Gates
 from gatelodge.issuers import selfsigned
 from gatelodge.issuers.acme import record as records
 from gatelodge.issuers.keys import NewKeys
@@ -24,6 +24,7 @@ from gatelodge.issuers.local import Local
 from gatelodge.model import ByHelper, ByMailbox
 from gatelodge.nginx import binary
 from gatelodge.nginx.helper import Helper
+from gatelodge.nginx.reaching import group_number
 from gatelodge.nginx.tree import Trees
 from gatelodge.notifiers.by_apprise import ByApprise
 from gatelodge.runtime import events as event_log
