@@ -25,6 +25,9 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: What is kept of a program's output, however much it prints. Bytes.
 MOST_HEARD = 8192
 
+#: How often it is looked whether a program has ended, where the kernel does not tell. Seconds.
+_LOOK_EVERY = 0.05
+
 #: Characters of it that are shown.
 _MOST_SHOWN = 500
 
@@ -110,14 +113,36 @@ async def _ended(process: subprocess.Popen[bytes], seconds: float) -> int:
     """
     Wait for a program. Whatever ends the wait ends it and all that it started.
     """
-    ended = asyncio.get_running_loop().run_in_executor(None, process.wait)
     try:
         async with asyncio.timeout(seconds):
-            return await asyncio.shield(ended)
+            await _gone(process)
     finally:
+        # Before anybody has asked for its status: until then its number is nobody else's.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        await asyncio.shield(ended)
+        await _gone(process)
+        status = process.wait()
+    return status
+
+
+async def _gone(process: subprocess.Popen[bytes]) -> None:
+    """
+    Return once a program has ended. No thread waits for it: a few programs that hang would leave none for anything else.
+    """
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:  # the kernel has none (before Linux 5.3), or it is over
+        while process.poll() is None:  # noqa: ASYNC110 - nothing would set an event
+            await asyncio.sleep(_LOOK_EVERY)
+        return
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

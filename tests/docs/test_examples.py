@@ -36,7 +36,7 @@ REST: dict[str, Any] = {
 LANGUAGES = {"conf", "toml", "sh", "json", "yaml", "nginx", "ini", "dotenv", "bind", "mermaid", "text"}
 
 #: The unit that a page's drop-in is for.
-_UNITS = {"systemd.md": "gatelodge.service", "helper.md": "gatelodge-nginx.service"}
+_UNITS = {"systemd.md": "gatelodge.service", "export.md": "gatelodge.service", "helper.md": "gatelodge-nginx.service"}
 
 
 def given(*languages: str) -> Any:

@@ -32,7 +32,7 @@ GIVE_UP = dt.timedelta(hours=12)
 OLD = dt.timedelta(days=1)
 
 #: What is kept of news that waits; more is counted.
-_MOST_WAITING = 500
+_MOST_WAITING = 2000
 
 #: A title fits into the subject of a mail and the head of a notification; a text into the least of what services take, Telegram's
 #: 4096 characters (https://core.telegram.org/bots/api#sendmessage).

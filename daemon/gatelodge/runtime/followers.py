@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: The log is looked at this often. Seconds.
 _EVERY = 1.0
 
+#: When something went wrong that should not, a target is left alone for so long. Seconds.
+_AFTER_TROUBLE = 60.0
+
 #: How long one pass waits at its end for messages and hooks. What is left is done at the next start. Seconds.
 _DRAIN = 300.0
 
@@ -114,7 +117,7 @@ class Followers:
                 await self.begin(desired())
                 for target, follower in self._followers.items():
                     if target not in self._tasks:
-                        self._tasks[target] = group.create_task(self._follow(follower))
+                        self._tasks[target] = group.create_task(self._follow(target, follower))
                 await self._clock.sleep(_EVERY)
 
     async def drain(self) -> None:
@@ -123,8 +126,8 @@ class Followers:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN), asyncio.TaskGroup() as group:
-                for follower in self._followers.values():
-                    group.create_task(follower.step(last=True))
+                for target, follower in self._followers.items():
+                    group.create_task(self._step(target, follower, last=True))
 
     async def _drop(self, targets: set[Notify | Hook]) -> None:
         """
@@ -136,11 +139,27 @@ class Followers:
         if ended:
             await asyncio.wait(ended)
 
-    async def _follow(self, follower: Follower) -> None:
+    async def _follow(self, target: Notify | Hook, follower: Follower) -> None:
         while True:
-            with contextlib.suppress(OSError):  # the log cannot be read; it is looked at again
-                await follower.step(last=False)
-            await self._clock.sleep(_EVERY)
+            well = await self._step(target, follower, last=False)
+            await self._clock.sleep(_EVERY if well else _AFTER_TROUBLE)
+
+    async def _step(self, target: Notify | Hook, follower: Follower, *, last: bool) -> bool:
+        """
+        Do what is to be done for a target now, and tell whether that went well.
+        """
+        try:
+            await follower.step(last=last)
+        except Exception as error:  # noqa: BLE001 - the seam around one target: a bug in one must not stop the others, or the loop
+            self._events.emit(
+                "job.failed",
+                level="error",
+                doing=f"tell {target.name} what happened",
+                error__type="internal",
+                error__detail=f"{type(error).__name__}: {error}",
+            )
+            return False
+        return True
 
     def _made(self, target: Notify | Hook) -> Follower:
         if isinstance(target, Hook):

@@ -59,11 +59,18 @@ class HookFollower:
         Run the program for what is new.
         """
         del last
+        before = self._reader.seen
         for entry in self._reader.new():
             if entry["event"] not in _OWN and matches(entry["event"], self._hook.events):
                 await self._run(entry)
-                with contextlib.suppress(StateError):  # at worst it is run for this event again
-                    await self._documents.put(PLACES, self._hook.name, {"after": entry["id"]})
+                await self._keep(entry["id"])
+        if self._reader.seen != before:
+            # What a hook was not for is no news to it either when it is for more one day.
+            await self._keep(self._reader.seen)
+
+    async def _keep(self, after: int) -> None:
+        with contextlib.suppress(StateError):  # at worst it is run for an event again
+            await self._documents.put(PLACES, self._hook.name, {"after": after})
 
     async def _run(self, entry: Mapping[str, Any]) -> None:
         seconds = self._hook.timeout.total_seconds()

@@ -87,9 +87,8 @@ class MessageFollower:
             after = entry["id"]
             if told is not None:
                 news.append(told)
-        changed = bool(news) or said != box.said
-        self._box = delivery.add(dataclasses.replace(box, said=said, after=after), news)
-        if changed:
+        if after != box.after:
+            self._box = delivery.add(dataclasses.replace(box, said=said, after=after), news)
             await self._keep()
 
     async def _send(self, now: dt.datetime) -> None:
