@@ -220,6 +220,33 @@ async def test_a_renewal_by_its_path(folder: Path) -> None:
         assert len(house.world.ca.asked) == 2
 
 
+async def test_what_is_being_done_is_told_as_it_is_now(folder: Path) -> None:
+    """
+    Each job with its step, although nobody looked anew since the step before.
+    """
+    over = asyncio.Event()
+
+    async def work() -> None:
+        await over.wait()
+
+    async with served(folder, A) as house:
+        assert (await house.ask("GET", "/v1/jobs"))[1]["jobs"] == []
+
+        reconciler = house.world.reconciler
+        assert reconciler.latest is not None
+        assert reconciler._jobs is not None
+        reconciler._jobs.start(f"certificate:{A}", reconciler.latest.gate.desired.certificates[A].digest, work)
+        for step in ("ordering", "waiting for the CA"):
+            reconciler._jobs.step(f"certificate:{A}", step)
+            code, document = await house.ask("GET", "/v1/jobs")
+            status = (await house.ask("GET", "/v1/status"))[1]
+
+            assert code == 200
+            assert [(each["job"], each["step"]) for each in document["jobs"]] == [(f"certificate:{A}", step)]
+            assert status["certificates"][0]["doing"]["step"] == step
+        over.set()
+
+
 async def test_what_would_be_done(folder: Path) -> None:
     """
     Nothing, until somebody wants something; then the actions, what follows, and how nginx's files change.
