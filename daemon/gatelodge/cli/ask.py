@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from gatelodge.cli.options import config_file, config_option, door, json_option, load, names, quiet_option
+from gatelodge.cli.options import config_file, config_option, door, examples, json_option, load, names, quiet_option
 from gatelodge.cli.tables import dump
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ REASONS = (
 )  # fmt: skip
 
 
-@click.command()
+@click.command(epilog=examples("gatelodge renew wiki.example.com", "gatelodge renew wildcard.example.com --force"))
 @config_option
 @json_option
 @quiet_option
@@ -50,7 +50,7 @@ def renew(*, name: str, force: bool, as_json: bool, quiet: bool) -> None:
     _ask("/v1/renew", {"certificate": name, "force": force}, wish, no, as_json=as_json, quiet=quiet)
 
 
-@click.command()
+@click.command(epilog=examples("gatelodge revoke wiki.example.com --reason keyCompromise"))
 @config_option
 @json_option
 @quiet_option
@@ -165,7 +165,7 @@ def ca() -> None:
     """
 
 
-@ca.command()
+@ca.command(epilog=examples("gatelodge ca export -o root.pem", "gatelodge ca export --der -o root.cer"))
 @config_option
 @click.option("--der", is_flag=True, help="DER, as Windows and Android like it, instead of PEM.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")

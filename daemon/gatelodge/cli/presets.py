@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatelodge.cli import tables
-from gatelodge.cli.options import config_file, config_option, json_option, load, names
+from gatelodge.cli.options import config_file, config_option, examples, json_option, load, names
 from gatelodge.importing import toml_text
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _EXAMPLE = "app.example.com"
 _HTTPS_PORT = 443
 
 
-@click.command()
+@click.command(epilog=examples("gatelodge presets", "gatelodge presets nextcloud"))
 @config_option
 @json_option
 @click.argument("name", required=False, shell_complete=names("preset"))

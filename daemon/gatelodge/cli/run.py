@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatelodge.cli import tables, terminal
-from gatelodge.cli.options import config_file, config_option, door, json_option, load, quiet_option
+from gatelodge.cli.options import config_file, config_option, door, examples, json_option, load, quiet_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
             await house.run(admin=admin, leave_nginx=leave_nginx, supervisor=supervisor)
 
 
-@click.command()
+@click.command(epilog=examples("gatelodge once", "gatelodge once --quiet && systemctl reload postfix"))
 @config_option
 @json_option
 @quiet_option
