@@ -9,11 +9,14 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.support.patient import Case
 
 from gatelodge.doctor.checks import CHECKS
 from gatelodge.doctor.examining import USUAL, Check, examine
+from gatelodge.doctor.patient import Once
 from gatelodge.errors import StateError
+from gatelodge.together import together
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,13 +76,13 @@ async def test_what_was_seen_in_time_stays(tmp_path: Path) -> None:
         Check(name="well", title="Well", look=_well),
     )
     began = time.monotonic()
-    told: list[tuple[str, int, int]] = []
-    found = await examine(Case(folder=tmp_path).patient(), checks, progress=lambda *row: told.append(row))
+    told: list[list[str]] = []
+    found = await examine(Case(folder=tmp_path).patient(), checks, progress=lambda left: told.append([*left]))
 
     assert time.monotonic() - began < 5
     assert [(each.subject, str(each.level)) for each in found] == [("Slow", "note"), ("first", "ok"), ("all", "ok")]
     assert "more than 0.1 s" in found[0].seen
-    assert told == [("Well", 1, 2), ("Slow", 2, 2)]
+    assert told == [["Slow", "Well"], ["Slow"], []]
 
 
 async def test_a_check_that_may_not_look_or_fails_harms_no_other(tmp_path: Path) -> None:
@@ -124,6 +127,42 @@ async def test_offline_and_without_a_configuration_less_is_looked_at(tmp_path: P
     await examine(dataclasses.replace(patient, config=None, desired=None, instruments=None), checks)
 
     assert sorted(asked) == ["False False", "False True"]
+
+
+async def test_what_several_ask_for_is_asked_once() -> None:
+    """
+    An answer and a failure of ours are remembered; who is cancelled leaves the question to the next.
+    """
+    asked = 0
+    gate = asyncio.Event()
+
+    async def ask() -> int:
+        nonlocal asked
+        asked += 1
+        await gate.wait()
+        return asked
+
+    once = Once(ask)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await once()
+    gate.set()
+
+    assert await together([once(), once()]) == [2, 2]
+
+    failures = 0
+
+    async def fail() -> int:
+        nonlocal failures
+        failures += 1
+        raise StateError("/state", "it is full", "make room")
+
+    broken = Once(fail)
+    for _ in range(2):
+        with pytest.raises(StateError):
+            await broken()
+
+    assert failures == 1
 
 
 def test_the_whole_ends_within_a_minute() -> None:

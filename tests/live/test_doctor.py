@@ -466,3 +466,35 @@ async def _script(his: HisNginx) -> AsyncIterator[None]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+async def test_what_a_killed_doctor_leaves_is_swept() -> None:
+    """
+    It is killed while its record is there: the record was written down, and the daemon's next start takes it away.
+    """
+    async with opened() as dns:
+        write(dns, *healthy(dns))
+        await dns.gate.start()
+        await dns.gate.serving(WIKI, SHOP, LAB)
+        await until(lambda: _settled(dns))
+        before = await dns.published()
+        dns.aliyun.reached.clear()
+        dns.aliyun.faults["DeleteDomainRecord"].append("hangs before the write")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gatelodge", "doctor", "-c", str(dns.gate.config),
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        async with asyncio.timeout(40):
+            await dns.aliyun.reached.wait()
+        process.kill()
+        await process.wait()
+
+        assert [each[0] for each in await dns.published() - before] == [f"_acme-challenge.{WIKI}"]
+
+        await dns.gate.kill()
+        await dns.gate.start()
+
+        async def swept() -> bool:
+            return await dns.published() == before
+
+        await until(swept, seconds=40)

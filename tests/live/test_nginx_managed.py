@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -432,6 +433,8 @@ async def test_draining_workers_are_counted(home: House, nginx: Managed) -> None
             return (await nginx.observe()).draining == count
 
         await until(lambda: draining(1))
+        (started,) = process.find_started(process.read_pid(home.state / "nginx" / "nginx.pid"))
+        assert 0 <= time.clock_gettime(time.CLOCK_BOOTTIME) - started < 60
         writer.write(b"ping")
         assert await reader.readexactly(4) == b"ping"
         writer.close()

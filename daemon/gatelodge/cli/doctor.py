@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import collections
 import os
+import shutil
 import sys
 import textwrap
 import threading
@@ -135,16 +136,18 @@ def _report(config: Config | None) -> dict[str, Any] | None:
     return document
 
 
-def _progress(*, quiet: bool) -> Callable[[str, int, int], None]:
+def _progress(*, quiet: bool) -> Callable[[Sequence[str]], None]:
     """
-    Tell on a terminal what is being done, on one line that goes away.
+    Say on a terminal what is still being looked at, on one line that goes away.
     """
     if quiet or not sys.stderr.isatty():
-        return lambda *_: None
+        return lambda _: None
 
-    def tell(title: str, ended: int, number: int) -> None:
-        text = "" if ended == number else f"looked at {ended} of {number}: {title}"
-        click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+    def tell(left: Sequence[str]) -> None:
+        text = f"looking at {', '.join(left)}" if left else ""
+        width = shutil.get_terminal_size().columns - 1
+        shown = text if len(text) <= width else f"{text[: width - 1]}…"
+        click.echo(f"\r\x1b[K{shown}", err=True, nl=False)
 
     return tell
 

@@ -14,7 +14,7 @@ from gatelodge.doctor.findings import Findings, Level
 from gatelodge.errors import GatelodgeError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from gatelodge.doctor.findings import Finding
     from gatelodge.doctor.patient import Patient
@@ -40,24 +40,24 @@ class Check:
 
 
 async def examine(
-    patient: Patient, checks: Iterable[Check], *, progress: Callable[[str, int, int], None] = lambda *_: None
+    patient: Patient, checks: Iterable[Check], *, progress: Callable[[Sequence[str]], None] = lambda _: None
 ) -> list[Finding]:
     """
     Return everything that is found, the worst first, and otherwise in the order of the checks.
 
     Args:
-        progress: told the title of each check that has ended, how many have, and how many there are.
+        progress: told the titles of the checks that are still at it, whenever one has ended.
     """
     chosen = [check for check in checks if _applies(check, patient)]
     books = [Findings(check.name) for check in chosen]
-    ended = 0
+    left = [check.title for check in chosen]
 
     async def one(check: Check, findings: Findings) -> None:
-        nonlocal ended
         await _look(check, patient, findings)
-        ended += 1
-        progress(check.title, ended, len(chosen))
+        left.remove(check.title)
+        progress(left)
 
+    progress(left)
     async with asyncio.TaskGroup() as group:
         for check, findings in zip(chosen, books, strict=True):
             group.create_task(one(check, findings))
