@@ -181,6 +181,22 @@ def test_watching_lives_through_a_restart_and_ends_with_a_clean_terminal(config:
 
 
 @pytest.mark.usefixtures("daemon")
+@pytest.mark.parametrize(
+    "words", [("--watch", "wiki.example.com"), ("wiki.example.com", "--watch"), ("wiki.example.com", "--watch=0.2")]
+)
+def test_one_part_can_be_watched(config: Path, words: tuple[str, ...]) -> None:
+    """
+    What follows --watch and is no number of seconds is its NAME.
+    """
+    with seen("status", *words, config=config) as screen:
+        screen.until("wiki.example.com  serving")
+        screen.until("certificate  wiki.example.com")
+        screen.type("\x03")
+        assert screen.end() == 130
+    assert "cloud.example.com" not in screen.plain
+
+
+@pytest.mark.usefixtures("daemon")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_watching_gives_the_cursor_back_however_it_is_ended(config: Path, number: signal.Signals) -> None:
     """
@@ -230,6 +246,24 @@ def test_what_is_waited_for_is_shown_and_leaves_nothing_behind(config: Path, dae
     assert "other.example.com" not in screen.plain
     assert "clock" not in screen.plain
     assert screen.text.endswith(f"{SHOWN}\r\x1b[1A\x1b[2Kit is done\r\n")
+
+
+@pytest.mark.parametrize(("typed", "number", "code"), [("\x03", None, 130), ("", signal.SIGTERM, 143)])
+def test_who_waits_no_longer_gets_the_cursor_back(
+    config: Path, daemon: Answering, typed: str, number: signal.Signals | None, code: int
+) -> None:
+    """
+    The daemon goes on; the terminal is as it was.
+    """
+    times = {"since": daemon.report["time"], "step_since": daemon.report["time"]}
+    daemon.jobs["jobs"] = [{"job": "certificate:wiki.example.com", "step": "ordering", **times}]
+    with seen("renew", "wiki.example.com", config=config) as screen:
+        screen.until("wiki.example.com  ordering")
+        screen.type(typed)
+        assert screen.end(number) == code
+    assert screen.text.rindex(SHOWN) > screen.text.rindex(HIDDEN)
+    assert "Traceback" not in screen.plain
+    assert daemon.posted == ["/v1/renew"]
 
 
 @pytest.mark.parametrize(
