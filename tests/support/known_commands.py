@@ -175,7 +175,7 @@ KNOWN: Mapping[str, Known] = {
     "scripts/demo": Known(elsewhere="tests/live/test_demo.py::test_the_demo_shows_the_whole_job"),
     "scripts/test": Known(elsewhere=".ci/run"),
     "scripts/install --external": Known(
-        elsewhere="tests/systemd/test_booted.py::test_a_daemon_that_starts_no_nginx_lives_with_still_less"
+        elsewhere="tests/systemd/test_install_whole.py::test_it_installs_upgrades_and_removes"
     ),
-    "scripts/install": Known(elsewhere="tests/systemd/test_booted.py::test_it_starts_and_serves_without_root"),
+    "scripts/install": Known(elsewhere="tests/systemd/test_install_whole.py::test_it_installs_upgrades_and_removes"),
 }
