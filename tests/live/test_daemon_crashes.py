@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from tests.support.crash_faults import fault
 from tests.support.crash_rounds import Kind, rounds
 
 pytestmark = pytest.mark.live
@@ -32,3 +33,13 @@ async def test_whoever_is_killed(kind: Kind) -> None:
     assert row.crashes >= TIMES
     assert row.requests > row.refused
     assert row.extra_certificates == 0
+
+
+async def test_an_nginx_that_was_started_by_hand_is_taken_up() -> None:
+    """
+    While there is no daemon the stored tree serves by itself; the daemon that comes takes that nginx as it is, and no visitor notices.
+    """
+    with tempfile.TemporaryDirectory(prefix="gatelodge-test-") as name:
+        row = await fault(Path(name), "no daemon", seed=1, stretch=1, stop=1, tell=print, turns=1)
+    assert not isinstance(row, str)
+    assert not row.breaches, row.breaches

@@ -195,15 +195,23 @@ FAULTS: Mapping[str, tuple[Callable[[Rounds, Tally, _Given], Awaitable[None]], i
 
 
 async def fault(
-    folder: Path, name: str, *, seed: int, stretch: float, stop: float, tell: Callable[[str], None]
+    folder: Path,
+    name: str,
+    *,
+    seed: int,
+    stretch: float,
+    stop: float,
+    tell: Callable[[str], None],
+    turns: int | None = None,
 ) -> Row | str:
     """
     Play one fault, several times in one gate. Returns why it cannot be played here, where that is so.
 
     Args:
         stop: for how many seconds the daemon stands still.
+        turns: how often it is played, where that is not what the table says.
     """
-    play, turns = FAULTS[name]
+    play, usual = FAULTS[name]
     clock = folder / "clock"
     clock.write_text("+0\n")
     try:
@@ -213,7 +221,7 @@ async def fault(
                 house.environment = environment
                 player = Rounds(house, name, seeded(f"{seed} {name}"), group, tell)
                 async with player.living() as tally:
-                    for _ in range(turns):
+                    for _ in range(turns or usual):
                         if player.row.breaches:
                             break
                         async with player.watched(tally):

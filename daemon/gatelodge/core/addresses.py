@@ -103,11 +103,18 @@ def read(key: str, document: Mapping[str, Any]) -> Fact:
     texts = {field: document[field] for field in ("host", "kind", "written", "intended", "problem")}
     if any(not isinstance(each, str | None) for each in texts.values()):
         raise TypeError(key)
-    writes = sorted(dt.datetime.fromisoformat(each).astimezone(dt.UTC) for each in document["writes"])
+    writes = sorted(map(_moment, document["writes"]))
     fact = Fact(**texts, writes=tuple(writes))
     if fact.kind not in KINDS.values() or fact.name != key:
         raise ValueError(key)
     return fact
+
+
+def _moment(text: str) -> dt.datetime:
+    try:
+        return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError(text) from None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,10 +93,13 @@ class Master:
         """
         Tell whether a master was started from the program that was found. Blocks.
 
+        Of one that somebody else started, while there was no daemon, the kernel knows it.
+
         Raises:
             NginxMissing: the program is gone again.
         """
-        return self.recall(master).program == binary.identify(found)
+        known, wanted = self.recall(master).program, binary.identify(found)
+        return known == wanted if known else process.program(master) == (wanted.inode, wanted.changed)
 
     async def start(self, generation: int, listeners: Collection[Listener], found: Capabilities) -> None:
         """

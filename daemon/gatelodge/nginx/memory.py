@@ -7,15 +7,16 @@ What it remembers is of one process only: for any other, nothing is known.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
 from gatelodge import durable
+from gatelodge.core import moments
 from gatelodge.errors import StateError
 from gatelodge.nginx.binary import Program
 
 if TYPE_CHECKING:
+    import datetime as dt
     from pathlib import Path
 
     from gatelodge.nginx.process import Process
@@ -68,9 +69,9 @@ class Memory:
                 started=document["started"],
                 generation=document["generation"],
                 program=_program(document.get("program")),
-                reloaded_at=dt.datetime.fromisoformat(reloaded_at) if reloaded_at is not None else None,
+                reloaded_at=moments.read(reloaded_at) if reloaded_at is not None else None,
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return Remembered()
 
     def write(self, remembered: Remembered) -> None:

@@ -110,6 +110,17 @@ def workers(master: Process) -> tuple[Process, ...]:
     return _processes(map(int, children))
 
 
+def program(one: Process) -> tuple[int, int] | None:
+    """
+    Return the inode of a process's program, and when that was changed, in nanoseconds; None when we may not know.
+    """
+    try:
+        found = (PROC / f"{one.pid}/exe").stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def draining(master: Process) -> int:
     """
     Count the workers that finish old connections.

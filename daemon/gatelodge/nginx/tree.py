@@ -23,6 +23,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from gatelodge import durable
+from gatelodge.core import moments
 from gatelodge.core.parts import place
 from gatelodge.core.tree import GENERATION, Generation, Served
 from gatelodge.errors import StateError
@@ -197,7 +198,7 @@ class Trees:
                 if document["format"] > FORMAT:
                     raise StateError(str(file), "was written by a newer Gatelodge", "install that version again")
                 tree = _tree(document)
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 return None
         proven = tree.generation.proven or (self.folder(number) / "proven").exists()
         tree = dataclasses.replace(tree, generation=dataclasses.replace(tree.generation, proven=proven))
@@ -351,7 +352,7 @@ def _tree(document: dict[str, object]) -> Tree:
             number=int(str(fields["number"])),
             digest=str(fields["digest"]),
             proven=False,
-            created_at=dt.datetime.fromisoformat(str(fields["created_at"])),
+            created_at=moments.read(fields["created_at"]),
             references=frozenset((name, version) for name, version in references),
         ),
         listeners=frozenset(Listener(port=port, address=address, udp=any(more)) for port, address, *more in listeners),

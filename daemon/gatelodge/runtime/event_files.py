@@ -33,6 +33,9 @@ _TAIL_BYTES = 64 * 1024
 _PART_OF_DISK = 10
 
 #: A file begins with the id and the time of its first event; so many bytes tell it from every other.
+#: No log gets so far.
+_MOST_ID = 1 << 63
+
 _HEAD_BYTES = 64
 
 
@@ -261,9 +264,13 @@ def parse(line: str) -> dict[str, Any] | None:
     """
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) and isinstance(entry.get("event"), str) else None
+    if not isinstance(entry, dict) or not isinstance(entry.get("event"), str):
+        return None
+    # Ids go on from the last one: one that is none, or absurd, would have them begin anew, and followers miss what comes.
+    number = entry.get("id")
+    return entry if type(number) is int and 0 < number < _MOST_ID else None
 
 
 def event_time(entry: dict[str, Any]) -> dt.datetime | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import json
 import logging
 import os
@@ -110,7 +111,11 @@ class EventLog:
             # One write a line, so that a reader never sees half of one; a line cut short by a crash is ended first.
             size = os.fstat(descriptor).st_size
             broken = size and not _ends_line(self._path, size)
-            os.write(descriptor, (("\n" if broken else "") + line + "\n").encode(errors="backslashreplace"))
+            content = (("\n" if broken else "") + line + "\n").encode(errors="backslashreplace")
+            if os.write(descriptor, content) < len(content):
+                # The disk had room for a part of it.
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(descriptor)
 

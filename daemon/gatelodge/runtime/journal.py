@@ -13,7 +13,7 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gatelodge.core import actions, backoff
+from gatelodge.core import actions, backoff, moments
 from gatelodge.core.observed import Attempt, InFlight
 from gatelodge.core.tree import Quarantine
 from gatelodge.errors import Problem, StateError, Subproblem
@@ -225,7 +225,7 @@ def _known(documents: Mapping[str, JsonObject], read: Callable[[Mapping[str, Any
     """
     facts = {}
     for key, document in documents.items():
-        with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
+        with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError, OverflowError):
             facts[key] = read(document)
     return facts
 
@@ -245,8 +245,8 @@ def _attempt(document: Mapping[str, Any]) -> Attempt:
             retry_after=None if retry_after is None else dt.timedelta(seconds=retry_after),
             instance=problem.get("instance"),
         ),
-        at=dt.datetime.fromisoformat(document["at"]),
-        retry_at=dt.datetime.fromisoformat(document["retry_at"]),
+        at=moments.read(document["at"]),
+        retry_at=moments.read(document["retry_at"]),
     )
 
 
@@ -255,8 +255,8 @@ def _quarantine(document: Mapping[str, Any]) -> Quarantine:
         site=document["site"],
         digest=document["digest"],
         error=document["error"],
-        since=dt.datetime.fromisoformat(document["since"]),
-        retry_at=dt.datetime.fromisoformat(document["retry_at"]),
+        since=moments.read(document["since"]),
+        retry_at=moments.read(document["retry_at"]),
         failures=int(document["failures"]),
         kept=document.get("kept"),
     )
@@ -268,5 +268,5 @@ def _in_flight(document: Mapping[str, Any]) -> InFlight:
         issuer=str(AcmeIssuer(ca=document["ca"])),
         digest=document["digest"],
         begun=int(document["begun"]),
-        at=dt.datetime.fromisoformat(document["at"]),
+        at=moments.read(document["at"]),
     )

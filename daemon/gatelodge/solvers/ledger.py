@@ -17,6 +17,7 @@ import datetime as dt
 import weakref
 from typing import TYPE_CHECKING
 
+from gatelodge.core import moments
 from gatelodge.errors import DnsError, StateError
 from gatelodge.ports import TxtRecord
 from gatelodge.together import together
@@ -248,7 +249,7 @@ def _read(document: JsonObject) -> _Entry:
     return _Entry(
         provider=str(document["provider"]),
         kind=str(document.get("kind", "")),
-        at=dt.datetime.fromisoformat(str(document["at"])),
+        at=moments.read(document["at"]),
         added=bool(document.get("added", known_as is not None)),
         record=TxtRecord(zone=str(document["zone"]), name=str(document["name"]), value=str(document["value"])),
         known_as=None if known_as is None else str(known_as),

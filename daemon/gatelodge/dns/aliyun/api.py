@@ -223,7 +223,7 @@ def _read(action: str, answer: HttpResponse, key: Key) -> Mapping[str, Any]:
     after = _seconds(answer.header("retry-after"))
     try:
         said = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
         # A gateway's page, or a portal's.

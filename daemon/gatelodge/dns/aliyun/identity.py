@@ -59,7 +59,7 @@ class Identity:
         try:
             answer = await self._http.request(request.get_method(), self._endpoint + signed, timeout=_SECONDS)
             said = json.loads(answer.body) if answer.status == _OK else {}
-        except (HttpUnreachable, HttpDisconnected, ValueError):
+        except (HttpUnreachable, HttpDisconnected, ValueError, RecursionError):
             return None
         if not isinstance(said, dict) or said.get("IdentityType") != _MAIN:
             return None

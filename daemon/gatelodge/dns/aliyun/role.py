@@ -77,7 +77,7 @@ class RoleKeys:
             said = json.loads(answer.body)
             expires = dt.datetime.fromisoformat(said["Expiration"])
             values = [str(said[name]) for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken")]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             expires, values = None, []
         if expires is None or expires.tzinfo is None or not all(values):
             # Said outside of the except clause: what was read may hold half a key.

@@ -8,14 +8,16 @@ counts as none: the cost is an order, never a certificate that cannot be renewed
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from gatelodge.core import moments
 from gatelodge.core.limits import Kind
 from gatelodge.errors import StateDamaged
 from gatelodge.model import KeyKind, Name, Secret
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from gatelodge.model import CertificateSpec, JsonObject
     from gatelodge.ports import Documents
 
@@ -112,7 +114,7 @@ def _read(document: dict[str, Any]) -> Record | None:
             certificate=document["certificate"],
             digest=document["digest"],
             begun=int(document["begun"]),
-            at=dt.datetime.fromisoformat(document["at"]),
+            at=moments.read(document["at"]),
             ca=document["ca"],
             directory=document["directory"],
             kid=document["kid"],
@@ -123,5 +125,5 @@ def _read(document: dict[str, Any]) -> Record | None:
             url=document["url"],
             kind=Kind(document.get("kind", Kind.NEW)),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
