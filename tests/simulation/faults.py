@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 HOUR = 3600.0
 DAY = 86400.0
@@ -146,12 +146,17 @@ class Weather:
     than many like one another (swarm testing, Groce et al. 2012). Nothing is drawn once it is `over`.
     """
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, *, climate: Mapping[str, float]) -> None:
+        """
+        Args:
+            climate: how often some kinds come, where chance is not to say it: a factor to the tables.
+        """
         self.chance = chance
         self.lasting: collections.Counter[str] = collections.Counter()
         self.over = False
-        shares = {mishap.kind: mishap.share * chance.choice(_CLIMATE) for mishap in MISHAPS}
-        self._yearly = [spell.yearly * chance.choice(_CLIMATE) for spell in SPELLS]
+        drawn = {each.kind: chance.choice(_CLIMATE) for each in (*MISHAPS, *SPELLS)} | dict(climate)
+        shares = {mishap.kind: mishap.share * drawn[mishap.kind] for mishap in MISHAPS}
+        self._yearly = [spell.yearly * drawn[spell.kind] for spell in SPELLS]
         self._by_port = {
             port: tuple((each.kind, shares[each.kind]) for each in MISHAPS if port in each.ports)
             for port in sorted(ALL)

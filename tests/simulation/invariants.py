@@ -4,6 +4,7 @@ What must always be, as a literal table of small functions: each looks at the wo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import stat
@@ -106,11 +107,11 @@ def ledger(world: World) -> Iterator[str]:
     """
     if not world.dns.records or not world.lives:
         return
-    written = {
-        (document["name"], document["value"])
-        for path in (world.disk.state / "journal" / "dns").glob("*.json")
-        for document in [json.loads(path.read_bytes())["document"]]
-    }
+    written = set()
+    for path in (world.disk.state / "journal" / "dns").glob("*.json"):
+        with contextlib.suppress(ValueError, KeyError):
+            document = json.loads(path.read_bytes())["document"]
+            written.add((document["name"], document["value"]))
     for record in sorted(world.dns.records, key=lambda each: (each.name, each.value)):
         if (record.name, record.value) not in written:
             yield f"a record of {record.name} is published, and nothing on the disk says so"

@@ -187,7 +187,7 @@ class NeverSyncs(DirectoryDocuments):
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Planted:
     """
-    A bug, the invariant that it breaks, and a seed that finds it within some years with so many sites.
+    A bug, the invariant that it breaks, and a seed that finds it within some years with so many sites, in a climate that is good for it.
     """
 
     parts: Parts
@@ -195,18 +195,51 @@ class Planted:
     seed: int
     years: float
     sites: int
+    climate: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """
+        What it is called.
+        """
+        played = [getattr(self.parts, field.name) for field in dataclasses.fields(self.parts)]
+        return next(part.__name__ for part in played if part.__module__ == __name__)
+
+
+#: A climate in which daemons are killed all the time, but not so often that they get nowhere.
+_DEADLY = {"rough weather": 10.0, "daemon killed": 8.0, "power lost": 8.0}
 
 PLANTED = (
-    Planted(parts=Parts(reconciler=RenewsTooLate), breaks="no lapse", seed=1, years=0.4, sites=1),
+    Planted(parts=Parts(reconciler=RenewsTooLate), breaks="no lapse", seed=2, years=0.4, sites=1),
     Planted(parts=Parts(store=NamesWhatIsNotThere), breaks="sound trees", seed=1, years=0.1, sites=1),
-    Planted(parts=Parts(gates=SpendsTooMuch), breaks="limits kept", seed=1, years=1, sites=3),
+    Planted(
+        parts=Parts(gates=SpendsTooMuch),
+        breaks="limits kept",
+        seed=1,
+        years=0.4,
+        sites=2,
+        climate={"first CA sends wrong certificates": 50.0},
+    ),
     Planted(parts=Parts(gates=OrdersTwice), breaks="one order at once", seed=1, years=0.1, sites=1),
-    Planted(parts=Parts(ledger=WritesNothingDown), breaks="records written down", seed=1, years=0.1, sites=3),
-    Planted(parts=Parts(documents=NeverSyncs), breaks="records written down", seed=1, years=1, sites=3),
+    Planted(parts=Parts(ledger=WritesNothingDown), breaks="records written down", seed=2, years=0.05, sites=3),
+    Planted(
+        parts=Parts(documents=NeverSyncs),
+        breaks="records written down",
+        seed=6,
+        years=0.05,
+        sites=5,
+        climate={"rough weather": 40.0, "daemon killed": 0.0, "power lost": 50.0},
+    ),
     Planted(parts=Parts(store=ShowsKeys), breaks="keys kept", seed=1, years=0.1, sites=1),
     Planted(parts=Parts(documents=ForgetsKeys), breaks="keys kept", seed=1, years=0.1, sites=1),
-    Planted(parts=Parts(store=DeletesFirst), breaks="nothing destroyed", seed=1, years=1, sites=3),
-    Planted(parts=Parts(ledger=Defective), breaks="no defect", seed=1, years=1, sites=3),
-    Planted(parts=Parts(ledger=NeverSweeps), breaks="convergence", seed=1, years=1, sites=3),
+    Planted(
+        parts=Parts(store=DeletesFirst),
+        breaks="nothing destroyed",
+        seed=1,
+        years=0.4,
+        sites=3,
+        climate={**_DEADLY, "disk error": 20.0},
+    ),
+    Planted(parts=Parts(ledger=Defective), breaks="no defect", seed=2, years=0.1, sites=3, climate=_DEADLY),
+    Planted(parts=Parts(ledger=NeverSweeps), breaks="convergence", seed=5, years=0.08, sites=3, climate=_DEADLY),
 )

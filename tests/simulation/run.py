@@ -46,14 +46,16 @@ class Outcome:
     seconds: float
 
 
-def simulate(seed: int, *, years: float, sites: int, parts: Parts | None = None) -> Outcome:
+def simulate(
+    seed: int, *, years: float, sites: int, parts: Parts | None = None, climate: Mapping[str, float] | None = None
+) -> Outcome:
     """
     Live through one world.
     """
     began = time.perf_counter()
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None, prefix="simulation-") as folder:
-        world = World(Path(folder), seed=seed, years=years, sites=sites, parts=parts)
+        world = World(Path(folder), seed=seed, years=years, sites=sites, parts=parts, climate=climate or {})
         world.run()
         return Outcome(
             seed=seed,

@@ -14,6 +14,7 @@ import datetime as dt
 import functools
 import os
 import random
+import types
 from typing import TYPE_CHECKING, Any
 
 from josepy.b64 import b64encode
@@ -44,7 +45,7 @@ from gatelodge.stores.documents import DirectoryDocuments
 from gatelodge.stores.state import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from gatelodge.config.shape import Config
@@ -65,6 +66,8 @@ _LONG_BOOT = (HOUR, 2 * DAY)
 
 #: Faults end so long before the world does, so that it can come to rest.
 REST = 12 * DAY
+
+_ANY: Mapping[str, float] = types.MappingProxyType({})
 
 _HMAC = bytes(range(32))
 
@@ -110,7 +113,16 @@ class World:
     One world, from its seed.
     """
 
-    def __init__(self, folder: Path, *, seed: int, years: float, sites: int, parts: Parts | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        years: float,
+        sites: int,
+        parts: Parts | None = None,
+        climate: Mapping[str, float] = _ANY,
+    ) -> None:
         self.seed = seed
         self.parts = parts or Parts()
         self.chance = random.Random(seed)  # noqa: S311 - chance that can be repeated
@@ -119,7 +131,7 @@ class World:
         self.true_clock = TrueClock(self.loop.time)
         self.clock = MachineClock(self.loop.time)
         self.troubles = Troubles(self.loop.time)
-        self.weather = Weather(self.chance)
+        self.weather = Weather(self.chance, climate=climate)
         self.disk = Disk(folder, self.chance)
         self.has_ari = self.chance.random() < 0.5
         life = dt.timedelta(days=self.chance.choice((90, 90, 45, 6)))
