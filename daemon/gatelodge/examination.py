@@ -66,6 +66,7 @@ async def open_patient(
                 file=str(file),
                 clock=clock,
                 http=http,
+                standing=Once(functools.partial(in_thread, ask_daemon)),
                 mistakes=mistakes,
                 state_directory=_named(file),
                 offline=offline,
@@ -83,13 +84,12 @@ async def open_patient(
             file=str(file),
             clock=clock,
             http=gates.web(),
+            standing=Once(functools.partial(_standing, config, file, read, ask_daemon)),
             mistakes=mistakes,
             config=config,
             state_directory=config.state_directory,
             desired=gate.desired,
-            instruments=_instruments(
-                gates, gate, clock, ledger, functools.partial(_standing, config, file, read, ask_daemon)
-            ),
+            instruments=_instruments(gates, gate, clock, ledger),
             offline=offline,
             write=write,
         )
@@ -106,9 +106,7 @@ def _named(file: Path) -> str | None:
     return named if isinstance(named, str) and named.startswith("/") else None
 
 
-def _instruments(
-    gates: Gates, gate: Gate, clock: SystemClock, ledger: Ledger, standing: Callable[[], Any]
-) -> Instruments:
+def _instruments(gates: Gates, gate: Gate, clock: SystemClock, ledger: Ledger) -> Instruments:
     from gatelodge.dns.public_address import Finder  # noqa: PLC0415 - as in `gates`
 
     wanted = gate.desired
@@ -128,7 +126,6 @@ def _instruments(
         dates={name: authority.date for name, authority in authorities.items()},
         identities={name: authority.identities for name, authority in authorities.items()},
         capabilities=Once(functools.partial(in_thread, find)),
-        standing=Once(standing),
         public={
             family: Once(functools.partial(finder.find, source or AddressSource(), family))
             for family, source in sources.items()

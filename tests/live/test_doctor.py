@@ -329,7 +329,8 @@ async def test_before_the_first_start_and_after_a_crash() -> None:
 
 async def test_a_wrong_configuration_leaves_what_can_be_looked_at() -> None:
     """
-    Every mistake is told, with line and remedy; the state directory, nginx and other programs are looked at all the same. Exit code 2.
+    Every mistake is told, with line and remedy; the state directory, nginx and other programs are looked at all the same, and a daemon
+    that goes on with what it read before is asked how things stand. Exit code 2.
     """
     async with opened() as dns:
         dns.gate.config.write_text(
@@ -342,6 +343,15 @@ async def test_a_wrong_configuration_leaves_what_can_be_looked_at() -> None:
         assert len(mistakes) == 2
         assert any("http_port" in each["do"] for each in mistakes)
         assert {each["check"] for each in said.findings} == {"configuration", "state", "nginx", "others"}
+
+        write(dns, *healthy(dns))
+        await dns.gate.start()
+        await dns.gate.serving(WIKI, SHOP, LAB)
+        dns.gate.config.write_text(dns.gate.config.read_text() + "nonsense = 1\n")
+        said = await doctor(dns, "--offline")
+
+        assert said.code == 2
+        assert "good until" in said.of("certificates", WIKI, "ok")["seen"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

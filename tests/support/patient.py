@@ -132,6 +132,7 @@ class Case:
             file=str(self.folder / "gatelodge.toml"),
             clock=self.clock,
             http=self.http,
+            standing=Once(self._standing),
             mistakes=config.warnings,
             config=config,
             desired=wanted,
@@ -143,7 +144,6 @@ class Case:
                 dates=self.dates,
                 identities=self.identities,
                 capabilities=Once(self._capabilities),
-                standing=Once(self._standing),
                 public={family: Once(self._public(family)) for family in (4, 6)},
                 entry=self.entry,
                 ledger=self.ledger,
@@ -165,7 +165,7 @@ class Case:
         found: Capabilities = self.capabilities()
         return found
 
-    async def _standing(self) -> Mapping[str, Any]:
+    async def _standing(self) -> Mapping[str, Any] | None:
         return self.report
 
     def _public(self, family: int) -> Callable[[], Awaitable[str]]:

@@ -16,11 +16,12 @@ import click
 
 from gatelodge.cli import tables, terminal
 from gatelodge.cli.look import examined
-from gatelodge.cli.options import config_file, config_option, door, examples, json_option, load
+from gatelodge.cli.options import config_file, config_option, examples, guessed_door, json_option, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import ThreadPoolExecutor
+    from pathlib import Path
 
     from gatelodge.config.shape import Config
     from gatelodge.doctor.findings import Finding
@@ -94,7 +95,7 @@ async def _examined(*, offline: bool, write: bool, quiet: bool) -> tuple[int, di
             file,
             mistakes=mistakes,
             read=load,
-            ask_daemon=lambda: _report(config),
+            ask_daemon=lambda: _report(file),
             offline=offline,
             write=write,
         ) as patient:
@@ -124,13 +125,17 @@ def _wrong(mistakes: Sequence[Any]) -> bool:
     return any(not mistake.warning for mistake in mistakes)
 
 
-def _report(config: Config | None) -> dict[str, Any] | None:
+def _report(file: Path) -> dict[str, Any] | None:
+    """
+    Ask the daemon how things stand, also when the configuration is wrong by now: it goes on with what it read last. None when none answers.
+    """
     from gatelodge.api import client
 
-    if config is None:
+    found = guessed_door(file)
+    if found is None:
         return None
     try:
-        _, document = client.call(door(config), "GET", "/v1/status", timeout=_DAEMON_SECONDS)
+        _, document = client.call(found, "GET", "/v1/status", timeout=_DAEMON_SECONDS)
     except client.NotRunning:
         return None
     return document

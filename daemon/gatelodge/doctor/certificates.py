@@ -24,7 +24,9 @@ async def look(patient: Patient, findings: Findings) -> None:
     """
     Read the report of `status`.
     """
-    report = await patient.tools.standing()
+    report = await patient.standing()
+    if report is None:
+        return
     for entry in report["certificates"]:
         if entry["state"] != "unused":
             _look_at(entry, findings)

@@ -24,7 +24,7 @@ CHECKS = (
     Check(name="configuration", title="Configuration", look=configuration.look, configured=False),
     Check(name="state", title="State directory", look=state.look, configured=False),
     Check(name="clock", title="Clock", look=clock.look, configured=False, online=True),
-    Check(name="certificates", title="Certificates and sites", look=certificates.look),
+    Check(name="certificates", title="Certificates and sites", look=certificates.look, configured=False),
     Check(name="addresses", title="Addresses of hosts", look=addresses.look, online=True),
     Check(name="caa", title="CAA records", look=caa.look, online=True),
     Check(name="dns", title="DNS providers", look=zones.look, online=True, seconds=45.0),

@@ -139,7 +139,7 @@ def _asking(wanted: Desired) -> frozenset[str | None]:
 
 
 async def _look_at_service(patient: Patient, findings: Findings) -> None:
-    report = (await patient.tools.standing())["nginx"]
+    report = (await patient.report())["nginx"]
     if report["failure"] is not None:
         findings.broken(
             "nginx",

@@ -60,8 +60,7 @@ class Instruments:
     What a valid configuration makes to look with.
 
     `providers` and `solvers` are by the NAME of a `[dns.NAME]`; `dates` and `identities` ask each CA in use for its time, and for the names
-    by which CAA records know it. `capabilities` says what the nginx can do, `standing` is the report of `status`, from the daemon or
-    without one. `public` finds this machine's public address of a family. `entry` is what somebody else's nginx must include, None where
+    by which CAA records know it. `capabilities` says what the nginx can do. `public` finds this machine's public address of a family. `entry` is what somebody else's nginx must include, None where
     nginx is ours. `ledger` is None where records cannot be written down, for the reason in `unwritable`.
     """
 
@@ -71,7 +70,6 @@ class Instruments:
     dates: Mapping[str, Callable[[], Awaitable[Any]]]
     identities: Mapping[str, Callable[[], Awaitable[frozenset[str]]]]
     capabilities: Once[Capabilities]
-    standing: Once[Mapping[str, Any]]
     public: Mapping[int, Once[str]]
     entry: str | None = None
     ledger: Ledger | None = None
@@ -83,6 +81,7 @@ class Patient:
     """
     Everything that is looked at. `config`, `desired` and `instruments` are None when the configuration `file` cannot be read; `mistakes` are all of its.
 
+    `standing` is the report of `status`, from the daemon, or without one from what can be seen; None when there is neither.
     `state_directory` is the one that it names, or would without being told, as far as that is known. `root` is where the files of this machine are, `proc` where the kernel tells of processes. Offline, nothing beyond this machine and
     its upstreams is asked; without `write`, no DNS record is added.
     """
@@ -90,6 +89,7 @@ class Patient:
     file: str
     clock: Clock
     http: Http
+    standing: Once[Mapping[str, Any] | None]
     mistakes: tuple[Mistake, ...] = ()
     config: Config | None = None
     desired: Desired | None = None
@@ -105,6 +105,15 @@ class Patient:
         Where the kernel tells of processes.
         """
         return self.root / "proc"
+
+    async def report(self) -> Mapping[str, Any]:
+        """
+        Return the report of `status`; only for checks that need a configuration.
+        """
+        found = await self.standing()
+        if found is None:
+            raise AssertionError("as for `wanted`")
+        return found
 
     @property
     def wanted(self) -> Desired:
