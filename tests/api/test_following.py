@@ -26,6 +26,9 @@ from gatelodge.runtime.system import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: What is told does not matter here, and short names read well.
+pytestmark = pytest.mark.made_up_events
+
 PUSHED = {"Accept": "text/event-stream"}
 
 

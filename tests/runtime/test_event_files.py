@@ -4,10 +4,12 @@ The log on disk: files that end, old ones that go, and readers who miss nothing 
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import io
 import itertools
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -306,6 +308,50 @@ def test_a_reader_that_knows_more_than_the_log_goes_on_with_the_last_start(tmp_p
     log.tell(2)
 
     assert numbers(Reader(str(tmp_path), after=100).new()) == [4, 5, 6]
+
+
+#: Tells without end, and a day passes every few events; begins where the one before was killed.
+TELLING = """
+import io, sys
+import datetime as dt
+from gatelodge.runtime.events import EventLog
+
+class Clock:
+    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=1000 * int(sys.argv[2]))
+    def now(self):
+        return self.at
+
+log = EventLog(directory=sys.argv[1], clock=Clock(), stream=io.StringIO())
+while True:
+    for _ in range(3):
+        log.emit("certificate.deleted", certificate="a.example")
+    Clock.at += dt.timedelta(minutes=700)
+"""
+
+
+async def test_a_log_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
+    """
+    Files end all the time, and the writer is killed (-9) in the middle of it, again and again: who follows misses no id, and whoever begins
+    later finds the same.
+    """
+    reader, seen = Reader(str(tmp_path)), [0]
+    for turn in range(5):
+        enough = seen[-1] + 150
+        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", TELLING, str(tmp_path), str(turn))
+        try:
+            async with asyncio.timeout(30):
+                while seen[-1] < enough:
+                    seen += numbers(reader.new())
+                    await asyncio.sleep(0.001)
+        finally:
+            writer.kill()
+            await writer.wait()
+    seen += numbers(reader.new())
+
+    assert seen == list(range(seen[-1] + 1))
+    kept = numbers(read(str(tmp_path)))
+    assert kept == list(range(kept[0], seen[-1] + 1))
+    assert len(event_files.ended(str(tmp_path))) > 5
 
 
 def test_while_nothing_is_new_a_look_is_cheap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
