@@ -71,7 +71,9 @@ def serials(house: House) -> set[str]:
     ):
         public = openssl("x509", "-in", certificate, "-noout", "-pubkey")
         assert openssl("pkey", "-in", key, "-pubout") == public
-        found.add(openssl("x509", "-in", certificate, "-noout", "-serial").strip().lower().removeprefix("serial="))
+        found.add(
+            openssl("x509", "-in", certificate, "-noout", "-serial").strip().lower().removeprefix("serial=").lstrip("0")
+        )
     return found
 
 
