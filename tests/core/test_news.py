@@ -113,6 +113,9 @@ def test_an_alarm_is_told_once_a_mark() -> None:
     over = ear.hears("certificate.renewed", level="info", certificate=WIKI)
     assert over is not None
     assert over.title == f"{WIKI} has a new certificate again"
+    expired = ear.hears("certificate.expiring", certificate=WIKI, alarm=6, not_after=NOON, days_left=0.0)
+    assert expired is not None
+    assert expired.title == f"the certificate of {WIKI} has expired"
 
 
 @pytest.mark.parametrize(

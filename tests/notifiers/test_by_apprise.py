@@ -5,6 +5,8 @@ Messages through apprise: what is said when they cannot be sent, and that no par
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +33,17 @@ async def why(url: str | SecretRef, **more: float) -> str:
     with pytest.raises(NotSent) as raised:
         await ByApprise(url=ref, **more).send(HELLO)
     return str(raised.value)
+
+
+def test_the_daemon_does_not_hold_apprise_in_memory() -> None:
+    """
+    Neither what puts it together nor what sends messages loads it.
+    """
+    script = "import sys, gatelodge.wiring, gatelodge.cli.run, gatelodge.notifiers.by_apprise; print('apprise' in sys.modules)"
+
+    assert (
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout == "False\n"
+    )
 
 
 async def test_a_server_that_refuses() -> None:

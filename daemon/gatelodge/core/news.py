@@ -97,6 +97,7 @@ def _mark(entry: Entry) -> str:
 
 
 _NGINX = "nginx"
+_EXPIRED = "the certificate of {certificate} has expired"
 _LOOK = "`gatelodge status` says how things stand."
 _KEPT_BACK = "Correct what it says; it is tried again by itself, and at once when the configuration changes."
 
@@ -313,7 +314,7 @@ def _trouble(entry: Entry, trouble: Trouble) -> News:
         kind=f"{_name(entry)} {kind}".strip(),
         level=_level(entry),
         subject=_subject(entry),
-        title=_filled(trouble.title, entry),
+        title=_filled(_EXPIRED if entry.get("days_left") == 0 else trouble.title, entry),
         many=trouble.many,
         why=" ".join(filter(None, (_ended_text(detail), f"It is tried again at {moment(again)}." if again else ""))),
         todo=trouble.todo or REMEDIES[failure(entry)],
