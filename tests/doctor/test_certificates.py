@@ -34,9 +34,9 @@ def report(entry: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     ("entry", "level", "said"),
     [
         ({}, "ok", "good until 2026-03-01, from acme:letsencrypt"),
-        ({"state": "expired"}, "broken", "it is expired"),
-        ({"state": "placeholder", "not_after": None}, "broken", "it is placeholder"),
-        ({"state": "missing", "not_after": None}, "broken", "it is missing"),
+        ({"state": "expired"}, "broken", "it ended on 2026-03-01"),
+        ({"state": "placeholder", "not_after": None}, "broken", "a self-signed placeholder stands in"),
+        ({"state": "missing", "not_after": None}, "broken", "there is none"),
         ({"revoked": True}, "broken", "revoked"),
         ({"failure": FAILURE}, "warning", "it failed 3 times: caa: a record forbids it"),
         ({"failure": FAILURE, "state": "expired"}, "broken", "it failed 3 times"),

@@ -177,7 +177,7 @@ def _faults(dns: DnsHouse, port: int) -> list[tuple[str, str, str, str]]:
         ("configuration", str(dns.ini), "warning", "its mode is 0644"),
         ("state", f"{dns.gate.state}/journal", "warning", "0755"),
         ("addresses", WIKI, "broken", f"AAAA {ELSEWHERE_6} leads elsewhere"),
-        ("certificates", f"www.{MOVED}", "broken", "it is placeholder"),
+        ("certificates", f"www.{MOVED}", "broken", "a self-signed placeholder stands in"),
         ("certificates", f"bad.{ZONE}", "broken", "nginx refused it"),
         ("dns", f"www.{MOVED}", "broken", "dns1.hichina.test"),
         ("dns", "dns.home", "warning", "main account"),
@@ -312,7 +312,7 @@ async def test_before_the_first_start_and_after_a_crash() -> None:
 
         assert "it is not there yet" in said.of("state", str(dns.gate.state), "note")["seen"]
         assert "is not there yet to write it down in" in said.of("dns", f"dns.home {ZONE}", "note")["seen"]
-        assert "it is missing" in said.of("certificates", WIKI, "broken")["seen"]
+        assert "there is none" in said.of("certificates", WIKI, "broken")["seen"]
         assert said.code == 1
         assert not dns.gate.state.exists()
 
@@ -499,7 +499,8 @@ async def test_what_a_killed_doctor_leaves_is_swept() -> None:
         process.kill()
         await process.wait()
 
-        assert [each[0] for each in await dns.published() - before] == [f"_acme-challenge.{WIKI}"]
+        # The other provider's may be there still, or not yet.
+        assert f"_acme-challenge.{WIKI}" in {each[0] for each in await dns.published() - before}
 
         await dns.gate.kill()
         await dns.gate.start()

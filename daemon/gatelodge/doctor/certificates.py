@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from gatelodge.doctor.findings import Findings
     from gatelodge.doctor.patient import Patient
 
+#: What is told of a certificate by its state, and why that matters; those that are well are told otherwise.
+_STATES: Mapping[str, tuple[str, str]] = {
+    "missing": ("there is none", "nothing is served for it"),
+    "placeholder": ("a self-signed placeholder stands in for it", "visitors see a warning of their browser"),
+    "expired": ("it ended on {until}", "visitors see a warning of their browser, and apps refuse to connect"),
+}
+
 #: Less than one is none.
 _OUT = 1.0
 
@@ -46,12 +53,9 @@ async def look(patient: Patient, findings: Findings) -> None:
 def _look_at(entry: Mapping[str, Any], findings: Findings) -> None:
     name, failure, state = entry["certificate"], entry["failure"], entry["state"]
     ends = dt.datetime.fromisoformat(entry["not_after"]) if entry["not_after"] else None
-    why = {
-        "missing": "nothing is served for it",
-        "placeholder": "visitors see a warning of their browser",
-        "expired": "visitors see a warning of their browser, and apps refuse to connect",
-    }.get(state, "")
-    said = f"it is {state}" if state != "valid" else f"good until {ends:%Y-%m-%d}" if ends else "good"
+    until = f"{ends:%Y-%m-%d}" if ends else "now"
+    said, why = _STATES.get(state, ("good until {until}", ""))
+    said = said.format(until=until)
     if entry["revoked"]:
         said, why = f"{said}, and revoked", "visitors may be warned of it"
     if failure is not None:

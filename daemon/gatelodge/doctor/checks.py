@@ -27,7 +27,7 @@ CHECKS = (
     Check(name="certificates", title="Certificates and sites", look=certificates.look, configured=False),
     Check(name="addresses", title="Addresses of hosts", look=addresses.look, online=True),
     Check(name="caa", title="CAA records", look=caa.look, online=True),
-    Check(name="dns", title="DNS providers", look=zones.look, online=True, seconds=45.0),
+    Check(name="dns", title="DNS providers", look=zones.look, online=True, seconds=40.0),
     Check(name="ports", title="Ports", look=ports.look),
     Check(name="outside", title="From outside", look=ports.look_from_outside, online=True),
     Check(name="nginx", title="nginx", look=nginx.look, configured=False),
