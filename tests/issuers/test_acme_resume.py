@@ -10,11 +10,13 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from josepy.jwk import JWK
 from tests.issuers.test_acme import ORDERS, SPEC, World
 from tests.support.fake_acme import DIRECTORY
 
 from gatelodge.errors import IssuanceError, StateError
-from gatelodge.model import AcmeIssuer, CertificateAuthority, Name
+from gatelodge.issuers.keys import NewKeys
+from gatelodge.model import AcmeIssuer, CertificateAuthority, KeyKind, Name
 from gatelodge.stores.documents import DirectoryDocuments
 
 if TYPE_CHECKING:
@@ -457,6 +459,23 @@ async def test_an_account_the_ca_forgot_is_registered_again_with_its_key(world: 
     assert after["kid"] != before["kid"]
     assert world.server.log.count("new-account") == 2
     assert world.server.issued == 11
+
+
+async def test_an_account_that_has_another_key_by_now_is_left_and_one_with_ours_is_made(world: World) -> None:
+    """
+    An old backup was restored, from before a change of the account's key: the CA cannot verify what we sign.
+    """
+    await world.issue()
+    (kid,) = world.server.accounts
+    other = await NewKeys().new(KeyKind.ECDSA_P256)
+    world.server.accounts[kid] = JWK.load(other.reveal().encode()).public_key()
+    world.server.log.clear()
+    await world.issue()
+    after: dict[str, Any] = dict(await world.documents.get("accounts", "fake") or {})
+
+    assert after["kid"] != kid
+    assert world.server.log.count("new-account") == 2  # it is looked for first
+    assert world.server.issued == 2
 
 
 async def test_an_order_of_a_forgotten_account_is_replaced(world: World) -> None:

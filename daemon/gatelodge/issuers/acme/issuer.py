@@ -20,6 +20,7 @@ from gatelodge.acme import client as acme
 from gatelodge.acme import renewal_info
 from gatelodge.acme.signer import Signer
 from gatelodge.acme.transport import Transport
+from gatelodge.core.failures import Failure, classify
 from gatelodge.errors import IssuanceError, Problem, TransientError
 from gatelodge.issuers.acme import preflight
 from gatelodge.issuers.acme.account import Account
@@ -44,6 +45,15 @@ CONCURRENT = 50
 
 #: What a CA says of a certificate that the account did not get there: the certificate's own key may still revoke it (RFC 8555 §7.6).
 _NOT_THE_ACCOUNTS = frozenset({"unauthorized", "accountDoesNotExist"})
+
+
+def _refuses_the_account(problem: Problem) -> bool:
+    """
+    Tell whether a CA does not know the account, or not by this key (RFC 8555 §6.2; Boulder and pebble call that malformed), as after an old
+    backup was restored: then it is looked for by its key, and made anew if need be.
+    """
+    credentials = problem.type == "malformed" and classify(problem) is Failure.CREDENTIALS
+    return credentials or problem.type == "accountDoesNotExist"
 
 
 class Acme:
@@ -278,7 +288,7 @@ class Acme:
                 try:
                     fulfilled = await self._attempts.make(client, wish)
                 except IssuanceError as error:
-                    if error.problem.type != "accountDoesNotExist":
+                    if not _refuses_the_account(error.problem):
                         raise
                     await self._account.recover(client.kid, progress=progress)
                     client = await self._account.client(progress=progress)
