@@ -30,6 +30,7 @@ async def test_a_machine_without_others(tmp_path: Path) -> None:
     put(tmp_path, "etc/crontab", "# 0 3 * * * root certbot renew\n")
     put(tmp_path, "proc/1/comm", "systemd\n")
     put(tmp_path, "etc/letsencrypt/README", "")
+    put(tmp_path, "etc/dehydrated/config", "")
     seen = await Case(folder=tmp_path).look(others.look)
 
     assert seen.none("broken", "warning", "note")
@@ -54,7 +55,7 @@ async def test_certbot_with_its_timer(tmp_path: Path) -> None:
     [
         ("root/.acme.sh/account.conf", "", "acme.sh is set up there"),
         ("home/me/.acme.sh/account.conf", "", "acme.sh is set up there"),
-        ("etc/dehydrated/config", "", "dehydrated keeps certificates there"),
+        ("etc/dehydrated/domains.txt", "", "dehydrated keeps certificates there"),
         ("var/lib/lego/accounts", "", "lego keeps certificates there"),
         ("etc/cron.d/mine", "1 1 * * * me /home/me/.acme.sh/acme.sh --cron\n", "another ACME client is started by it"),
         ("proc/812/comm", "caddy\n", "it runs on this machine"),

@@ -32,9 +32,9 @@ _TIMER_FOLDERS = (
 )
 _CRON_FOLDERS = ("etc/cron.d", "etc/cron.daily", "etc/cron.weekly", "var/spool/cron/crontabs", "var/spool/cron")
 _CLIENTS = ("certbot", "acme.sh", "lego", "dehydrated", "getssl")
-_FOLDERS = {
-    "lego": ("etc/lego", "var/lib/lego", "root/.lego"),
-    "dehydrated": ("etc/dehydrated", "var/lib/dehydrated"),
+_KEEPING = {
+    "lego": ("etc/lego/accounts", "var/lib/lego/accounts", "root/.lego/accounts"),
+    "dehydrated": ("etc/dehydrated/domains.txt", "var/lib/dehydrated/certs"),
 }
 
 #: Programs that serve and get certificates, by the name of the process.
@@ -69,8 +69,8 @@ def _look(patient: Patient, findings: Findings) -> None:
             why=_TWICE,
             do="when Gatelodge has its names: acme.sh --uninstall-cronjob; `adopt` serves its certificates until then",
         )
-    for name, places in _FOLDERS.items():
-        place = next((root / each for each in places if (root / each).is_dir()), None)
+    for name, places in _KEEPING.items():
+        place = next((root / each for each in places if (root / each).exists()), None)
         if place is not None:
             findings.note(
                 str(place),
