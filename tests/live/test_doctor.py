@@ -372,6 +372,8 @@ async def test_as_somebody_else() -> None:
         assert [each for each in said.findings if each["check"] == "state" and "may not look" in each["seen"]]
         assert "answers 200" in said.of("upstreams", f"{WIKI}/", "ok")["seen"]
         assert "with tree" in said.of("ports", f"port {dns.gate.http}", "ok")["seen"]
+        assert not [each for each in said.findings if each["check"] == "others" and "may not look" in each["seen"]]
+        assert not [each for each in said.findings if "this check failed" in each["seen"]], said.findings
 
 
 _NOBODY = """

@@ -70,7 +70,7 @@ def _look(patient: Patient, findings: Findings) -> None:
             do="when Gatelodge has its names: acme.sh --uninstall-cronjob; `adopt` serves its certificates until then",
         )
     for name, places in _KEEPING.items():
-        place = next((root / each for each in places if (root / each).exists()), None)
+        place = next((root / each for each in places if _is_there(root / each)), None)
         if place is not None:
             findings.note(
                 str(place),
@@ -95,6 +95,16 @@ def _look(patient: Patient, findings: Findings) -> None:
         )
     if not findings.all:
         findings.ok("this machine", "no other ACME client and no other web server is seen")
+
+
+def _is_there(path: Path) -> bool:
+    """
+    Tell whether something is there, as far as this user may see.
+    """
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _look_for_certbot(root: Path, timers: list[str], findings: Findings) -> None:
