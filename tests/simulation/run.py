@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import json
@@ -78,9 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seeds = [asked.seed] if asked.seed is not None else range(asked.first_seed, asked.first_seed + asked.seeds)
     began = time.perf_counter()
     outcomes = []
-    for outcome in _outcomes(seeds, asked):
-        outcomes.append(outcome)
-        _tell(outcome, len(outcomes), len(seeds), whole=asked.seed is not None, asked=asked)
+    # Whoever breaks it off wants to know what came of it so far.
+    with contextlib.suppress(KeyboardInterrupt):
+        for outcome in _outcomes(seeds, asked):
+            outcomes.append(outcome)
+            _tell(outcome, len(outcomes), len(seeds), whole=asked.seed is not None, asked=asked)
     summary = _summary(outcomes, time.perf_counter() - began)
     print(json.dumps(summary) if asked.json else _table(summary))
     return 1 if summary["breaches"] else 0

@@ -134,7 +134,7 @@ class World:
         self.weather = Weather(self.chance, climate=climate)
         self.disk = Disk(folder, self.chance)
         self.has_ari = self.chance.random() < 0.5
-        life = dt.timedelta(days=self.chance.choice((90, 90, 45, 6)))
+        life = dt.timedelta(days=self.chance.choice((90, 45, 15, 6)))
         base = "https://acme-v02.api.letsencrypt.org"
         self.ca = Ca(self, name="letsencrypt", base=base, trouble="first", life=life, customers={})
         self.second = Ca(
