@@ -23,7 +23,7 @@ from tests.core.planning import (
     wanting,
 )
 
-from gatelodge.core.actions import ABANDONING, ApplyTree, Obtain, Reason, certificate_key
+from gatelodge.core.actions import ABANDONING, NGINX, ApplyTree, Obtain, Reason, certificate_key
 from gatelodge.core.asking import failed
 from gatelodge.core.observed import Attempt, Doubt, InFlight, Job, Nginx, Observed, Requests
 from gatelodge.core.plan import GATHER
@@ -429,6 +429,18 @@ def test_forgetting_waits_until_no_tree_names_it() -> None:
 
     assert "b.example" not in world.observed.held
     assert not any(name == "b.example" for tree in world.observed.nginx.generations for name, _ in tree.references)
+
+
+def test_nothing_is_deleted_while_nginx_is_given_a_tree() -> None:
+    """
+    That tree was planned before a site was taken out, so it may name its placeholder, and is not seen among the others yet.
+    """
+    world = served(A)
+    kept(world, held={**world.observed.held, B.name: placeholder(B)})
+    assert "DeleteCertificate delete:b.example" in names_of(world.plan())
+
+    kept(world, jobs={NGINX: Job(key=NGINX, digest="", since=NOW)})
+    assert not any(name.startswith("DeleteCertificate") for name in names_of(world.plan()))
 
 
 def test_a_certificate_that_is_not_ours_to_replace_costs_no_order_and_stops_no_other() -> None:

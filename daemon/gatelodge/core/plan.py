@@ -141,7 +141,12 @@ class _Planner:
         ]
 
     def _named(self, certificate: str) -> bool:
-        return any(name == certificate for tree in self.observed.nginx.generations for name, _ in tree.references)
+        """
+        Tell whether a tree names a certificate, or one may that is just being given to nginx: planned before, it is seen in no folder yet.
+        """
+        return NGINX in self.observed.jobs or any(
+            name == certificate for tree in self.observed.nginx.generations for name, _ in tree.references
+        )
 
     # DNS
 
