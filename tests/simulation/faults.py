@@ -51,6 +51,8 @@ NET = frozenset({"ca", "web"})
 MISHAPS = (
     Mishap(kind="daemon killed", ports=ALL, share=0.002),
     Mishap(kind="power lost", ports=ALL, share=0.0006),
+    Mishap(kind="daemon told to stop", ports=ALL - {"disk"}, share=0.001),
+    Mishap(kind="configuration edited", ports=ALL - {"disk"}, share=0.001),
     Mishap(kind="delay", ports=ALL, share=0.02),
     Mishap(kind="hang", ports=frozenset({"ca", "dns", "provider", "disk"}), share=0.003),
     Mishap(kind="not reached", ports=NET, share=0.01),
@@ -63,6 +65,7 @@ MISHAPS = (
     Mishap(kind="refused", ports=frozenset({"provider", "dns"}), share=0.01),
     Mishap(kind="done late", ports=frozenset({"provider"}), share=0.01),
     Mishap(kind="nginx refuses", ports=frozenset({"nginx"}), share=0.004),
+    Mishap(kind="nginx refuses a site", ports=frozenset({"nginx"}), share=0.006),
     Mishap(kind="not proven", ports=frozenset({"nginx"}), share=0.004),
     Mishap(kind="disk error", ports=frozenset({"disk"}), share=0.0015),
 )
@@ -80,6 +83,7 @@ SPELLS = (
     Spell(kind="credentials expired", yearly=1, lasts=(HOUR, 8 * DAY), troubles=("dns",)),
     Spell(kind="disk full", yearly=2, lasts=(HOUR, 2 * DAY), troubles=("machine",)),
     Spell(kind="nginx refuses everything", yearly=2, lasts=(HOUR, 2 * DAY), troubles=("machine",)),
+    Spell(kind="nginx refuses the first site", yearly=2, lasts=(HOUR, 4 * DAY), troubles=("machine",)),
     Spell(kind="nginx dies", yearly=8, lasts=(0, 0)),
     Spell(kind="clock ahead", yearly=1, lasts=(60, 9 * HOUR), troubles=("machine",)),
     Spell(kind="clock behind", yearly=1, lasts=(60, 9 * HOUR), troubles=("machine",)),

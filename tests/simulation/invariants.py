@@ -143,9 +143,11 @@ def keys(world: World) -> Iterator[str]:
 
 def nothing_destroyed(world: World) -> Iterator[str]:
     """
-    Nothing is destroyed before its replacement is stored: what is asked for and had a CA's certificate has one on the disk ever after,
-    and nginx, while it runs, never shows a placeholder for it again.
+    Nothing is destroyed before its replacement is stored: what is asked for and was shown with a CA's certificate by a proven tree has one on
+    the disk ever after, and nginx, while it runs, never shows a placeholder for it again.
     """
+    if not world.nginx.proven:
+        return
     wanted, certified = world.sites.wanted, world.memory.certified
     for name in tuple(certified):
         if name not in wanted:
@@ -197,6 +199,8 @@ def convergence(world: World) -> Iterator[str]:
         yield "nginx does not serve what is asked for at the end"
     if world.journal.in_flight:
         yield f"orders are begun still at the end: {', '.join(sorted(world.journal.in_flight))}"
+    if kept_back := world.reconciler.latest.kept_back:
+        yield f"kept back still at the end: {', '.join(sorted(kept_back))}"
     if failed := world.journal.standing_attempts(nginx_runs=True):
         yield f"something still failed at the end: {', '.join(sorted(failed))}"
 

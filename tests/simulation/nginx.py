@@ -56,6 +56,13 @@ class Nginx(FakeNginx):
         self._world = world
         self._read_before: dict[VersionRef, Loaded] = {}
 
+    @property
+    def proven(self) -> bool:
+        """
+        Tell whether what it runs was seen to be served.
+        """
+        return self._running is not None and self._trees[self._running].generation.proven
+
     def die(self) -> None:
         """
         End, as kill -9 and a loss of power do.
@@ -87,7 +94,7 @@ class Nginx(FakeNginx):
         number = self._highest
         self._look_at_files(rendered, f"tree {number}")
         mishap = await self._touch(f"tests tree {number}")
-        guilty = frozenset(part for part, text in rendered.parts.items() if self.refuses(part, text))
+        guilty = self._guilty(rendered, mishap)
         if guilty:
             raise NginxRefused(f"[emerg] in {', '.join(sorted(guilty))}", guilty)
         if mishap == "nginx refuses" or self._world.weather.lasting["nginx refuses everything"]:
@@ -111,6 +118,12 @@ class Nginx(FakeNginx):
         self._trees[number] = _Tree(rendered, self._generation(number, rendered, proven=True))
         await self._touch(f"proved tree {number}")
         return number
+
+    def _guilty(self, rendered: Rendered, mishap: str | None) -> frozenset[str]:
+        parts = sorted(part for part, text in rendered.parts.items() if "503" not in text)
+        if mishap == "nginx refuses a site" and parts:
+            return frozenset({self._world.chance.choice(parts)})
+        return frozenset(parts[:1] if self._world.weather.lasting["nginx refuses the first site"] else ())
 
     async def _prove(self, number: int) -> None:
         if await self._touch(f"is looked at, tree {number}") == "not proven":
@@ -154,7 +167,7 @@ class Nginx(FakeNginx):
 
     async def _touch(self, what: str) -> str | None:
         mishap = await self._world.touch("nginx", what)
-        if mishap in {"nginx refuses", "not proven"}:
+        if mishap in {"nginx refuses", "nginx refuses a site", "not proven"}:
             self._world.troubles.mark("machine")
         return mishap
 

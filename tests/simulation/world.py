@@ -64,6 +64,9 @@ _RESTART = (1.0, 30.0)
 _BOOT = (20.0, 600.0)
 _LONG_BOOT = (HOUR, 2 * DAY)
 
+#: How long a service manager waits for a daemon that was told to stop. (systemd/gatelodge.service)
+_PATIENCE = 20.0
+
 #: Faults end so long before the world does, so that it can come to rest.
 REST = 12 * DAY
 
@@ -264,6 +267,12 @@ class World:
                 self.kill(power=False)
             case "power lost":
                 self.kill(power=True)
+            case "daemon told to stop":
+                self.loop.in_world(0, self._stop)
+                mishap = None
+            case "configuration edited":
+                self.loop.in_world(0, functools.partial(self._change, mishap))
+                mishap = None
             case "delay":
                 seconds += self.chance.choice((1.0, 10.0, 60.0)) * self.chance.random()
                 mishap = None
@@ -359,6 +368,15 @@ class World:
         times = _RESTART if not power else _LONG_BOOT if self.chance.random() < 0.1 else _BOOT
         self.loop.in_world(self.chance.uniform(*times), self._boot)
 
+    def _stop(self) -> None:
+        """
+        Tell the daemon to stop, and kill it when it takes too long.
+        """
+        if self.reconciler is not None:
+            process = self._process
+            self.told_to_stop.set()
+            self.loop.in_world(_PATIENCE, lambda: process == self._process and self.kill(power=False))
+
     def _boot(self) -> None:
         self.disk.back()
         self._stamped = set()
@@ -409,8 +427,9 @@ class World:
             placeholder=selfsigned.make,
         )
         self.gates, self.reconciler = gates, reconciler
+        self.told_to_stop = asyncio.Event()
         self.journal, self.ledger = journal, ledger
-        await reconciler.run(stop=asyncio.Event())
+        await reconciler.run(stop=self.told_to_stop)
 
     def config(self) -> Config:
         """
