@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRANSLATED = sorted(
-    path for path in pages.pages() if path.parent.parent == ROOT / "docs" and path.parent.name in ("zh", "ko")
+    path for path in pages.pages() if path.parent.parent == ROOT / "docs" and path.parent.name in pages.LANGUAGES
 )
 
 

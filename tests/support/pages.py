@@ -27,6 +27,9 @@ ROOT = Path(__file__).parents[2]
 #: Markdown with the tables that GitHub shows.
 _MARKDOWN = MarkdownIt().enable("table")
 
+#: Folders of docs/ with translations.
+LANGUAGES = ("zh", "ko")
+
 #: A comment behind a command.
 _COMMENT = re.compile(r"(?:^|\s)#\s.*$")
 
