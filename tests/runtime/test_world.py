@@ -38,6 +38,19 @@ def ages_at_renewal(world: World, name: str) -> list[dt.timedelta]:
     return gaps([each.at for each in world.ca.signed if each.name == name])
 
 
+async def test_failures_of_a_site_that_is_gone_are_forgotten() -> None:
+    """
+    With its placeholder, so that nothing is told of them for ever, and one that comes back later begins anew.
+    """
+    async with inhabited(A, B) as world:
+        world.ca.refuses[B] = REFUSED
+        await world.live(HOUR)
+        assert any(B in tries for tries in world.reconciler._journal.attempts)
+        world.use(A)
+        await world.live(HOUR)
+        assert not any(B in tries for tries in await world.documents.list("journal/attempts"))
+
+
 async def test_what_a_killed_process_left_is_swept_while_nothing_else_happens() -> None:
     """
     Old tokens wait for no order and no restart.

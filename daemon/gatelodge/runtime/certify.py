@@ -22,6 +22,7 @@ from gatelodge.core.actions import (
     Reason,
     Revoke,
     Take,
+    certificate_key,
     key,
     revoking,
 )
@@ -104,6 +105,7 @@ class Certifier:
                 await self._store.delete(name)
                 await self._journal.renewals.forget(name)
                 await self._journal.not_revoked(name)
+                await self._journal.worked(certificate_key(name))
                 self._events.emit("certificate.deleted", certificate=name)
             case _:
                 assert_never(action)
