@@ -266,7 +266,8 @@ def _generation(ground: Ground, doors: Doors, internal: Files | None) -> list[Di
         *certificate,
         line("access_log", "off"),
     ]
-    told = [status] if STATUS_MODULE in ground.modules else []
+    # An nginx of others may be replaced by one that was built without, and must start on the tree that is there.
+    told = [status] if STATUS_MODULE in ground.modules and not ground.shared else []
     return [block("server", inside=[*head, answer, *told, _refuse()])]
 
 
