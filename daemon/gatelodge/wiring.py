@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import grp
 import math
+import os
 import random
 import socket
 from pathlib import Path
@@ -61,6 +62,7 @@ def claim(config: Config, *, verb: str) -> Iterator[tuple[str, ...]]:
         StateLocked: another process holds it.
         StateError: it cannot be used.
     """
+    _mend_umask()
     with Lock(directory=config.state_directory, clock=SystemClock(), command=f"gatelodge {verb}"):
         _, group = binary.worker(config.nginx.user) if config.nginx.reload is None else (None, None)
         notes = prepare(
@@ -71,6 +73,15 @@ def claim(config: Config, *, verb: str) -> Iterator[tuple[str, ...]]:
         )
         _sweep_tokens(config.state_directory)
         yield notes
+
+
+def _mend_umask() -> None:
+    """
+    Let nobody else write what is made from now on, by us and by what we start, nginx among it, and close nothing to ourselves. Who inherited
+    a umask that closes more to others keeps it.
+    """
+    inherited = os.umask(0o077)
+    os.umask((inherited | 0o022) & 0o077)
 
 
 def _sweep_tokens(state_directory: str) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import stat
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -24,7 +26,6 @@ from gatelodge.nginx import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.crash_house import CrashHouse
 
@@ -72,8 +73,17 @@ def serials(house: CrashHouse) -> set[int]:
     return found
 
 
+def _below(state: Path) -> Iterator[Path]:
+    """
+    Yield every file and folder; what vanishes meanwhile is passed over, as `Path.rglob` does not.
+    """
+    for folder, folders, files in os.walk(state):
+        for name in (*folders, *files):
+            yield Path(folder, name)
+
+
 def _secrets(state: Path) -> Iterator[str]:
-    for path in state.rglob("*"):
+    for path in _below(state):
         try:
             mode = path.lstat().st_mode
             if stat.S_ISREG(mode) and mode & 0o077 and b"PRIVATE KEY" in path.read_bytes():
@@ -135,7 +145,7 @@ def leftovers(house: CrashHouse) -> list[str]:
     state = house.gate.state
     tokens = [*(state / "webroot" / ".well-known" / "acme-challenge").iterdir()]
     orders = [each for each in (state / "journal" / "orders").glob("*") if not each.name.startswith(".")]
-    unfinished = [each for each in state.rglob("*") if each.name.endswith(_UNFINISHED)]
+    unfinished = [each for each in _below(state) if each.name.endswith(_UNFINISHED)]
     return [f"{each} is left" for each in (*tokens, *orders, *unfinished)]
 
 

@@ -158,7 +158,7 @@ class Rounds:
             tally.down = False
             self.row.worst = max(self.row.worst, time.monotonic() - began)
             await self._look(orders, made, stored, crashes=self.row.crashes - crashes)
-        except (AssertionError, TimeoutError) as error:
+        except (AssertionError, OSError) as error:
             self.breach(f"{str(error) or repr(error)}; the last that was told: {list(house.gate.events())[-3:]}")
         self.breach(*tally.failures[failures:])
         self._tell(f"{self.row.kind}: {self.row.crashes} times: {'; '.join(self.story)}")

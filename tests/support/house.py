@@ -100,14 +100,20 @@ class House:
         rows = [f'"{site}" = "http://127.0.0.1:{self.upstream}"' for site in sites]
         self.config.write_text(head + "\n".join(rows) + "\n" + more)
 
-    async def start(self, *arguments: str, environment: dict[str, str] | None = None) -> asyncio.subprocess.Process:
+    async def start(
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        umask: int = -1,
+    ) -> asyncio.subprocess.Process:
         """
         Start the daemon; its stderr goes to a file.
         """
         with (self.folder / "daemon.log").open("ab") as log:
             self.daemon = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "gatelodge", "run", "-c", str(self.config), *arguments,
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})},
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, umask=umask,
+                env={**os.environ, **(environment or {})},
             )  # fmt: skip
         return self.daemon
 

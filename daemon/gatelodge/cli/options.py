@@ -27,6 +27,9 @@ DEFAULT_CONFIG = "/etc/gatelodge/gatelodge.toml"
 STATE_DIRECTORY = "/var/lib/gatelodge"
 ADMIN_SOCKET = "/run/gatelodge/admin.sock"
 
+#: Ten thousand sites take a tenth of it. Bytes.
+_LARGEST = 16 << 20
+
 #: The admin socket in the state directory, beside the one that the configuration names.
 FALLBACK_SOCKET = "admin.sock"
 
@@ -145,6 +148,8 @@ def _open_secrets(config: Config, file: Path) -> Iterator[Mistake]:
 def _content(file: Path) -> bytes:
     if file.exists() and not file.is_file():
         raise OSError(errno.EINVAL, "it is no regular file")  # a pipe would be waited for
+    if file.stat().st_size > _LARGEST:
+        raise OSError(errno.EFBIG, f"it is larger than {_LARGEST >> 20} MiB, which no configuration is")
     return file.read_bytes()
 
 
