@@ -29,7 +29,7 @@ _TABLE = [
     ('[sites."a.lan"]\nupstream = "http://x"\ntsl = "local"  #!', 'sites."a.lan".tsl', "did you mean tls?"),
     ('[sites."a.lan"]\nupstream = "http://x"\ntls = "local"\nxyzzy = {}  #!', 'sites."a.lan".xyzzy', "known here"),
     ("[nginx]\nhttp_port = 80\nsites.x = 1  #!", "nginx.sites", "it belongs at the top"),
-    ('[[notify]]  #!\nurl = "x"', "notify", "there is no such key"),
+    ('[[gadget]]  #!\nurl = "x"', "gadget", "there is no such key"),
     # Names with dots that stand without quotes.
     ('[sites.wiki.example.com]  #!\nupstream = "http://wiki:3000"', "sites.wiki", '"wiki.example.com"'),
     ('[sites]\nwiki.example.com = "http://wiki:3000"  #!', "sites.wiki", '"wiki.example.com"'),
