@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import types
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -96,6 +97,18 @@ SPELLS = (
 
 #: How often things go wrong in one world, beside the tables.
 _CLIMATE = (0.0, 1.0, 1.0, 4.0)
+
+
+#: The climate of short worlds in which most is found: rough all the time, with deaths, stops and edits in the middle of everything.
+INTENSE: Mapping[str, float] = types.MappingProxyType(
+    {
+        "rough weather": 20.0,
+        "daemon killed": 5.0,
+        "power lost": 5.0,
+        "daemon told to stop": 8.0,
+        "configuration edited": 8.0,
+    }
+)
 
 
 class Troubles:

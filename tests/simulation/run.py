@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.simulation.faults import INTENSE
 from tests.simulation.world import Parts, World
 
 if TYPE_CHECKING:
@@ -100,13 +101,17 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=10, help="how many worlds (default 10)")
     parser.add_argument("--first-seed", type=int, default=1, metavar="N", help="the first of them (default 1)")
     parser.add_argument("--seed", type=int, metavar="N", help="this one alone, with its whole story")
+    parser.add_argument(
+        "--intense", action="store_true", help="rough weather all the time, for short worlds: --years 0.06"
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many at once (default 1)")
     parser.add_argument("--json", action="store_true", help="the summary as JSON")
     return parser.parse_args(arguments)
 
 
 def _outcomes(seeds: Sequence[int], asked: argparse.Namespace) -> Iterator[Outcome]:
-    work = functools.partial(simulate, years=asked.years, sites=asked.sites)
+    climate = INTENSE if asked.intense else {}
+    work = functools.partial(simulate, years=asked.years, sites=asked.sites, climate=dict(climate))
     if asked.jobs == 1:
         yield from map(work, seeds)
         return
@@ -127,8 +132,10 @@ def _tell(outcome: Outcome, number: int, of: int, *, whole: bool, asked: argpars
     if whole or outcome.breaches:
         print("\n".join(outcome.story if whole else outcome.story[-_LAST:]), flush=True)
     if outcome.breaches and not whole:
+        more = " --intense" if asked.intense else ""
         print(
-            f"again: scripts/simulate --years {asked.years:g} --sites {asked.sites} --seed {outcome.seed}\n", flush=True
+            f"again: scripts/simulate --years {asked.years:g} --sites {asked.sites} --seed {outcome.seed}{more}\n",
+            flush=True,
         )
 
 
