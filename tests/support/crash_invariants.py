@@ -46,6 +46,8 @@ def on_disk(house: CrashHouse) -> list[str]:
 
 def _certificates(state: Path) -> Iterator[str]:
     for chain in state.glob("certificates/*/versions/*/fullchain.pem"):
+        if chain.parent.name.startswith("."):
+            continue  # one that is being written, or taken away: no version yet, or none any more
         key = chain.with_name("privkey.pem")
         try:
             private = load_pem_private_key(key.read_bytes(), None)
