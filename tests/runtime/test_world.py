@@ -16,6 +16,7 @@ from tests.world import DAY, HOUR, MINUTE, SECOND, World, inhabited
 
 from gatelodge.api.wishes import Wishes
 from gatelodge.core import backoff
+from gatelodge.errors import Problem
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -49,6 +50,24 @@ async def test_failures_of_a_site_that_is_gone_are_forgotten() -> None:
         world.use(A)
         await world.live(HOUR)
         assert not any(B in tries for tries in await world.documents.list("journal/attempts"))
+
+
+async def test_a_failure_after_the_certificate_was_stored_does_not_stand_for_ever() -> None:
+    """
+    The record of an order that could not be closed is no reason to say that something fails, once nothing is to be done any more.
+    """
+    async with inhabited(A) as world:
+        await world.live(HOUR)
+        journal = world.reconciler._journal
+        await journal.failed(
+            f"certificate:{A}/acme:letsencrypt", "", Problem(type="state", detail="the disk reports an error")
+        )
+        world.reconciler.wake()
+        await world.live(SECOND)
+        assert any(A in tries for tries in journal.attempts)
+        world.drowsy = False
+        await world.live(2 * HOUR)
+        assert not any(A in tries for tries in journal.attempts)
 
 
 async def test_what_a_killed_process_left_is_swept_while_nothing_else_happens() -> None:

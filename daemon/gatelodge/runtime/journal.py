@@ -21,7 +21,7 @@ from gatelodge.model import AcmeIssuer
 from gatelodge.runtime.renewals import Renewals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from gatelodge.core.observed import Held
     from gatelodge.model import JsonObject, RevocationReason
@@ -140,6 +140,19 @@ class Journal:
         """
         for name, attempt in tuple(self.attempts.items()):
             if name.split("/")[0] == key and attempt.problem.type != backoff.NGINX_ENDED:
+                await self.succeeded(name)
+
+    async def forgive(self, *, kept: Iterable[str]) -> None:
+        """
+        Forget failures whose time to try again has come while nothing was to be done: what they were about was done otherwise, or is not
+        wanted any more. Not those of nginx: it may be given a tree a little later, since reloads keep a distance.
+
+        Args:
+            kept: certificates whose orders are on the way, so that their failures still matter.
+        """
+        now, still = self._clock.now(), {actions.NGINX, *(actions.certificate_key(name) for name in kept)}
+        for name, attempt in tuple(self.attempts.items()):
+            if attempt.retry_at <= now and name.split("/")[0] not in still:
                 await self.succeeded(name)
 
     def standing_attempts(self, *, nginx_runs: bool) -> Mapping[str, Attempt]:

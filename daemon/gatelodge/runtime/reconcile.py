@@ -290,6 +290,8 @@ class Reconciler:
         self.trouble = None
         self._herald.tell(look)
         await self._release(look)
+        if look.settled and look.observed.doubt is None and look.observed.nginx.serving:
+            await self._journal.forgive(kept=look.observed.in_flight.keys())
         for action in look.plan.actions:
             self._answer(action)
             actor.act(action, look.observed, look.gate)
