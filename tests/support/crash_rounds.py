@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 #: A crash may take this long to recover from, on a shared machine; what is tried again later is asked for, as a person would. Seconds.
 BOUND = 60.0
 
+#: Dynamic DNS looks for what it wrote at a zone's name servers for so long, where they cannot be found out: the daemon is busy until then. Seconds.
+PROOF = 120.0
+
 #: What was left at a name server that was dead is taken away by a later try, this late at most. Seconds.
 LAST = 240.0
 
@@ -238,7 +241,7 @@ class Rounds:
         """
         Return once every site is served with its certificate; what waits for a later try is asked for meanwhile.
         """
-        bound = BOUND * self.house.stretch
+        bound = (BOUND + (PROOF if self._kind in {Kind.BIND, Kind.ALL} else 0)) * self.house.stretch
         try:
             await until(self._is_well, seconds=bound)
         except TimeoutError:
