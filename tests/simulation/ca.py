@@ -174,6 +174,9 @@ class Ca(FakeAcme):
                 return self._too_many(counted, whose, seconds=3600)
         if self.meter.counts(Counted.ORDERS, kind):
             self.meter.take(Counted.ORDERS, kid, self.clock.monotonic())
+        if not exempt:
+            # What it never signed replaces nothing, and the order does not say that it does (RFC 9773 §5).
+            payload = {name: value for name, value in payload.items() if name != "replaces"}
         response = super()._new_order(kid, rest, payload)
         number = max(self.orders)
         self._kinds[number] = kind

@@ -225,10 +225,10 @@ PLANTED = (
     Planted(
         parts=Parts(documents=NeverSyncs),
         breaks="records written down",
-        seed=6,
+        seed=2,
         years=0.05,
-        sites=5,
-        climate={"rough weather": 40.0, "daemon killed": 0.0, "power lost": 50.0},
+        sites=8,
+        climate={"rough weather": 40.0, "daemon killed": 0.0, "power lost": 60.0, "configuration edited": 10.0},
     ),
     Planted(parts=Parts(store=ShowsKeys), breaks="keys kept", seed=1, years=0.1, sites=1),
     Planted(parts=Parts(documents=ForgetsKeys), breaks="keys kept", seed=1, years=0.1, sites=1),

@@ -16,7 +16,7 @@ from tests.simulation.planted import PLANTED, Planted
 from tests.simulation.run import simulate
 
 #: So many seeds are tried for a bug.
-TRIES = 8
+TRIES = 16
 
 ROOT = Path(__file__).parents[2]
 
