@@ -32,6 +32,7 @@ local time, when stderr is a terminal. Fields that have no value are `null` or l
 With `--json` they are as they were written, one JSON object a line, for `jq`.
 
 `-f` goes on when the daemon is started again. Who may not read the log, but may open the admin socket, is told by the daemon.
+While the configuration has mistakes, the log that it names is shown all the same.
 
 A day that is over, or a file that is large, is put aside as `events-DAY-ID.jsonl`, named after its last event; what is too old goes when
 the next file begins. `[log]` ([reference](reference.md#log)) says how long events are kept (`keep`, 90 days) and how large they may be (`max_size`, 24 MiB, and

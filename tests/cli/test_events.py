@@ -230,3 +230,32 @@ def test_events_before_there_are_any(shell: Shell) -> None:
     (shell.state / "events.jsonl").unlink()
 
     assert shell.on_file("events") == (0, "", "")
+
+
+def test_half_a_character_is_shown(shell: Shell) -> None:
+    """
+    A line that was mended by hand, or told of bytes that are no text, is shown as JSON too, and can be read again.
+    """
+    with (shell.state / "events.jsonl").open("a") as log:
+        log.write('{"id": 9, "level": "info", "event": "config.refused", "error.detail": "\\ud800 中"}\n')
+
+    said = shell.on_file("events", "--json", "-n", "1")
+
+    assert (said.code, said.err) == (0, "")
+    assert json.loads(said.out)["error.detail"] == "\ud800 中"
+    assert shell.on_file("events").code == 0
+
+
+def test_events_are_shown_when_the_configuration_has_mistakes(shell: Shell) -> None:
+    """
+    That is when people look at them: the log is found all the same, and the mistakes are not passed over in silence.
+    """
+    shell.file.write_text(shell.file.read_text().replace("upstream =", "upstrem ="))
+
+    said = shell.on_file("events", "--json", "--site", "wiki.example.com")
+
+    assert [json.loads(line)["id"] for line in said.out.splitlines()] == [6, 8]
+    assert said.code == 0
+    assert "has mistakes, which `gatelodge check` lists" in said.err
+    shell.file.write_text("state_directory = ")
+    assert shell.on_file("events").code == 2

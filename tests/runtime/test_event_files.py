@@ -226,6 +226,19 @@ def test_ids_go_on_from_the_names_of_files(tmp_path: Path) -> None:
     assert log.ids == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("detail", ["a\u2028b", "a\x85b", "x" * 200_000], ids=["line separator", "next line", "long"])
+def test_ids_go_on_after_any_last_event(tmp_path: Path, detail: str) -> None:
+    """
+    An event that holds what Unicode calls the end of a line, or that is very long, is the last one all the same: no id is given twice.
+    """
+    log = Log(tmp_path)
+    log.tell(2)
+    log.log.emit("config.refused", level="error", error__detail=detail)
+    log.start()
+    log.tell()
+    assert numbers(read(str(tmp_path))) == [1, 2, 3, 4]
+
+
 def test_ids_grow_when_all_files_were_removed(tmp_path: Path) -> None:
     """
     In a state directory that was used, a new log begins above every id that was given; in a new one with 1.

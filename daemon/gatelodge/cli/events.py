@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatelodge.cli.options import config_file, config_option, door, json_option, load
+from gatelodge.cli.options import config_file, config_option, door, guessed_door, json_option, load
 from gatelodge.model import file_name, name_beside
 from gatelodge.model.log import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
+    from gatelodge.api.client import Door
     from gatelodge.config.shape import Config
 
 #: `-f` begins with so many, as `tail` and `journalctl` do.
@@ -116,7 +118,7 @@ def events(
 
     if follow and until is not None:
         raise click.UsageError("-f goes on for ever; leave out --until, or -f")
-    config = load(config_file())
+    config, place = _found(config_file())
     wanted = Wanted(
         since=None if since is None else _moment(since, "--since"),
         until=None if until is None else _moment(until, "--until"),
@@ -130,13 +132,41 @@ def events(
 
     def show(entries: Iterable[dict[str, Any]]) -> None:
         for entry in entries:
-            click.echo(json.dumps(entry, ensure_ascii=False) if as_json else line(entry, colours=True))
+            click.echo(_json(entry) if as_json else line(entry, colours=True))
 
-    source = Source(config)
+    source = Source(place)
     kept = filter(wanted, source.kept())
     show(kept if lines is None else collections.deque(kept, maxlen=lines))
     if follow:
         show(filter(wanted, source.coming()))
+
+
+def _found(file: Path) -> tuple[Config | None, Door]:
+    """
+    Return the configuration, None when it has mistakes, and where the daemon and its log are: what happened must be seen then, too.
+
+    Raises:
+        ConfigError: it does not even say where they are.
+    """
+    from gatelodge.errors import ConfigError
+
+    try:
+        config = load(file)
+    except ConfigError:
+        guessed = guessed_door(file)
+        if guessed is None:
+            raise
+        click.echo(
+            f"{file} has mistakes, which `gatelodge check` lists; this is the log in {guessed.state_directory}",
+            err=True,
+        )
+        return None, guessed
+    return config, door(config)
+
+
+def _json(entry: dict[str, Any]) -> str:
+    # A lone surrogate, which a line may hold as \ud800, cannot be written as it is.
+    return json.dumps(entry, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
 class Source:
@@ -144,11 +174,11 @@ class Source:
     Where events come from: the log, or the daemon when the log is not this user's to read.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, place: Door) -> None:
         from gatelodge.runtime.event_files import Reader
 
-        self._door = door(config)
-        self._reader = Reader(config.state_directory)
+        self._door = place
+        self._reader = Reader(place.state_directory)
         self._asked = False
         self._seen = 0
 
@@ -216,18 +246,19 @@ def _known(pattern: str) -> str:
     raise click.BadParameter(f"no event is called {pattern!r}; {remedy}", param_hint="--event")
 
 
-def _about(host: str, config: Config) -> frozenset[str]:
+def _about(host: str, config: Config | None) -> frozenset[str]:
     """
     Return the names by which events speak of a site: its hosts, and the NAMEs of the certificates that serve it. A host that is no site of
     the configuration any more stands for itself.
     """
     from gatelodge.core.desired import desired
 
-    for site in desired(config).sites:
+    for site in desired(config).sites if config is not None else ():
         hosts = (*site.hosts, *site.redirect_hosts)
         if host.lower() in hosts:
             return frozenset((*hosts, *site.certificates))
-    click.echo(f"{host} is no site of the configuration; what is shown names it", err=True)
+    if config is not None:
+        click.echo(f"{host} is no site of the configuration; what is shown names it", err=True)
     return frozenset((host, file_name(host)))
 
 

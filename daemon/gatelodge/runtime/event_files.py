@@ -27,15 +27,17 @@ _ENDED = re.compile(r"events-(\d{4}-\d\d-\d\d)-(\d{1,18})\.jsonl")
 #: Who follows the log looks for new events this often. Seconds.
 FOLLOW_SECONDS = 0.3
 
+#: So much of a file's end is looked at for its last event, and so many times more when that is longer.
 _TAIL_BYTES = 64 * 1024
+_WIDER = 8
 
 #: The log never holds more of its file system than one part in so many.
 _PART_OF_DISK = 10
 
-#: A file begins with the id and the time of its first event; so many bytes tell it from every other.
 #: No log gets so far.
 _MOST_ID = 1 << 63
 
+#: A file begins with the id and the time of its first event; so many bytes tell it from every other.
 _HEAD_BYTES = 64
 
 
@@ -247,14 +249,19 @@ def newest(directory: str) -> dict[str, Any] | None:
 
 def last_of(path: Path) -> dict[str, Any] | None:
     """
-    Return the last event of a file, or None.
+    Return the last event of a file, or None. One that is longer than the part of the file that is read first is read all the same.
     """
     with contextlib.suppress(OSError), path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL_BYTES))
-        for line in reversed(file.read().decode(errors="replace").splitlines()):
-            if (entry := parse(line)) is not None:
-                return entry
+        size, tail = file.seek(0, os.SEEK_END), _TAIL_BYTES
+        while size:
+            file.seek(max(0, size - tail))
+            # Lines end with a newline alone: an event may hold what Unicode, too, calls the end of a line (U+2028).
+            for line in reversed(file.read().split(b"\n")):
+                if (entry := parse(line.decode(errors="replace"))) is not None:
+                    return entry
+            if tail >= size:
+                break
+            tail *= _WIDER
     return None
 
 
