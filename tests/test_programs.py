@@ -110,6 +110,26 @@ async def test_what_is_no_program() -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before  # noqa: ASYNC240 - as above
 
 
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("exit 0\n", "begins with the program that reads it"),
+        ("#!/nowhere/sh\n", "after #! in its first line must be here"),
+    ],
+)
+async def test_a_script_that_cannot_be_started(tmp_path: Path, content: str, remedy: str) -> None:
+    """
+    Says what its first line lacks: it is executable, and its path is right.
+    """
+    script = tmp_path / "script"
+    script.write_text(content)
+    script.chmod(0o755)
+    with pytest.raises(OSError) as raised:  # noqa: PT011 - which one is what is looked at
+        await programs.run((str(script),), seconds=20)
+
+    assert remedy in programs.unstarted(raised.value)[1]
+
+
 def test_what_was_said_is_safe_to_show() -> None:
     """
     On one line, without what moves a cursor, the last of it.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -27,6 +28,12 @@ MOST_HEARD = 8192
 
 #: How often it is looked whether a program has ended, where the kernel does not tell. Seconds.
 _LOOK_EVERY = 0.05
+
+#: What to do about a program that cannot be started (execve(2)), where it is not the usual.
+_REMEDIES: Mapping[int | None, str] = {
+    errno.ENOEXEC: "a script begins with the program that reads it, such as #!/bin/sh",
+    errno.ENOENT: "give its absolute path; of a script, the program after #! in its first line must be here too",
+}
 
 #: Characters of it that are shown.
 _MOST_SHOWN = 500
@@ -87,6 +94,15 @@ def why(ran: Ran) -> str:
     """
     ended = f"ended with {ran.status}" if ran.status > 0 else f"was ended by signal {-ran.status}"
     return f"{ended}: {shown(ran.err) or 'it said nothing on stderr'}"
+
+
+def unstarted(error: OSError | ValueError) -> tuple[str, str]:
+    """
+    Say why a program could not be started, and what to do.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    what = f"cannot be run: {getattr(error, 'strerror', None) or error}"
+    return what, _REMEDIES.get(number, "give its absolute path, and make it executable")
 
 
 def shown(output: bytes) -> str:

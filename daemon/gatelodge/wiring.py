@@ -124,7 +124,7 @@ async def open_house(
     ledger = Ledger(documents=documents, clock=clock, events=log)
     await ledger.load()
     last = event_log.newest(directory)
-    exporter = FileExporter(documents=documents, state_directory=directory)
+    exporter = FileExporter(documents=documents, clock=clock, state_directory=directory)
     async with Gates(
         clock=clock, documents=documents, ledger=ledger, events=log, exporter=exporter, measures=measures
     ) as gates:

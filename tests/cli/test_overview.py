@@ -242,6 +242,7 @@ def test_a_copy_that_was_not_made_needs_somebody() -> None:
     assert part is not None
     whole = terminal.text(detail.part(document, part), Console(width=100, color_system=None))
     assert "/srv/db (pem), current" in whole
+    assert whole.count("/srv/db") == 1
 
 
 def test_limits_of_a_ca_are_shown_when_they_come_near() -> None:

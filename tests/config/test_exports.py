@@ -66,6 +66,11 @@ def test_a_sites_copies_are_of_the_certificate_that_serves_it(*, explicit: bool)
         ('{ directory = "/a", format = "pem-bundle", file = "../x" }', "is not the name of a file"),
         ('{ directory = "/a", timeout = "1m" }', "there is no command"),
         ('[{ directory = "/a" }, { directory = "/a" }]', "is written by"),
+        (
+            '[{ directory = "/a" }, { directory = "/a", format = "pem-bundle", file = "privkey.pem" }]',
+            "/a/privkey.pem is written by",
+        ),
+        ('{ directory = "/a/b/../c" }', "goes back by .."),
         ('{ directory = "/a", owner = "-1" }', "is not the name of a user"),
         ('{ directory = "/a", command = [] }', "is no list of words"),
     ],

@@ -36,6 +36,7 @@ class Case:
     folder: Path
     exporter: Exporter
     store: MemoryStore
+    clock: FakeClock
 
     def to(self, name: str = "tls", *command: str) -> Export:
         return Export(directory=str(self.folder / name), command=command)
@@ -54,6 +55,7 @@ class Case:
             self.exporter.written[export.place] = "something else"
         else:
             Path(export.directory, "privkey.pem").write_text("something else")
+        self.clock.elapsed += 60
 
 
 @pytest.fixture(params=["files", "fake"])
@@ -61,9 +63,10 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """
     Each of those who copy.
     """
-    files = FileExporter(documents=MemoryDocuments(), state_directory=str(tmp_path / "state"))
+    clock = FakeClock()
+    files = FileExporter(documents=MemoryDocuments(), clock=clock, state_directory=str(tmp_path / "state"))
     exporter = files if request.param == "files" else FakeExporter()
-    return Case(folder=tmp_path, exporter=exporter, store=MemoryStore(clock=FakeClock()))
+    return Case(folder=tmp_path, exporter=exporter, store=MemoryStore(clock=clock), clock=clock)
 
 
 async def test_what_was_written_is_known(case: Case) -> None:

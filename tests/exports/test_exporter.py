@@ -44,8 +44,9 @@ class Desk:
         self.state = folder / "state"
         self.state.mkdir(mode=0o711)
         self.documents = MemoryDocuments()
-        self.exporter = FileExporter(documents=self.documents, state_directory=str(self.state))
-        self.store = MemoryStore(clock=FakeClock())
+        self.clock = FakeClock()
+        self.exporter = FileExporter(documents=self.documents, clock=self.clock, state_directory=str(self.state))
+        self.store = MemoryStore(clock=self.clock)
         self.bought: Bought = buy(WIKI)
 
     async def held(self) -> tuple[Held, Issued]:
@@ -320,12 +321,38 @@ async def test_the_program_runs_once_all_is_there(desk: Desk) -> None:
     assert "SECRET" not in said
 
 
+async def test_a_program_that_changes_the_files(desk: Desk) -> None:
+    """
+    Has it fail, so that it is tried again ever less often: as a copy that is made, it would be made again at once and for ever.
+    """
+    script = desk.folder / "told"
+    script.write_text('#!/bin/sh\nrm "$GATELODGE_PLACE/privkey.pem"\n')
+    script.chmod(0o755)
+
+    said = await desk.refused(command=(str(script),))
+
+    assert f"{script} changed the files, or took them away" in said
+    assert await desk.documents.list("journal/exports") == {}
+
+
+async def test_who_changes_a_copy_each_time(desk: Desk) -> None:
+    """
+    Has it made again once a minute, not without end.
+    """
+    export = await desk.export()
+    (desk.folder / "tls" / "cert.pem").unlink()
+
+    assert export.mark in await desk.exporter.look([export])
+    await desk.clock.advance(60)
+    assert await desk.exporter.look([export]) == {}
+
+
 async def test_it_is_known_after_a_restart(desk: Desk) -> None:
     """
     From what was written down; a touched file is read again and found to be the same.
     """
     export = await desk.export()
-    again = FileExporter(documents=desk.documents, state_directory=str(desk.state))
+    again = FileExporter(documents=desk.documents, clock=desk.clock, state_directory=str(desk.state))
     os.utime(desk.folder / "tls" / "cert.pem")
 
     assert export.mark in await again.look([export])

@@ -70,8 +70,6 @@ def _certificate(chosen: Part, now: str) -> Iterator[tuple[str, str]]:
         yield "its CA says", f"between {times.moment(suggested['start'])} and {times.moment(suggested['end'])}{why}"
     if entry["serial"]:
         yield "serial", f"{entry['serial']}, version {entry['version']} here"
-    for export in entry.get("exports", ()):
-        yield "copied to", f"{readable(export['place'])} as {export['format']} ({export['state']})"
     for copy in entry.get("exports", ()):
         yield "copy", f"{printable(copy['place'])} ({copy['format']}), {copy['state']}"
     if doing := entry["doing"]:

@@ -17,16 +17,19 @@ from gatelodge.credentials import fetch
 from gatelodge.durable import in_thread
 from gatelodge.errors import ExportError, SecretMissing
 from gatelodge.exports import folders
-from gatelodge.exports.formats import contents, file_names
+from gatelodge.exports.formats import contents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gatelodge.core.observed import Held
     from gatelodge.model import Export, Secret
-    from gatelodge.ports import Documents, Issued
+    from gatelodge.ports import Clock, Documents, Issued
 
 EXPORTS = "journal/exports"
+
+#: A copy that was made just now is not looked at: whoever changes it each time would have it made again without end. Seconds.
+_REST = 60.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +47,13 @@ class FileExporter:
     Implements `ports.Exporter` on the file system.
     """
 
-    def __init__(self, *, documents: Documents, state_directory: str) -> None:
+    def __init__(self, *, documents: Documents, clock: Clock, state_directory: str) -> None:
         self._documents = documents
+        self._clock = clock
         self._state_directory = state_directory
         self._made: dict[str, _Made] | None = None
         self._seen: dict[str, tuple[object, bool]] = {}
+        self._made_at: dict[str, float] = {}
 
     async def look(self, exports: Iterable[Export]) -> Mapping[str, Exported]:
         """
@@ -59,7 +64,11 @@ class FileExporter:
         if not wanted:
             return {}
         return await in_thread(
-            lambda: {export.mark: known.exported for export, known in wanted if self._is_whole(export, known)}
+            lambda: {
+                export.mark: known.exported
+                for export, known in wanted
+                if self._is_new(export) or self._is_whole(export, known)
+            }
         )
 
     async def export(self, held: Held, issued: Issued, export: Export) -> None:
@@ -71,13 +80,20 @@ class FileExporter:
         if made.pop(export.mark, None) is not None:
             await self._documents.delete(EXPORTS, export.mark)
         await in_thread(lambda: folders.write(export, files, state_directory=self._state_directory))
-        if export.command:
-            await _told(held, export)
         known = _Made(
             exported=Exported(content=held.content, digest=export.digest),
             files={name: _digest(content) for name, content in files.items()},
         )
+        if export.command:
+            await _told(held, export)
+            if not await in_thread(lambda: self._is_whole(export, known)):
+                raise ExportError(
+                    export.place,
+                    f"{export.command[0]} changed the files, or took them away",
+                    "let it work on files of its own, and leave these as they are",
+                )
         made[export.mark] = known
+        self._made_at[export.mark] = self._clock.monotonic()
         await self._documents.put(EXPORTS, export.mark, {"place": export.place, **dataclasses.asdict(known)})
 
     def _password(self, export: Export) -> Secret | None:
@@ -94,11 +110,15 @@ class FileExporter:
             self._made = {mark: made for mark, document in found.items() if (made := _read(document))}
         return self._made
 
+    def _is_new(self, export: Export) -> bool:
+        at = self._made_at.get(export.mark)
+        return at is not None and self._clock.monotonic() - at < _REST
+
     def _is_whole(self, export: Export, known: _Made) -> bool:
         """
         Tell whether the files are there with what was written into them.
         """
-        paths = {name: f"{export.directory}/{name}" for name in file_names(export)}
+        paths = {name: f"{export.directory}/{name}" for name in export.files}
         try:
             look = (known, *(_look(path) for path in paths.values()))
             if export.mark not in self._seen or self._seen[export.mark][0] != look:
@@ -139,18 +159,19 @@ async def _told(held: Held, export: Export) -> None:
             "GATELODGE_PLACE": export.place,
         }
     )
+    remedy = "run it by hand"
     try:
         ran = await programs.run(export.command, seconds=seconds, environment=environment)
     except TimeoutError:
         what = f"did not end within {seconds:g} s and was killed"
     except (OSError, ValueError) as error:
-        what = f"cannot be run: {getattr(error, 'strerror', None) or error}"
+        what, remedy = programs.unstarted(error)
     else:
         if not ran.status:
             return
         what = programs.why(ran)
     raise ExportError(
-        export.place, f"the files are written, but {export.command[0]} {what}", "run it by hand; it is tried again"
+        export.place, f"the files are written, but {export.command[0]} {what}", f"{remedy}; it is tried again"
     )
 
 

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from gatelodge.model import Export, Secret
     from gatelodge.ports import Issued
 
-#: The four files in the order in which they take the places of the old ones: the two that must fit one another last, and together.
-PEM_FILES = ("chain.pem", "cert.pem", "fullchain.pem", "privkey.pem")
-
 #: How a PKCS#12 file is encrypted, with the digest of its integrity check. AES is what OpenSSL 1.1 and .NET Core 3 read and newer ones
 #: write; triple DES with SHA-1 is what everything reads, Windows before 10 version 1709 and Java before 8u301 nothing else
 #: (https://learn.microsoft.com/windows/win32/api/wincrypt/nf-wincrypt-pfxexportcertstoreex; JDK-8153005).
@@ -50,14 +47,7 @@ def contents(name: str, issued: Issued, export: Export, password: Secret | None)
         for certificate in x509.load_pem_x509_certificates(issued.chain.encode())
     ]
     texts = (b"".join(rest), leaf, _ended(issued.chain).encode(), key.encode())
-    return dict(zip(PEM_FILES, texts, strict=True))
-
-
-def file_names(export: Export) -> tuple[str, ...]:
-    """
-    Return the names of a copy's files.
-    """
-    return (export.file,) if export.file else PEM_FILES
+    return dict(zip(export.files, texts, strict=True))
 
 
 def _pkcs12(name: str, issued: Issued, export: Export, password: Secret | None) -> bytes:

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gatelodge.model.secret import SecretRef
 
+#: The four files in the order in which they take the places of the old ones: the two that must fit one another last, and together.
+PEM_FILES = ("chain.pem", "cert.pem", "fullchain.pem", "privkey.pem")
+
 
 class ExportFormat(enum.StrEnum):
     """
@@ -59,6 +62,13 @@ class Export:
         The folder or file that is written. There is one export to a place.
         """
         return f"{self.directory}/{self.file}" if self.file else self.directory
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """
+        The names of the files that are written.
+        """
+        return (self.file,) if self.file else PEM_FILES
 
     @property
     def mark(self) -> str:

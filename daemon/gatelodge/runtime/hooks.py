@@ -83,8 +83,8 @@ class HookFollower:
         except TimeoutError:
             why = f"{program} did not end within {seconds:g} s and was killed; find out what it waits for, or raise `timeout`"
         except (OSError, ValueError) as error:
-            told = getattr(error, "strerror", None) or error
-            why = f"{program} cannot be run: {told}; give its absolute path, and make it executable"
+            what, remedy = programs.unstarted(error)
+            why = f"{program} {what}; {remedy}"
         else:
             if not ran.status:
                 return

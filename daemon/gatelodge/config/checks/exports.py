@@ -30,9 +30,14 @@ def find(draft: Draft, found: Mistakes) -> None:
                 f"{export.directory} lies in the state directory, which is the daemon's own",
                 "name a folder elsewhere; other programs that may read there find certificates/NAME/current",
             )
-        if export.place in taken:
-            found.add(path, f"{export.place} is written by {written(taken[export.place])} too", "name another place")
-        taken.setdefault(export.place, path)
+        if ".." in export.directory.split("/"):
+            found.add(path, f"{export.directory} goes back by ..", "write the path as it is")
+        files = [f"{export.directory}/{name}" for name in export.files]
+        if twice := next((each for each in files if each in taken), None):
+            what = twice if export.file else export.directory
+            found.add(path, f"{what} is written by {written(taken[twice])} too", "name another place")
+        for each in files:
+            taken.setdefault(each, path)
 
 
 def _exports(draft: Draft) -> Iterator[tuple[Export, Path]]:
