@@ -238,6 +238,7 @@ def test_a_copy_that_was_not_made_needs_somebody() -> None:
         "! wiki.example.com: its copy at /etc/mail/tls was not made: No space left on device. Failed 3 times, next try in 1 day."
         in said
     )
+    assert len([line for line in said if "No space left" in line]) == 1
     part = standing.find("wiki.example.com", standing.parts(document))
     assert part is not None
     whole = terminal.text(detail.part(document, part), Console(width=100, color_system=None))

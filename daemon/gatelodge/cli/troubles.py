@@ -111,9 +111,6 @@ def of_certificate(entry: dict[str, Any], now: str) -> Iterator[str]:
     if failure := entry["failure"]:
         stand_in = " Visitors get a self-signed placeholder meanwhile." if entry["state"] == State.PLACEHOLDER else ""
         yield f"{_ended(plain(failure))} {_again(failure, now)}{stand_in} {remedy(failure)}"
-    for export in entry.get("exports", ()):
-        if failure := export["failure"]:
-            yield f"its copy for another program: {_ended(plain(failure))} {_again(failure, now)}"
     for copy in entry.get("exports", ()):
         if failure := copy["failure"]:
             yield f"its copy at {printable(copy['place'])} was not made: {_ended(plain(failure))} {_again(failure, now)}"
