@@ -114,11 +114,13 @@ def _fresh_render() -> Callable[..., object]:
     Return `render` with nothing remembered.
     """
     from gatelodge.nginx.writing import reading, render  # noqa: PLC0415 - looked into here only
+    from gatelodge.nginx.writing.remembering import Remembering  # noqa: PLC0415 - looked into here only
 
     for module in (reading, render):
         for each in vars(module).values():
-            if hasattr(each, "cache_clear"):
-                each.cache_clear()
+            if isinstance(each, Remembering):
+                each.turn()
+                each.turn()
     return render.render
 
 

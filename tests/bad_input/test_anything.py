@@ -28,6 +28,7 @@ def _property(kind: str) -> Callable[[], None]:
     return holds
 
 
+@pytest.mark.made_up_events
 @pytest.mark.parametrize("kind", sorted(JUDGES))
 def test_whatever_comes_is_borne(kind: str) -> None:
     """

@@ -8,6 +8,7 @@ import pytest
 from tests.support.bad_input import CORPUS, JUDGES, judged
 
 
+@pytest.mark.made_up_events
 @pytest.mark.parametrize("name", sorted(str(each.relative_to(CORPUS)) for each in CORPUS.glob("*/*")))
 def test_what_is_kept_is_borne(name: str) -> None:
     """

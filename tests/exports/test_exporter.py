@@ -273,8 +273,9 @@ async def test_a_daemon_without_root_cannot_give_files_away(desk: Desk) -> None:
     folder = desk.folder / "tls"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
-    for each in (desk.folder, *desk.folder.parents[:2]):
-        each.chmod(0o755)
+    for each in (desk.folder, *desk.folder.parents):
+        if not each.stat().st_mode & stat.S_IXOTH:
+            each.chmod(0o755)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", UNPRIVILEGED, str(folder), stdout=subprocess.PIPE
     )

@@ -144,8 +144,8 @@ class Watch:
         if path.suffix == ".toml":
             try:
                 self._learn_keys(tomllib.loads(text))
-            except tomllib.TOMLDecodeError:
-                return  # what is no TOML is some test's point
+            except (ValueError, RecursionError):
+                return  # what is no TOML, or one that nobody can read, is some test's point
 
     def _learn_keys(self, node: Any) -> None:
         if isinstance(node, list):

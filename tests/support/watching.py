@@ -130,17 +130,28 @@ def _events(emit: Callable[..., None]) -> Callable[..., None]:
 
 def _folders(cleanup: Callable[..., None]) -> Callable[..., None]:
     def tapped(self: tempfile.TemporaryDirectory[str]) -> None:
-        folder = Path(self.name)
-        if folder.is_dir():
-            WATCH.look_in(folder)
-            for path in {path.parent for path in folder.rglob("events*.jsonl")}:
-                for entry in read(str(path)):
-                    told = undocumented(entry["event"], str(entry.get("level")), set(entry))
-                    if told is not None and not WATCH.made_up_events:
-                        WATCH.note(told)
-        cleanup(self)
+        try:
+            _look_through(Path(self.name))
+        finally:
+            cleanup(self)
 
     return tapped
+
+
+def _look_through(folder: Path) -> None:
+    """
+    Look at what a folder holds before it is gone.
+    """
+    if not folder.is_dir():
+        return
+    WATCH.look_in(folder)
+    if WATCH.made_up_events:
+        return
+    for path in {path.parent for path in folder.rglob("events*.jsonl")}:
+        for entry in read(str(path)):
+            told = undocumented(entry["event"], str(entry.get("level")), set(entry))
+            if told is not None:
+                WATCH.note(told)
 
 
 def _processes(init: Callable[..., None]) -> Callable[..., None]:

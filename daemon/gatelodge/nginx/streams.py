@@ -8,7 +8,6 @@ a part like them, and can be left out alone too.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import ipaddress
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,8 @@ from gatelodge.model import is_ip, is_wildcard
 from gatelodge.nginx.certificates import paths, visits
 from gatelodge.nginx.writing.prelude import concrete
 from gatelodge.nginx.writing.quote import Raw, write
-from gatelodge.nginx.writing.reading import MOST_REMEMBERED, read
+from gatelodge.nginx.writing.reading import read
+from gatelodge.nginx.writing.remembering import Remembering
 from gatelodge.nginx.writing.site import HEADER
 from gatelodge.nginx.writing.stream import left_out, streaming
 
@@ -130,7 +130,7 @@ def _asked(desired: Desired, observed: Observed, ground: Ground, capabilities: C
         yield _Part(STREAM_SNIPPET, HEADER + write([snippet]))
     for stream in desired.streams:
         held = shown(observed.held[name] for name in stream.certificates if name in observed.held)
-        text, why = _stream(stream, paths(held), ground)
+        text, why = write_stream(stream, paths(held), ground)
         yield _Part(stream.part, left_out(missing) if missing else text, missing or why, stream, held)
 
 
@@ -141,8 +141,8 @@ def has_streams(capabilities: Capabilities) -> bool:
     return "stream" in capabilities.modules or "stream" in capabilities.dynamic
 
 
-@functools.lru_cache(maxsize=MOST_REMEMBERED)
-def _stream(stream: Stream, shows: tuple[Files, ...], ground: Ground) -> tuple[str, str]:
+@Remembering
+def write_stream(stream: Stream, shows: tuple[Files, ...], ground: Ground) -> tuple[str, str]:
     """
     Write a stream, and say why it cannot be, if it cannot.
     """

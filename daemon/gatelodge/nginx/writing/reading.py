@@ -8,18 +8,15 @@ A site or stream that is kept back stays at an older text, which may name what n
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import re
 from typing import TYPE_CHECKING
 
 from gatelodge.model import Listener
+from gatelodge.nginx.writing.remembering import Remembering
 
 if TYPE_CHECKING:
     from gatelodge.core.tree import VersionRef
-
-#: Texts that are remembered. With fewer than there are sites each pass would forget them all again.
-MOST_REMEMBERED = 32768
 
 _REFERENCE = re.compile(r'^ +ssl_certificate "?(?:.*/)?([^/\n]+)/versions/(\d+)/fullchain\.pem"?;$', re.MULTILINE)
 _PASSWORDS = re.compile(r'^ +auth_basic_user_file "?(?:.*/)?auth/([^/\n]+\.[0-9a-f]{16})"?;$', re.MULTILINE)
@@ -47,7 +44,7 @@ class Named:
         return frozenset(each for each in every if not any(other != each and other.includes(each) for other in every))
 
 
-@functools.lru_cache(maxsize=MOST_REMEMBERED)
+@Remembering
 def read(text: str) -> Named:
     """
     Say what a text of ours names.

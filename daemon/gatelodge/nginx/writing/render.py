@@ -8,19 +8,19 @@ and everybody else is served.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import TYPE_CHECKING
 
 from gatelodge.core.observed import shown
 from gatelodge.core.tree import Rendered
 from gatelodge.model import INTERNAL_HOST, STREAM_PREFIX, BasicAuth, Listener, Secret, is_ip, is_wildcard
 from gatelodge.nginx.certificates import paths, visits
-from gatelodge.nginx.streams import place_streams
+from gatelodge.nginx.streams import place_streams, write_stream
 from gatelodge.nginx.writing.entry import entry, stream_entry
 from gatelodge.nginx.writing.ground import Ground, lay
 from gatelodge.nginx.writing.guard import password_file, password_text
 from gatelodge.nginx.writing.prelude import Doors, concrete, prelude
-from gatelodge.nginx.writing.reading import MOST_REMEMBERED, digest, read
+from gatelodge.nginx.writing.reading import digest, read
+from gatelodge.nginx.writing.remembering import Remembering
 from gatelodge.nginx.writing.site import HEADER, Files, refusing, serving
 from gatelodge.nginx.writing.snippets import snippets
 
@@ -118,7 +118,7 @@ def render(desired: Desired, observed: Observed) -> Rendered:
 
 class Renderer:
     """
-    `render`, with the last tree remembered: an idle pass asks for the same one again.
+    `render`, with the last tree remembered: an idle pass asks for the same one again. What only older trees held is forgotten.
     """
 
     def __init__(self) -> None:
@@ -133,6 +133,8 @@ class Renderer:
         asked = (desired, observed.nginx.capabilities, observed.held, observed.quarantines)
         if self._rendered is None or asked != self._asked:
             self._rendered, self._asked = render(desired, observed), asked
+            for each in (_serve, write_stream, read):
+                each.turn()
         return self._rendered
 
 
@@ -164,7 +166,7 @@ def _place(site: Site, observed: Observed, ground: Ground, auths: Mapping[str, A
     return _Placed(site, quarantine.kept, fresh, held, shown=same)
 
 
-@functools.lru_cache(maxsize=MOST_REMEMBERED)
+@Remembering
 def _serve(
     site: Site, files: tuple[Files, ...], ground: Ground, auths: tuple[tuple[str, Auth], ...]
 ) -> tuple[str, str]:
