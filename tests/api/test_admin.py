@@ -156,7 +156,6 @@ async def test_once_ends_when_nothing_is_left_to_do(folder: Path) -> None:
         ({"certificate": A}, "is not due before"),
         ({"certificate": "a.exmple.com"}, f"did you mean {A}?"),
         ({"certificate": "gatelodge.invalidd"}, "there are: a.example.com"),
-        ({}, "no certificate is called"),
         ({"certificate": A, "force": "yes"}, "is not due before"),
     ],
 )
@@ -340,7 +339,20 @@ async def test_forgetting(folder: Path) -> None:
         code, document = await house.ask("POST", "/v1/forget", {"certificate": B})
 
         assert code == 409
-        assert "no certificate is called" in document["message"]
+        assert "no unused certificate is called" in document["message"]
+
+
+@pytest.mark.parametrize("body", [{}, {"certificate": None}, {"certificate": 7}])
+@pytest.mark.parametrize("wish", ["renew", "revoke", "forget"])
+async def test_a_wish_for_no_certificate(folder: Path, wish: str, body: dict[str, Any]) -> None:
+    """
+    It is the request that is wrong, not a name.
+    """
+    async with served(folder, A) as house:
+        code, document = await house.ask("POST", f"/v1/{wish}", {"reason": "superseded", **body})
+
+        assert code == 400
+        assert "which `certificate`" in document["error"]
 
 
 async def test_reloading(folder: Path) -> None:

@@ -72,3 +72,14 @@ async def test_each_other(tmp_path: Path, path: str, text: str, said: str) -> No
     assert said in seen.of("note")
     assert seen.all[0].why
     assert seen.all[0].do
+
+
+@pytest.mark.parametrize("line", ["* * * * * me /opt/legolas/run\n", "* * * * * me tell an allegory\n"])
+async def test_words_that_hold_a_client_are_none(tmp_path: Path, line: str) -> None:
+    """
+    A program is known by its whole name.
+    """
+    put(tmp_path, "etc/cron.d/mine", line)
+    seen = await Case(folder=tmp_path).look(others.look)
+
+    assert [each.seen for each in seen.all] == ["no other ACME client and no other web server is seen"]

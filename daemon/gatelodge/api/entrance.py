@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 #: What is answered without a token.
 OPEN = frozenset({"/healthz"})
 
-_BEARER = "Bearer "
+#: Of any case (RFC 9110 §11.1).
+_BEARER = "bearer "
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 #: What every answer carries: it is for programs, and never to be kept.
@@ -80,9 +81,9 @@ class Entrance:
         return is_ip(name) or is_private(Name(name)) or name in self._hosts()
 
     def _is_right(self, given: list[str]) -> bool:
-        if self.token is None or len(given) != 1 or not given[0].startswith(_BEARER):
+        if self.token is None or len(given) != 1 or not given[0].lower().startswith(_BEARER):
             return False
-        sent = given[0].removeprefix(_BEARER).strip().encode(errors="surrogateescape")
+        sent = given[0][len(_BEARER) :].strip().encode(errors="surrogateescape")
         # Digests are equally long, so that not even the length of the token shows in the time this takes.
         return hmac.compare_digest(hashlib.sha256(sent).digest(), hashlib.sha256(self.token.reveal().encode()).digest())
 

@@ -150,7 +150,7 @@ class _Answers:
 
     async def renew(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        return _answer(await self._wishes.renew(str(body.get("certificate")), force=body.get("force") is True))
+        return _answer(await self._wishes.renew(_named(body), force=body.get("force") is True))
 
     async def renew_one(self, request: web.Request) -> web.Response:
         body = await _body(request) if request.can_read_body else {}
@@ -167,7 +167,7 @@ class _Answers:
             reason = RevocationReason(str(body.get("reason")))
         except ValueError:
             raise web.HTTPBadRequest(reason=f"reason must be one of {', '.join(RevocationReason)}") from None
-        return _answer(await self._wishes.revoke(str(body.get("certificate")), reason))
+        return _answer(await self._wishes.revoke(_named(body), reason))
 
     async def account(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -181,7 +181,7 @@ class _Answers:
 
     async def forget(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        return _answer(await self._wishes.forget(str(body.get("certificate"))))
+        return _answer(await self._wishes.forget(_named(body)))
 
     async def reload(self, _: web.Request) -> web.Response:
         return _answer(await self._wishes.reload())
@@ -247,6 +247,13 @@ def _told(events: Events) -> Middleware:
 
 #: Headers that say more about a refusal.
 _KEPT = frozenset({"Allow", "Retry-After", "WWW-Authenticate"})
+
+
+def _named(body: dict[str, Any]) -> str:
+    name = body.get("certificate")
+    if not isinstance(name, str):
+        raise web.HTTPBadRequest(reason="the body must say which `certificate`, as text")
+    return name
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

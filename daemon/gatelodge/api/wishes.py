@@ -176,7 +176,10 @@ class Wishes:
             return Answer(ok=False, message=f"{wanted} is asked for in the configuration; take it out there first")
         if wanted not in look.observed.held:
             return Answer(
-                ok=False, message=_unknown(wanted, look.observed.held.keys() - look.gate.desired.certificates.keys())
+                ok=False,
+                message=_unknown(
+                    wanted, look.observed.held.keys() - look.gate.desired.certificates.keys(), kind="unused certificate"
+                ),
             )
         return None
 
@@ -255,11 +258,11 @@ def cost(desired: Desired, held: Held) -> str:
     return "; it counted as one of " + " and of ".join(map(told, spent)) if spent else ""
 
 
-def _unknown(wanted: str, known: Iterable[str]) -> str:
+def _unknown(wanted: str, known: Iterable[str], *, kind: str = "certificate") -> str:
     names = sorted(known)
     near = difflib.get_close_matches(wanted, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names[:10])}" if names else "there are none"
-    return f"no certificate is called {wanted!r}; {hint}"
+    return f"no {kind} is called {wanted!r}; {hint}"
 
 
 def _impossible(look: Look, spec: CertificateSpec) -> str | None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import collections
+import http
 import os
 import shutil
 import sys
@@ -135,10 +136,10 @@ def _report(file: Path) -> dict[str, Any] | None:
     if found is None:
         return None
     try:
-        _, document = client.call(found, "GET", "/v1/status", timeout=_DAEMON_SECONDS)
+        status, document = client.call(found, "GET", "/v1/status", timeout=_DAEMON_SECONDS)
     except client.NotRunning:
         return None
-    return document
+    return document if status == http.HTTPStatus.OK else None
 
 
 def _progress(*, quiet: bool) -> Callable[[Sequence[str]], None]:

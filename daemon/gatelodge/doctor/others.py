@@ -144,8 +144,9 @@ def _timers(root: Path) -> Iterator[str]:
                 with contextlib.suppress(OSError):
                     text = file.read_bytes()[:_MOST_BYTES].decode(errors="replace")
                     active = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+                    words = {word.rpartition("/")[2] for line in active for word in line.split()}
                     for client in _CLIENTS:
-                        if any(client in line for line in active):
+                        if client in words:
                             yield f"cron: {client} ({file})"
 
 

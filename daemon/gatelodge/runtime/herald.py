@@ -148,7 +148,8 @@ class Herald:
                 not_after=held.not_after.isoformat(),
                 alarm=level,
                 due_at=None if held.brought else moment.isoformat(),
-                days_left=round(left.total_seconds() / 86400, 1),
+                # What has not ended yet is never told as 0, which means that it has.
+                days_left=max(round(left.total_seconds() / 86400, 1), 0.1) if left else 0.0,
                 error__detail=str(attempt.problem) if attempt else _whose(spec),
             )
 

@@ -21,8 +21,7 @@ class Remembering(Generic[*_Given, _R]):
     A pure function of hashable arguments. An answer is kept until a whole tree did not ask for it.
     """
 
-    def __init__(self, work: Callable[[Unpack[_Given]], _R]) -> None:
-        self.__doc__ = work.__doc__
+    def __init__(self, work: Callable[[*_Given], _R]) -> None:
         self._work = work
         self._now: dict[tuple[*_Given], _R] = {}
         self._before: dict[tuple[*_Given], _R] = {}
