@@ -4,6 +4,7 @@ What people see in a terminal, and programs in a pipe: colours, width, what is d
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import signal
@@ -208,6 +209,17 @@ def test_watching_gives_the_cursor_back_however_it_is_ended(config: Path, number
     assert screen.text.rindex(SHOWN) > screen.text.rindex(HIDDEN)
 
 
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """
+    Whatever comes of a test, its process does not stay: who leaves a Popen waits for it.
+    """
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_watching_in_a_pipe_prints_what_changed(config: Path, daemon: Answering) -> None:
     """
     A block for each change, and none for a mere passing of time; a JSON object a line with `--json`.
@@ -215,7 +227,7 @@ def test_watching_in_a_pipe_prints_what_changed(config: Path, daemon: Answering)
     with subprocess.Popen(
         [sys.executable, "-m", "gatelodge", "status", "--watch", "0.2", "--json", "-c", str(config)],
         stdout=subprocess.PIPE, env=environment(), text=True,
-    ) as process:  # fmt: skip
+    ) as process, ended(process):  # fmt: skip
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())
         daemon.report = {**daemon.report, "time": at(dt.timedelta(seconds=5))}

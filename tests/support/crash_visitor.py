@@ -67,7 +67,9 @@ class _Line:
 
     def close(self) -> None:
         self._writer.close()
-        self._writer.transport.abort()
+        # Python before 3.11.3 stumbles over a connection that is lost already.
+        with contextlib.suppress(AttributeError):
+            self._writer.transport.abort()
 
 
 async def visit(port: int, host: str, *, issued: bool = True) -> None:

@@ -47,7 +47,8 @@ def status(*, as_json: bool, watch: str | None, name: str | None) -> None:
     every, name = _interval(watch, name)
     sight = _Sight(config_file())
     if every is not None:
-        _watch(sight, name, every, as_json=as_json)
+        with terminal.interrupted():
+            _watch(sight, name, every, as_json=as_json)
     document = sight.look()
     if as_json:
         from gatelodge.cli.tables import dump

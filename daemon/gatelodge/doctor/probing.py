@@ -85,7 +85,9 @@ async def connected(
     try:
         yield reader, writer
     finally:
-        writer.transport.abort()
+        # Python before 3.11.3 stumbles over a TLS connection that is lost already.
+        with contextlib.suppress(AttributeError):
+            writer.transport.abort()
 
 
 async def _open(place: Place, options: Mapping[str, Any]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

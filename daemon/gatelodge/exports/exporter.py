@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EXPORTS = "journal/exports"
 
-#: A copy that was made just now is not looked at: whoever changes it each time would have it made again without end. Seconds.
+#: A copy that was made again just now is not looked at: whoever changes it each time would have it made without end. Seconds.
 _REST = 60.0
 
 
@@ -53,7 +53,7 @@ class FileExporter:
         self._state_directory = state_directory
         self._made: dict[str, _Made] | None = None
         self._seen: dict[str, tuple[object, bool]] = {}
-        self._made_at: dict[str, float] = {}
+        self._again_at: dict[str, float] = {}
 
     async def look(self, exports: Iterable[Export]) -> Mapping[str, Exported]:
         """
@@ -67,7 +67,7 @@ class FileExporter:
             lambda: {
                 export.mark: known.exported
                 for export, known in wanted
-                if self._is_new(export) or self._is_whole(export, known)
+                if self._rests(export) or self._is_whole(export, known)
             }
         )
 
@@ -77,7 +77,8 @@ class FileExporter:
         """
         files = contents(held.name, issued, export, self._password(export))
         made = await self._known()
-        if made.pop(export.mark, None) is not None:
+        before = made.pop(export.mark, None)
+        if before is not None:
             await self._documents.delete(EXPORTS, export.mark)
         await in_thread(lambda: folders.write(export, files, state_directory=self._state_directory))
         known = _Made(
@@ -92,8 +93,9 @@ class FileExporter:
                     f"{export.command[0]} changed the files, or took them away",
                     "let it work on files of its own, and leave these as they are",
                 )
+        if before is not None and before.exported == known.exported:
+            self._again_at[export.mark] = self._clock.monotonic()
         made[export.mark] = known
-        self._made_at[export.mark] = self._clock.monotonic()
         await self._documents.put(EXPORTS, export.mark, {"place": export.place, **dataclasses.asdict(known)})
 
     def _password(self, export: Export) -> Secret | None:
@@ -110,8 +112,8 @@ class FileExporter:
             self._made = {mark: made for mark, document in found.items() if (made := _read(document))}
         return self._made
 
-    def _is_new(self, export: Export) -> bool:
-        at = self._made_at.get(export.mark)
+    def _rests(self, export: Export) -> bool:
+        at = self._again_at.get(export.mark)
         return at is not None and self._clock.monotonic() - at < _REST
 
     def _is_whole(self, export: Export, known: _Made) -> bool:
