@@ -208,11 +208,11 @@ async def test_a_wrong_name_without_a_daemon_starts_nothing(house: House) -> Non
     A mistyped name is told with the nearest; no nginx is started and no CA asked for that.
     """
     house.write(WIKI)
-    for verb in ("renew", "forget"):
+    for verb, what in (("renew", "certificate"), ("forget", "unused certificate")):
         code, _, err = await house.gatelodge(verb, "wik.example.test")
 
         assert code == 1
-        assert "certificate is called 'wik.example.test'" in err
+        assert f"no {what} is called 'wik.example.test'" in err
         assert "gatelodge.invalid" not in err
     assert house.events("nginx.started") == []
     assert house.orders() == 0

@@ -204,10 +204,15 @@ _SEEDS: Mapping[str, tuple[bytes, ...]] = {
 
 def judged(kind: str, data: bytes) -> None:
     """
-    Hand bytes to a judge, in a folder of their own.
+    Hand bytes to a judge, in a folder of their own. Whatever they say, nothing is touched beside it.
     """
     with tempfile.TemporaryDirectory(prefix="gatelodge-test-") as name:
-        JUDGES[kind](data, Path(name))
+        folder, beside = Path(name, "folder"), Path(name, "beside")
+        folder.mkdir()
+        beside.write_bytes(b"good")
+        JUDGES[kind](data, folder)
+        assert sorted(Path(name).iterdir()) == [beside, folder]
+        assert beside.read_bytes() == b"good"
 
 
 @st.composite

@@ -57,7 +57,7 @@ def inside(folder: Path, *commands: str) -> str:
     """
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", _INSIDE, "install", folder, REPOSITORY, "\n".join(commands)],
+        ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", _INSIDE, "install", folder, REPOSITORY, "\n".join(commands)],
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     if done.returncode == 77:
