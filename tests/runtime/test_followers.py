@@ -17,7 +17,8 @@ from tests.support.notifier import FakeNotifier
 from tests.support.waiting import until
 
 from gatelodge.core.desired import Desired
-from gatelodge.model import Hook, NginxSettings, Notify, Secret, SecretRef
+from gatelodge.errors import StateError
+from gatelodge.model import Hook, JsonObject, NginxSettings, Notify, Secret, SecretRef
 from gatelodge.runtime.events import EventLog, read
 from gatelodge.runtime.followers import Followers
 from gatelodge.runtime.hooks import PLACES
@@ -242,6 +243,38 @@ async def test_after_a_long_stop_old_news_is_summed_up(desk: Desk) -> None:
 
     assert desk.notifier.titles == ["gate1: no new certificate for new.example.com"]
     assert "Not told before, since 2026-01-01" in desk.notifier.texts[0]
+
+
+class Unwritable(MemoryDocuments):
+    """
+    Nothing can be written down, until it can.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = True
+
+    async def put(self, kind: str, key: str, document: JsonObject) -> None:
+        if self.full:
+            raise StateError("/state", "the disk is full", "make room there")
+        await super().put(kind, key, document)
+
+
+async def test_a_place_that_cannot_be_written_is_told_once_a_minute(desk: Desk) -> None:
+    """
+    It is not told at each look, and taken up when it can be.
+    """
+    desk.documents = documents = Unwritable()
+    await desk.begin()
+    await desk.live(50)
+    assert len(desk.told("state.failed")) == 1
+
+    documents.full = False
+    desk.followers = desk.made()
+    await desk.followers.begin(desk.desired)
+    desk.fail()
+    await desk.live(HOUR)
+    assert len(desk.notifier.titles) == 1
 
 
 async def test_what_is_written_down_and_makes_no_sense(desk: Desk) -> None:

@@ -34,7 +34,7 @@ _WIDER = 8
 #: The log never holds more of its file system than one part in so many.
 _PART_OF_DISK = 10
 
-#: No log gets so far.
+#: No log gets so far: an id above it is damage.
 _MOST_ID = 1 << 63
 
 #: A file begins with the id and the time of its first event; so many bytes tell it from every other.

@@ -86,6 +86,7 @@ class Followers:
         self._notifier = notifier
         self._host = host
         self._followers: dict[Notify | Hook, Follower] = {}
+        self._again_at: dict[Notify | Hook, float] = {}
         self._tasks: dict[Notify | Hook, asyncio.Task[None]] = {}
 
     async def begin(self, desired: Desired) -> None:
@@ -95,13 +96,17 @@ class Followers:
         wanted: set[Notify | Hook] = {*desired.notify, *desired.hooks}
         for gone in self._followers.keys() - wanted:
             del self._followers[gone]
+        now = self._clock.monotonic()
         for target in wanted - self._followers.keys():
+            if now < self._again_at.get(target, now):
+                continue
             follower = self._made(target)
             try:
                 await follower.begin(last_id(self._directory))
             except (OSError, StateError) as error:
                 self._events.emit("state.failed", level="error", error__detail=str(error))
-                continue  # it is tried again with the next look
+                self._again_at[target] = now + _AFTER_TROUBLE
+                continue
             self._followers[target] = follower
 
     async def run(self, desired: Callable[[], Desired]) -> None:
