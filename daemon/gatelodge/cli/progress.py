@@ -215,8 +215,7 @@ def _drawing() -> Iterator[_Drawing]:
         return
     from rich.live import Live
 
-    drawn = Live(console=on, auto_refresh=False, transient=True, redirect_stdout=False)
-    with terminal.ending(), terminal.interrupted(), drawn as live:
+    with terminal.ending(), Live(console=on, auto_refresh=False, transient=True, redirect_stdout=False) as live:
         yield InPlace(live, on)
 
 

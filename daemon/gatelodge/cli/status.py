@@ -47,8 +47,7 @@ def status(*, as_json: bool, watch: str | None, name: str | None) -> None:
     every, name = _interval(watch, name)
     sight = _Sight(config_file())
     if every is not None:
-        with terminal.interrupted():
-            _watch(sight, name, every, as_json=as_json)
+        _watch(sight, name, every, as_json=as_json)
     document = sight.look()
     if as_json:
         from gatelodge.cli.tables import dump

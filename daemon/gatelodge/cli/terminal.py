@@ -82,20 +82,3 @@ def ending() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def interrupted() -> Iterator[None]:
-    """
-    Have Ctrl-C end what is inside wherever it is. asyncio's own handler only cancels what runs, and when that ends by itself in the same moment
-    nobody hears of it.
-    """
-
-    def interrupt(_: int, __: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
