@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from gatelodge.errors import HttpUnreachable, StateError
 from gatelodge.model import Secret
-from gatelodge.runtime.events import EventLog
+from gatelodge.runtime.events.log import EventLog
 from gatelodge.runtime.system import SystemClock
 
 SECRET = "-".join({SECRET.split("-")!r})

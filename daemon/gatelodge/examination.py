@@ -20,8 +20,8 @@ from gatelodge.gates import Gates
 from gatelodge.model import AddressSource
 from gatelodge.nginx import binary
 from gatelodge.nginx.reaching import reloading
-from gatelodge.runtime.events import Silence
-from gatelodge.runtime.report import report
+from gatelodge.runtime.events.log import Silence
+from gatelodge.runtime.standing.report import report
 from gatelodge.runtime.system import SystemClock, Web
 from gatelodge.solvers.ledger import Ledger
 from gatelodge.stores.documents import DirectoryDocuments

@@ -23,9 +23,9 @@ from gatelodge.nginx.proof import ask_connections
 from gatelodge.nginx.reaching import external
 from gatelodge.nginx.writing.render import Renderer
 from gatelodge.runtime.gate import Gate
-from gatelodge.runtime.measured import MeasuredHttp
-from gatelodge.runtime.measures import Measures
 from gatelodge.runtime.snippets import filled
+from gatelodge.runtime.standing.measured import MeasuredHttp
+from gatelodge.runtime.standing.measures import Measures
 from gatelodge.runtime.system import SystemClock, Web
 from gatelodge.stores.mounts import passing
 

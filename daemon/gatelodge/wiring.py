@@ -28,13 +28,14 @@ from gatelodge.nginx.helper import Helper
 from gatelodge.nginx.reaching import group_number
 from gatelodge.nginx.tree import Trees
 from gatelodge.notifiers.by_apprise import ByApprise
-from gatelodge.runtime import events as event_log
-from gatelodge.runtime.followers import Followers
+from gatelodge.runtime.events import files as event_files
+from gatelodge.runtime.events import log as event_log
 from gatelodge.runtime.house import House
 from gatelodge.runtime.journal import Journal
-from gatelodge.runtime.measured import MeasuredEvents
-from gatelodge.runtime.measures import Measures
+from gatelodge.runtime.outbox.followers import Followers
 from gatelodge.runtime.reconcile import Reconciler
+from gatelodge.runtime.standing.measured import MeasuredEvents
+from gatelodge.runtime.standing.measures import Measures
 from gatelodge.runtime.system import SystemClock
 from gatelodge.runtime.timekeeper import Timekeeper
 from gatelodge.solvers import webroot_files
@@ -123,7 +124,7 @@ async def open_house(
     await journal.load()
     ledger = Ledger(documents=documents, clock=clock, events=log)
     await ledger.load()
-    last = event_log.newest(directory)
+    last = event_files.newest(directory)
     exporter = FileExporter(documents=documents, clock=clock, state_directory=directory)
     async with Gates(
         clock=clock, documents=documents, ledger=ledger, events=log, exporter=exporter, measures=measures
@@ -149,7 +150,7 @@ async def open_house(
             ),
             journal=journal,
             ledger=ledger,
-            timekeeper=Timekeeper(clock=clock, events=log, newest_event=event_log.event_time(last) if last else None),
+            timekeeper=Timekeeper(clock=clock, events=log, newest_event=event_files.event_time(last) if last else None),
             clock=clock,
             events=log,
             placeholder=selfsigned.make,

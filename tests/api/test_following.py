@@ -19,8 +19,8 @@ from tests.support.admin import TOKEN, Gatehouse, gatehouse
 from tests.support.waiting import until
 
 from gatelodge.api import following
-from gatelodge.runtime import events as event_log
-from gatelodge.runtime.event_files import end
+from gatelodge.runtime.events import log as event_log
+from gatelodge.runtime.events.files import end
 from gatelodge.runtime.system import SystemClock
 
 if TYPE_CHECKING:

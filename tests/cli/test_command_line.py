@@ -137,7 +137,7 @@ def test_where_only_a_daemon_could_answer_its_absence_is_exit_3(shell: Shell) ->
     def forbidden(_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    shell.environment.setattr("gatelodge.runtime.events.Reader.new", forbidden)
+    shell.environment.setattr("gatelodge.runtime.events.files.Reader.new", forbidden)
     said = shell.on_file("events")
 
     assert (said.code, said.out) == (3, "")

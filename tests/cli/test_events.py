@@ -14,7 +14,7 @@ import pytest
 from tests.support.clock import START, FakeClock
 from tests.support.shell import Shell
 
-from gatelodge.runtime.events import EventLog
+from gatelodge.runtime.events.log import EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -401,7 +401,7 @@ from gatelodge.core.limits import LIMITS
 from gatelodge.issuers.acme.issuer import Acme
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.model import AcmeIssuer, CertificateAuthority, CertificateSpec, Name
-from gatelodge.runtime.events import Silence
+from gatelodge.runtime.events.log import Silence
 from gatelodge.runtime.system import SystemClock, Web
 from gatelodge.stores.documents import DirectoryDocuments
 

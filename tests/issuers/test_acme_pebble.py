@@ -167,7 +167,7 @@ import asyncio, sys
 from gatelodge.issuers.acme.issuer import Acme
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.model import CertificateAuthority
-from gatelodge.runtime.events import Silence
+from gatelodge.runtime.events.log import Silence
 from gatelodge.runtime.system import SystemClock, Web
 from gatelodge.stores.documents import DirectoryDocuments
 

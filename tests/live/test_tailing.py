@@ -21,7 +21,7 @@ import pytest
 from tests.support.house import House, opened
 from tests.support.waiting import until
 
-from gatelodge.runtime import event_files
+from gatelodge.runtime.events import files as event_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,7 +80,7 @@ def put_aside(house: House) -> None:
 MAY_ONLY_ASK = """
 import sys
 from gatelodge.cli import main
-from gatelodge.runtime.event_files import Reader
+from gatelodge.runtime.events.files import Reader
 
 def refused(self):
     raise PermissionError(13, "Permission denied")

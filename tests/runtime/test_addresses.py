@@ -23,7 +23,7 @@ from gatelodge.dns.rfc2136 import Rfc2136
 from gatelodge.errors import DnsError, Problem, StateError
 from gatelodge.model import AddressSource, DdnsSettings, DnsSettings, Name, Secret, SecretRef
 from gatelodge.runtime.addresses import KIND, Addresses, document
-from gatelodge.runtime.report import report
+from gatelodge.runtime.standing.report import report
 from gatelodge.runtime.system import Web
 from gatelodge.stores.memory import MemoryDocuments
 

@@ -16,9 +16,9 @@ import pytest
 from tests.support.clock import START, FakeClock
 
 from gatelodge.model.log import LogSettings
-from gatelodge.runtime import event_files
-from gatelodge.runtime.event_files import Reader, read
-from gatelodge.runtime.events import EventLog
+from gatelodge.runtime.events import files as event_files
+from gatelodge.runtime.events.files import Reader, read
+from gatelodge.runtime.events.log import EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -327,7 +327,7 @@ def test_a_reader_that_knows_more_than_the_log_goes_on_with_the_last_start(tmp_p
 TELLING = """
 import io, sys
 import datetime as dt
-from gatelodge.runtime.events import EventLog
+from gatelodge.runtime.events.log import EventLog
 
 class Clock:
     at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=1000 * int(sys.argv[2]))

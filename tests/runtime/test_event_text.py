@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatelodge.model.events import EVENTS
-from gatelodge.runtime.event_text import line
+from gatelodge.runtime.events.text import line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

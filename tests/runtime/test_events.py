@@ -16,8 +16,8 @@ import pytest
 from tests.support.clock import FakeClock
 
 from gatelodge.model.log import Level, LogFormat, LogSettings
-from gatelodge.runtime import events
-from gatelodge.runtime.events import EventLog
+from gatelodge.runtime.events import files as event_files
+from gatelodge.runtime.events.log import EventLog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
     log_in(tmp_path).emit("nginx.reachable")
     log_in(tmp_path).emit("nginx.reachable")
 
-    assert [entry["id"] for entry in events.read(str(tmp_path))] == [1, 2]
+    assert [entry["id"] for entry in event_files.read(str(tmp_path))] == [1, 2]
 
 
 def test_a_line_cut_short_by_a_crash_harms_no_other(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_line_cut_short_by_a_crash_harms_no_other(tmp_path: Path) -> None:
         file.write('{"id": 2, "ev')
     log_in(tmp_path).emit("nginx.reachable")
 
-    assert [entry["event"] for entry in events.read(str(tmp_path))] == ["nginx.reachable"] * 2
+    assert [entry["event"] for entry in event_files.read(str(tmp_path))] == ["nginx.reachable"] * 2
 
 
 def test_a_disk_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_closed_stderr_stops_nobody(tmp_path: Path) -> None:
     stream.close()
     log.emit("nginx.reachable")
 
-    assert [entry["event"] for entry in events.read(str(tmp_path))] == ["nginx.reachable"]
+    assert [entry["event"] for entry in event_files.read(str(tmp_path))] == ["nginx.reachable"]
 
 
 def test_text_that_is_no_text_stops_nobody(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_text_that_is_no_text_stops_nobody(tmp_path: Path) -> None:
     log.emit("certificate.failed", level="error", error__detail="\ud800-01")
     log.emit("nginx.reachable")
 
-    assert [entry["event"] for entry in events.read(str(tmp_path))] == ["certificate.failed", "nginx.reachable"]
+    assert [entry["event"] for entry in event_files.read(str(tmp_path))] == ["certificate.failed", "nginx.reachable"]
 
 
 def test_only_the_owner_reads_the_log(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_stderr_may_be_quieter_than_the_log(tmp_path: Path) -> None:
     log.emit("state.failed", level="error", error__detail="z")
 
     assert [json.loads(line)["error.detail"] for line in stream.getvalue().splitlines()] == ["x", "z"]
-    assert [entry["id"] for entry in events.read(str(tmp_path))] == [1, 2, 3, 4]
+    assert [entry["id"] for entry in event_files.read(str(tmp_path))] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("no_color", [True, False])
@@ -209,7 +209,7 @@ def test_what_libraries_log_becomes_an_event(tmp_path: Path) -> None:
     Nothing but events reaches stderr: shown in a process of its own, since logging is the whole process's.
     """
     program = (
-        "import logging, sys; from gatelodge.runtime.events import EventLog, capture_libraries;"
+        "import logging, sys; from gatelodge.runtime.events.log import EventLog, capture_libraries;"
         "from gatelodge.runtime.system import SystemClock;"
         f"capture_libraries(EventLog(directory={str(tmp_path)!r}, clock=SystemClock()));"
         "logging.getLogger('aiohttp.server').error('something %s', 'odd')"
@@ -230,4 +230,4 @@ def test_a_line_that_is_no_event_is_passed_over(line: str) -> None:
     """
     The file may have been touched by hand.
     """
-    assert events.parse(line) is None
+    assert event_files.parse(line) is None

@@ -19,10 +19,11 @@ from tests.support.waiting import until
 from gatelodge.core.desired import Desired
 from gatelodge.errors import StateError
 from gatelodge.model import Hook, JsonObject, NginxSettings, Notify, Secret, SecretRef
-from gatelodge.runtime.events import EventLog, read
-from gatelodge.runtime.followers import Followers
-from gatelodge.runtime.hooks import PLACES
-from gatelodge.runtime.messages import BOXES
+from gatelodge.runtime.events.files import read
+from gatelodge.runtime.events.log import EventLog
+from gatelodge.runtime.outbox.followers import Followers
+from gatelodge.runtime.outbox.hooks import PLACES
+from gatelodge.runtime.outbox.messages import BOXES
 from gatelodge.stores.memory import MemoryDocuments
 
 PHONE = Notify(name="phone", url=SecretRef(literal=Secret("json://x")))

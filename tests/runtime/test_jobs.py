@@ -9,7 +9,7 @@ import asyncio
 from tests.support.clock import START, FakeClock
 
 from gatelodge.runtime.jobs import Jobs
-from gatelodge.runtime.report import doing
+from gatelodge.runtime.standing.report import doing
 
 KEY = "certificate:a.example.com"
 

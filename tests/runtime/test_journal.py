@@ -12,7 +12,7 @@ from tests.support.clock import FakeClock
 
 from gatelodge.core import backoff
 from gatelodge.errors import Problem, StateError, Subproblem
-from gatelodge.runtime.events import Silence
+from gatelodge.runtime.events.log import Silence
 from gatelodge.runtime.journal import ATTEMPTS, ORDERS, QUARANTINES, Journal
 from gatelodge.stores.memory import MemoryDocuments
 

@@ -10,8 +10,8 @@ from tests.support.clock import START
 
 from gatelodge.config.read import read
 from gatelodge.core.desired import desired
-from gatelodge.runtime.measures import BOUNDS, Durations, Measures
-from gatelodge.runtime.metrics import Metric, Seen, metrics
+from gatelodge.runtime.standing.measures import BOUNDS, Durations, Measures
+from gatelodge.runtime.standing.metrics import Metric, Seen, metrics
 
 NOTHING: dict[str, Any] = {
     "clock": None,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gatelodge.runtime.readiness import unready
+from gatelodge.runtime.standing.readiness import unready
 
 
 def standing(*states: str, **nginx: object) -> dict[str, Any]:

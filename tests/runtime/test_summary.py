@@ -12,7 +12,7 @@ from tests.support.ca import REFUSED
 from tests.world import DAY, HOUR, MINUTE, SECOND, World, inhabited
 
 from gatelodge.errors import Problem
-from gatelodge.runtime.summary import summary
+from gatelodge.runtime.standing.summary import summary
 
 A, B, C = "a.example.com", "b.example.com", "c.example.com"
 

@@ -15,8 +15,8 @@ from tests.world import DAY, HOUR, MINUTE, World, inhabited
 
 from gatelodge.api.wishes import Wishes
 from gatelodge.model import FILES, AcmeIssuer, FileIssuer
-from gatelodge.runtime.report import healthy, report
-from gatelodge.runtime.summary import summary
+from gatelodge.runtime.standing.report import healthy, report
+from gatelodge.runtime.standing.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -19,7 +19,7 @@ from gatelodge.core.due import identifier
 from gatelodge.model import RenewalWindow, RevocationReason, Secret
 from gatelodge.runtime.journal import REVOKED
 from gatelodge.runtime.renewals import RENEWALS
-from gatelodge.runtime.report import report
+from gatelodge.runtime.standing.report import report
 
 if TYPE_CHECKING:
     from typing import Any

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.support.exporter import FakeExporter
 from tests.world import DAY, HOUR, MINUTE, World, inhabited
 
-from gatelodge.runtime.report import healthy, report
+from gatelodge.runtime.standing.report import healthy, report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

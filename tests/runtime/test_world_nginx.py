@@ -12,7 +12,7 @@ from tests.world import DAY, HOUR, MINUTE, SECOND, World, inhabited
 
 from gatelodge.api.wishes import Wishes
 from gatelodge.core import backoff
-from gatelodge.runtime.report import report
+from gatelodge.runtime.standing.report import report
 
 SITES = ("a.example.com", "b.example.com", "c.example.com")
 A, B, C = SITES

@@ -15,8 +15,8 @@ from tests.world import DAY, MINUTE, World, inhabited
 from gatelodge.api.wishes import Wishes
 from gatelodge.cli import overview, terminal
 from gatelodge.core.parts import STREAM_SNIPPET, called
-from gatelodge.runtime.report import healthy, report
-from gatelodge.runtime.summary import summary
+from gatelodge.runtime.standing.report import healthy, report
+from gatelodge.runtime.standing.summary import summary
 
 if TYPE_CHECKING:
     from gatelodge.model import Stream

@@ -19,8 +19,8 @@ from gatelodge.api.routes import Desk
 from gatelodge.api.server import Server
 from gatelodge.demo.pebble import free_ports
 from gatelodge.model import AdminSettings, Listener, Secret, SecretRef
-from gatelodge.runtime.measured import MeasuredEvents
-from gatelodge.runtime.measures import Measures
+from gatelodge.runtime.standing.measured import MeasuredEvents
+from gatelodge.runtime.standing.measures import Measures
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

@@ -30,8 +30,8 @@ from gatelodge.issuers.acme.record import Records
 from gatelodge.nginx.memory import Memory
 from gatelodge.nginx.tree import Trees
 from gatelodge.ports import HttpResponse
-from gatelodge.runtime import event_files
-from gatelodge.runtime.events import EventLog
+from gatelodge.runtime.events import files as event_files
+from gatelodge.runtime.events.log import EventLog
 from gatelodge.runtime.journal import Journal
 from gatelodge.runtime.system import SystemClock
 from gatelodge.solvers.ledger import Ledger

@@ -23,7 +23,7 @@ from tests.support.waiting import until
 from gatelodge.demo import pebble, upstreams
 from gatelodge.demo.visitor import Visitor
 from gatelodge.nginx import process
-from gatelodge.runtime.events import read
+from gatelodge.runtime.events.files import read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -25,8 +25,8 @@ from tests.support.recorder import Recorder
 from gatelodge import errors
 from gatelodge.errors import GatelodgeError
 from gatelodge.model import Secret
-from gatelodge.runtime.event_files import read
-from gatelodge.runtime.events import EventLog
+from gatelodge.runtime.events.files import read
+from gatelodge.runtime.events.log import EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -13,15 +13,15 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 
-from gatelodge.runtime.measures import BOUNDS, Durations
-from gatelodge.runtime.metrics import Type
+from gatelodge.runtime.standing.measures import BOUNDS, Durations
+from gatelodge.runtime.standing.metrics import Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from prometheus_client.metrics_core import Metric as Family
 
-    from gatelodge.runtime.metrics import Metric
+    from gatelodge.runtime.standing.metrics import Metric
 
 
 def exposed(metrics: Iterable[Metric], accepted: str) -> tuple[bytes, str]:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gatelodge.api.connections import ANSWER_SECONDS
 from gatelodge.api.entrance import connection_of
-from gatelodge.runtime.event_files import FOLLOW_SECONDS, Reader, last_id
+from gatelodge.runtime.events.files import FOLLOW_SECONDS, Reader, last_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,11 +22,11 @@ from gatelodge.api.wishes import Answer, Wishes
 from gatelodge.durable import in_thread
 from gatelodge.errors import GatelodgeError
 from gatelodge.model import RevocationReason
-from gatelodge.runtime.changes import diff, planned
-from gatelodge.runtime.measures import Measures
-from gatelodge.runtime.metrics import Seen, known, metrics
-from gatelodge.runtime.readiness import unready
-from gatelodge.runtime.report import doing, healthy, report
+from gatelodge.runtime.standing.changes import diff, planned
+from gatelodge.runtime.standing.measures import Measures
+from gatelodge.runtime.standing.metrics import Seen, known, metrics
+from gatelodge.runtime.standing.readiness import unready
+from gatelodge.runtime.standing.report import doing, healthy, report
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -65,7 +65,7 @@ class Wanted:
         )
 
     def _in_time(self, entry: dict[str, Any]) -> bool:
-        from gatelodge.runtime.event_files import event_time
+        from gatelodge.runtime.events.files import event_time
 
         if self.since is None and self.until is None:
             return True
@@ -114,7 +114,7 @@ def events(
     WHEN is an age (90s, 2h, 1d12h, 2w), a day (2026-01-31, from midnight here), or a time (2026-01-31T12:00, or with its zone,
     2026-01-31T12:00:00Z).
     """
-    from gatelodge.runtime.event_text import line
+    from gatelodge.runtime.events.text import line
 
     if follow and until is not None:
         raise click.UsageError("-f goes on for ever; leave out --until, or -f")
@@ -175,7 +175,7 @@ class Source:
     """
 
     def __init__(self, place: Door) -> None:
-        from gatelodge.runtime.event_files import Reader
+        from gatelodge.runtime.events.files import Reader
 
         self._door = place
         self._reader = Reader(place.state_directory)
@@ -200,7 +200,7 @@ class Source:
         Yield the events after those, as they come, for ever.
         """
         from gatelodge.api.client import NotRunning
-        from gatelodge.runtime.event_files import FOLLOW_SECONDS
+        from gatelodge.runtime.events.files import FOLLOW_SECONDS
 
         while True:
             if not self._asked:

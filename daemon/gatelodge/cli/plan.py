@@ -40,8 +40,8 @@ def plan(*, as_json: bool, diff: bool) -> None:
 
     from gatelodge import wiring
     from gatelodge.core.actions import describe
-    from gatelodge.runtime.changes import diff as unified
-    from gatelodge.runtime.changes import planned
+    from gatelodge.runtime.standing.changes import diff as unified
+    from gatelodge.runtime.standing.changes import planned
     from gatelodge.runtime.system import SystemClock
 
     config = load(config_file())

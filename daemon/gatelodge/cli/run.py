@@ -93,7 +93,7 @@ def once(*, as_json: bool, quiet: bool, leave_nginx: bool) -> None:
 
 async def _once(config: Config, file: Path, view: View | None, *, leave_nginx: bool) -> dict[str, Any]:
     from gatelodge import wiring
-    from gatelodge.runtime.report import healthy, report
+    from gatelodge.runtime.standing.report import healthy, report
 
     with wiring.claim(config, verb="once") as notes:
         async with wiring.open_house(config, file, read=load, notes=notes) as house:

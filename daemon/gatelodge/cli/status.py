@@ -151,7 +151,7 @@ def alone(config: Config) -> dict[str, Any]:
     import asyncio
 
     from gatelodge.cli.plan import look
-    from gatelodge.runtime.report import report
+    from gatelodge.runtime.standing.report import report
 
     return {**report(asyncio.run(look(config)), _clock().now()), "daemon": False, "clock": None}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gatelodge import presets
-from gatelodge.runtime.report import url
+from gatelodge.runtime.standing.report import url
 
 if TYPE_CHECKING:
     from gatelodge.doctor.findings import Findings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gatelodge.model import ForwardAuth, Match, Pool
-from gatelodge.runtime.report import url
+from gatelodge.runtime.standing.report import url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from gatelodge.core.actions import NGINX_START
 from gatelodge.core.desired import STDOUT
 from gatelodge.errors import ConfigError, GatelodgeError, describe_mistake
 from gatelodge.model import STREAM_PREFIX
-from gatelodge.runtime.report import doing
+from gatelodge.runtime.standing.report import doing
 from gatelodge.runtime.visits import brought_out
 from gatelodge.runtime.waiting import first
 from gatelodge.runtime.watch import watch, watch_all
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from gatelodge.config.shape import Config
     from gatelodge.model import AdminSettings
     from gatelodge.ports import Clock, Events
-    from gatelodge.runtime.followers import Followers
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.journal import Journal
-    from gatelodge.runtime.measures import Measures
+    from gatelodge.runtime.outbox.followers import Followers
     from gatelodge.runtime.reconcile import Look, Reconciler
+    from gatelodge.runtime.standing.measures import Measures
     from gatelodge.runtime.supervisor import Supervisor
 
 _T = TypeVar("_T")

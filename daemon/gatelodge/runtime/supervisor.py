@@ -15,7 +15,7 @@ import socket
 from typing import TYPE_CHECKING, Self
 
 from gatelodge.core.actions import NGINX, key
-from gatelodge.runtime.summary import summary
+from gatelodge.runtime.standing.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping

@@ -19,26 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gatelodge.model.log import Level, LogFormat, LogSettings
-from gatelodge.runtime import event_files, event_text
-from gatelodge.runtime.event_files import FILE, FOLLOW_SECONDS, Reader, event_time, newest, parse, read
+from gatelodge.runtime.events import files as event_files
+from gatelodge.runtime.events import text as event_text
+from gatelodge.runtime.events.files import FILE, event_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatelodge.ports import Clock, Events
 
-__all__ = [
-    "FILE",
-    "FOLLOW_SECONDS",
-    "EventLog",
-    "Reader",
-    "Silence",
-    "capture_libraries",
-    "event_time",
-    "newest",
-    "parse",
-    "read",
-]
 
 #: So many files share the room that the log has: what goes at once, when it is used up, is a part of it.
 _FILES = 3

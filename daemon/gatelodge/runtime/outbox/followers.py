@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from gatelodge.errors import StateError
 from gatelodge.model import Hook
-from gatelodge.runtime.event_files import last_id
-from gatelodge.runtime.hooks import HookFollower
-from gatelodge.runtime.messages import MessageFollower
+from gatelodge.runtime.events.files import last_id
+from gatelodge.runtime.outbox.hooks import HookFollower
+from gatelodge.runtime.outbox.messages import MessageFollower
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,8 @@ from gatelodge.core.delivery import Box
 from gatelodge.core.news import News, decide
 from gatelodge.errors import NotSent, StateError
 from gatelodge.model.log import Level
-from gatelodge.runtime.event_files import Reader
-from gatelodge.runtime.event_text import words
+from gatelodge.runtime.events.files import Reader
+from gatelodge.runtime.events.text import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

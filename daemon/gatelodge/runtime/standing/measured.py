@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatelodge.ports import Clock, Events, Http, HttpResponse
-    from gatelodge.runtime.measures import Measures
+    from gatelodge.runtime.standing.measures import Measures
 
 
 class MeasuredEvents:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gatelodge
 from gatelodge.core.limits import Counted, limits_of
-from gatelodge.runtime.measures import FAILED, SUCCEEDED, Durations, Measures
-from gatelodge.runtime.readiness import unready
+from gatelodge.runtime.standing.measures import FAILED, SUCCEEDED, Durations, Measures
+from gatelodge.runtime.standing.readiness import unready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

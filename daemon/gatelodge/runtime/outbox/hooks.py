@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gatelodge import programs
 from gatelodge.errors import StateError
 from gatelodge.model import matches
-from gatelodge.runtime.event_files import Reader
+from gatelodge.runtime.events.files import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

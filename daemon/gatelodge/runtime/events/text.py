@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gatelodge.model.events import COMMON, EVENTS, Event
-from gatelodge.runtime.event_files import event_time
+from gatelodge.runtime.events.files import event_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

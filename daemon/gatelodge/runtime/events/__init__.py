@@ -1,0 +1,3 @@
+"""
+What happens: written down, kept for a while, and shown in words.
+"""
