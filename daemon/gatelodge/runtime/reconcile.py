@@ -44,6 +44,9 @@ _STATE_RETRY = 10.0
 #: A pass is followed by a pause as long as it took, up to this: many small happenings share one pass. Seconds.
 _LONGEST_PAUSE = 1.0
 
+#: While jobs run, by so many times as long: the processor is theirs then, and what most of them end in is one and the same pass.
+_PAUSE_BESIDE_JOBS = 4
+
 #: All files are read again within a day, whether they look changed or not: a part of them each hour, when also old tokens are swept. Seconds.
 _VERIFY_EVERY = 3600.0
 _VERIFY_PARTS = 24
@@ -127,6 +130,7 @@ class Reconciler:
         self._events = events
         self._placeholder = placeholder
         self._changed = asyncio.Event()
+        self._no_job_runs = asyncio.Event()
         self._passed = asyncio.Condition()
         self._jobs: Jobs | None = None
         self._verify_at = clock.monotonic() + _VERIFY_EVERY
@@ -234,7 +238,7 @@ class Reconciler:
         Look, plan and act until told to stop, or until a look satisfies `until`. Jobs that still run are cancelled and awaited.
         """
         async with asyncio.TaskGroup() as group:
-            self._jobs = Jobs(group=group, clock=self._clock, ended=self.wake)
+            self._jobs = Jobs(group=group, clock=self._clock, ended=self._job_ended)
             actor = Actor(
                 store=self._store,
                 journal=self._journal,
@@ -299,8 +303,23 @@ class Reconciler:
         self.latest = look
         async with self._passed:
             self._passed.notify_all()
-        await self._clock.sleep(min(self._clock.monotonic() - began, _LONGEST_PAUSE))
+        await self._pause(self._clock.monotonic() - began)
         return look
+
+    async def _pause(self, took: float) -> None:
+        """
+        Wait after a pass that took so many seconds. It is over at once when the last job has ended, since nothing more is about to happen.
+        """
+        if not self.running:
+            await self._clock.sleep(min(took, _LONGEST_PAUSE))
+            return
+        self._no_job_runs.clear()
+        await first(self._no_job_runs.wait(), self._clock.sleep(min(took * _PAUSE_BESIDE_JOBS, _LONGEST_PAUSE)))
+
+    def _job_ended(self) -> None:
+        if not self.running:
+            self._no_job_runs.set()
+        self.wake()
 
     async def _release(self, look: Look) -> None:
         """
