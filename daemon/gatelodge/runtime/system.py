@@ -68,7 +68,8 @@ class Web:
         Raises:
             ConfigError: the file cannot be used.
         """
-        self._tls = _context(root)
+        # The machine's roots take a while to read, and much memory: only once somebody is asked.
+        self._tls = None if root is None else _context(root)
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
@@ -90,6 +91,7 @@ class Web:
         import aiohttp  # noqa: PLC0415 - heavy, and of no use to who asks nothing
 
         if self._session is None:
+            self._tls = self._tls or _context(None)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._tls, limit=100),
                 headers={"User-Agent": USER_AGENT},
