@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.b64 import b64decode, b64encode
 from josepy.jwk import JWKEC
+from tests.support.certificates import certificate_id
 from tests.support.fake_acme import BASE, DIRECTORY, Board, FakeAcme
 from tests.support.quick_clock import QuickClock
 
-from gatelodge.acme import accounts, csr, problems, renewal_info
+from gatelodge.acme import accounts, csr, problems
 from gatelodge.acme import client as acme
 from gatelodge.acme.client import Client
 from gatelodge.acme.signer import Signer
@@ -329,8 +330,7 @@ async def test_renewal_is_asked_for_without_a_signature(world: World) -> None:
     """
     client = await world.client()
     order, _ = await world.issued(client)
-    certificate = renewal_info.certificate_id((await client.certificate(order.certificate or "")).pem)
-    assert certificate
+    certificate = certificate_id((await client.certificate(order.certificate or "")).pem)
     world.server.log.clear()
     found = await acme.ask_renewal(world.transport, certificate)
     assert found

@@ -9,39 +9,16 @@ import json
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from gatelodge.acme import renewal_info
 from gatelodge.errors import IssuanceError
-from gatelodge.issuers import selfsigned
-from gatelodge.model import Name, RenewalWindow
+from gatelodge.model import RenewalWindow
 from gatelodge.ports import HttpResponse
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 URL = "https://ca.test/renewal-info/aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
 AKI = bytes.fromhex("69885B6B87464041E1B37B847BA0AE2CDE01C8D4")
 WINDOW = {"start": "2026-04-01T00:00:00Z", "end": "2026-04-03T00:00:00Z"}
-
-
-def certificate(serial: int, aki: x509.AuthorityKeyIdentifier | None) -> str:
-    """
-    Make a certificate with a serial number and the identifier of its issuer's key.
-    """
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
-        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Example CA")]))
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(NOW)
-        .not_valid_after(NOW + dt.timedelta(days=90))
-    )
-    if aki is not None:
-        builder = builder.add_extension(aki, critical=False)
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 def read(document: object, **headers: str) -> Any:
@@ -52,35 +29,6 @@ def read(document: object, **headers: str) -> Any:
     found = {name.replace("_", "-"): (value,) for name, value in headers.items()}
     response = HttpResponse(status=200, headers=found, body=body)
     return renewal_info.read(response, url=URL, certificate="aki.serial", now=NOW)
-
-
-@pytest.mark.parametrize(
-    ("serial", "end"),
-    [(0x87654321, "AIdlQyE"), (0x7F, "fw"), (0x80, "AIA"), (1, "AQ"), (2**159 - 1, "f" + "_" * 25 + "8")],
-)
-def test_a_certificate_is_known_by_its_issuers_key_and_its_number(serial: int, end: str) -> None:
-    """
-    RFC 9773 §4.1, the first its own example: the number as in DER, where a first bit that is set needs a zero byte before it.
-    """
-    aki = x509.AuthorityKeyIdentifier(AKI, None, None)
-    assert renewal_info.certificate_id(certificate(serial, aki)) == f"aYhba4dGQEHhs3uEe6CuLN4ByNQ.{end}"
-
-
-@pytest.mark.parametrize(
-    "chain",
-    [
-        certificate(7, None),
-        certificate(7, x509.AuthorityKeyIdentifier(None, [x509.DNSName("ca.test")], 7)),
-        selfsigned.make([Name("a.example")]).chain,
-        "",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    ],
-)
-def test_what_has_no_identifier_is_not_asked_about(chain: str) -> None:
-    """
-    Certificates that name no key of their issuer, and what is no certificate.
-    """
-    assert renewal_info.certificate_id(chain) is None
 
 
 def test_an_answer_is_read() -> None:

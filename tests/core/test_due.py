@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.planning import NOW, World, fresh_world, held, spec
 from tests.support.ca import sign
+from tests.support.certificates import certificate_id
 
-from gatelodge.acme.renewal_info import certificate_id
 from gatelodge.core.actions import AskRenewals, Obtain, Reason
 from gatelodge.core.ari import LATEST, Choice
 from gatelodge.core.certificates import TOGETHER
@@ -56,6 +56,19 @@ def test_a_certificate_is_known_by_what_the_protocol_says() -> None:
         issued = sign(A, not_before=NOW, life=90 * DAY)
         found = contents.check(A, issued, stored_at=NOW).held(version=1, directory="/x")
         assert identifier(found) == certificate_id(issued.chain)
+
+
+@pytest.mark.parametrize(
+    ("serial", "end"),
+    [(0x87654321, "AIdlQyE"), (0x7F, "fw"), (0x80, "AIA"), (1, "AQ"), (2**159 - 1, "f" + "_" * 25 + "8")],
+)
+def test_a_certificate_is_known_by_its_issuers_key_and_its_number(serial: int, end: str) -> None:
+    """
+    RFC 9773 §4.1, the first its own example: the number as in DER, where a first bit that is set needs a zero byte before it.
+    """
+    aki = "69885b6b87464041e1b37b847ba0ae2cde01c8d4"
+    found = dataclasses.replace(KNOWN, serial=f"{serial:x}", authority=aki)
+    assert identifier(found) == f"aYhba4dGQEHhs3uEe6CuLN4ByNQ.{end}"
 
 
 @given(serial=st.integers(1, 2**160), authority=st.binary(min_size=1, max_size=20))

@@ -16,12 +16,12 @@ import pytest
 from cryptography import x509
 from josepy.b64 import b64decode, b64encode
 from tests.support import acme2certifier
+from tests.support.certificates import certificate_id
 from tests.support.customers import giving
 from tests.support.fake_acme import Board
 from tests.support.pebble_world import Events, PebbleWorld, quiet, running, spec
 
 from gatelodge.acme.binding import ExternalAccount
-from gatelodge.acme.renewal_info import certificate_id
 from gatelodge.errors import IssuanceError
 from gatelodge.issuers.acme.issuer import Acme
 from gatelodge.issuers.keys import NewKeys
@@ -355,7 +355,7 @@ async def test_a_renewal_names_what_it_replaces(tmp_path: Path) -> None:
         modern = Modern(world.http)
         acme = world.acme(modern)
         issued = await get(acme, spec("a.example"))
-        info = await acme.renewal(issued.chain)
+        info = await acme.renewal(certificate_id(issued.chain))
         assert info
         assert info.window
         assert info.certificate == certificate_id(issued.chain)
@@ -386,7 +386,7 @@ async def test_a_server_by_others_tells_when_to_renew(tmp_path: Path) -> None:
             events=Events(),
         )
         issued = await get(acme, spec("a.example"))
-        info = await acme.renewal(issued.chain)
+        info = await acme.renewal(certificate_id(issued.chain))
         assert info
         assert info.window
         assert info.retry_after

@@ -257,6 +257,7 @@ async def test_a_full_disk_makes_nobody_ask_in_a_loop() -> None:
     What the CA said is known all the same, until the daemon ends.
     """
     async with inhabited(A) as world:
+        world.ca.suggests = near_the_end
         await world.live(MINUTE, until=lambda: world.good(A))
         world.documents_disk.full = True
         asked = len(world.ca.renewals_asked)
@@ -266,6 +267,19 @@ async def test_a_full_disk_makes_nobody_ask_in_a_loop() -> None:
         world.documents_disk.full = False
         await world.live(DAY)
         assert await world.documents.get(RENEWALS, A) is not None
+
+
+async def test_nothing_is_written_of_a_ca_that_tells_nothing_about_renewals() -> None:
+    """
+    It is left alone between two looks all the same.
+    """
+    async with inhabited(A) as world:
+        await world.live(MINUTE, until=lambda: world.good(A))
+        asked = len(world.ca.renewals_asked)
+        await world.live(DAY)
+
+        assert 3 <= len(world.ca.renewals_asked) - asked <= 5
+        assert await world.documents.list(RENEWALS) == {}
 
 
 # Revocation, and certificates that are late

@@ -102,7 +102,6 @@ def acme(data: bytes, folder: Path) -> None:
         retry_after.of_answer(answer, now=_NOW)
         retry_after.date_of(answer)
     chains.read(text, preferred="Root")
-    renewal_info.certificate_id(text)
 
 
 def dns_answer(data: bytes, folder: Path) -> None:

@@ -17,10 +17,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.support.certificates import certificate_id
 from tests.support.clock import START
 
 from gatelodge.acme.messages import Account
-from gatelodge.acme.renewal_info import certificate_id
 from gatelodge.errors import HttpUnreachable, IssuanceError, Problem, Subproblem
 from gatelodge.issuers.selfsigned import general_name
 from gatelodge.model import RenewalInfo, Secret
@@ -91,6 +91,7 @@ class FakeCa:
         self._documents = documents
         self._slots = asyncio.Semaphore(at_once)
         self._ready: dict[str, tuple[str, Issued]] = {}
+        self._by_identifier: dict[str, x509.Certificate] = {}
 
     def now(self) -> dt.datetime:
         """
@@ -138,14 +139,13 @@ class FakeCa:
         finally:
             self.working.discard(spec.name)
 
-    async def renewal(self, chain: str) -> RenewalInfo | None:
+    async def renewal(self, certificate: str) -> RenewalInfo | None:
         self.renewals_asked.append(self.now())
         self._reachable()
-        known = certificate_id(chain)
-        if self.suggests is None or known is None:
+        if self.suggests is None:
             return None
-        window = self.suggests(x509.load_pem_x509_certificate(chain.encode()))
-        return RenewalInfo(certificate=known, window=window, explanation=self.explanation)
+        window = self.suggests(self._by_identifier[certificate])
+        return RenewalInfo(certificate=certificate, window=window, explanation=self.explanation)
 
     async def revoke(self, issued: Issued, *, reason: RevocationReason | None, progress: Callable[[str], None]) -> None:
         progress("revoking")
@@ -209,10 +209,9 @@ class FakeCa:
             raise IssuanceError(Problem(type="dns", detail="some names could not be proven", subproblems=told))
         if spec.name not in self._ready:
             self.signed.append(Asked(at=self.now(), name=spec.name))
-            self._ready[spec.name] = (
-                spec.digest,
-                sign(spec, not_before=self.now(), life=self.life, private_key=private_key),
-            )
+            issued = sign(spec, not_before=self.now(), life=self.life, private_key=private_key)
+            self._ready[spec.name] = (spec.digest, issued)
+            self._by_identifier[certificate_id(issued.chain)] = x509.load_pem_x509_certificate(issued.chain.encode())
         return self._ready[spec.name][1]
 
     def _record(self, spec: CertificateSpec, before: Mapping[str, object] | None) -> dict[str, object]:

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from josepy.b64 import b64encode
 
 from gatelodge.issuers import selfsigned
 from gatelodge.model import AcmeIssuer, CertificateSpec, KeyKind, Name, Secret, SelfSigned
@@ -58,3 +60,13 @@ class QuickKeys:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         return Secret(pem.decode())
+
+
+def certificate_id(chain: str) -> str:
+    """
+    Work out of a chain by what its CA knows its first certificate (RFC 9773 §4.1).
+    """
+    leaf = x509.load_pem_x509_certificate(chain.encode())
+    issuer = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier or b""
+    serial = leaf.serial_number.to_bytes(leaf.serial_number.bit_length() // 8 + 1, "big")
+    return f"{b64encode(issuer).decode()}.{b64encode(serial).decode()}"

@@ -152,9 +152,12 @@ class Ca(Issuer, Protocol):
         """
         ...
 
-    async def renewal(self, chain: str) -> RenewalInfo | None:
+    async def renewal(self, certificate: str) -> RenewalInfo | None:
         """
         Ask when a certificate of this CA's should be replaced (RFC 9773). None when the CA does not tell.
+
+        Args:
+            certificate: its identifier (§4.1).
 
         Raises:
             IssuanceError: it could not be asked, or refused. So everywhere below.

@@ -242,15 +242,16 @@ class Certifier:
         renewals, ca = self._journal.renewals, gate.cas.get(action.issuer)
         failed: Problem | None = None
         for held in action.held:
-            info = None
+            info, known = None, identifier(held)
             try:
-                if ca is not None and (failed is None or classify(failed) not in _NO_MORE):
-                    info = await ca.renewal((await self._store.read(held.name, held.version)).chain)
+                if ca is not None and known is not None and (failed is None or classify(failed) not in _NO_MORE):
+                    info = await ca.renewal(known)
             except IssuanceError as error:
                 failed = error.problem
-            except (KeyError, StateError):
-                pass  # another version is there by now, or none that can be read
-            await renewals.learn(held, info, retry_after=failed.retry_after if failed else None)
+            if info is None and failed is None:
+                renewals.nothing_said(held)
+            else:
+                await renewals.learn(held, info, retry_after=failed.retry_after if failed else None)
 
     def _tell_whom(self, action: Obtain, observed: Observed, gate: Gate) -> None:
         """

@@ -80,6 +80,15 @@ class Renewals:
             )
         await self._write(held.name, choice)
 
+    def nothing_said(self, held: Held) -> None:
+        """
+        Remember of a certificate that its CA tells nothing about renewals: in memory alone, since its directory says so again after a
+        restart, and to write it down for each of a thousand new certificates would take its time for nothing.
+        """
+        self.choices[held.name] = ari.missed(
+            self.choices.get(held.name), certificate=due.identifier(held) or "", now=self._clock.now()
+        )
+
     async def forget(self, certificate: str) -> None:
         """
         Forget what was said of a certificate that is not held any more.

@@ -17,7 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gatelodge.acme import client as acme
-from gatelodge.acme import renewal_info
 from gatelodge.acme.signer import Signer
 from gatelodge.acme.transport import Transport
 from gatelodge.core.failures import Failure, classify
@@ -184,17 +183,16 @@ class Acme:
                     raise
         await self._records.close(name)
 
-    async def renewal(self, chain: str) -> RenewalInfo | None:
+    async def renewal(self, certificate: str) -> RenewalInfo | None:
         """
-        Ask when a certificate of this CA's should be replaced (RFC 9773). None when the CA does not tell, or the certificate has no
-        identifier to ask by. No account is needed.
+        Ask when a certificate of this CA's should be replaced (RFC 9773). None when the CA does not tell. No account is needed.
+
+        Args:
+            certificate: its identifier (§4.1).
 
         Raises:
             IssuanceError: it could not be asked, or refused.
         """
-        certificate = renewal_info.certificate_id(chain)
-        if certificate is None:
-            return None
         with self._reached():
             return await acme.ask_renewal(self._transport, certificate)
 
