@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from gatelodge.acme.messages import Authorization, Challenge, Order
-from gatelodge.acme.steps import Answer, Done, Download, Failed, Finalize, Poll, Refresh, next_step
+from gatelodge.acme.steps import Answer, Done, Download, Failed, Finalize, Poll, next_step
 from gatelodge.errors import Problem, Subproblem
 from gatelodge.model import Name
 
@@ -47,8 +47,8 @@ VALID = authorization("1", "valid")
         (order("pending"), [ONE, TWO], Done(answered=frozenset("1")), Answer(authorizations=(TWO,))),
         (order("pending"), [ONE, TWO], Done(answered=frozenset("12")), Poll(authorizations=(ONE, TWO))),
         (order("pending"), [VALID, TWO], Done(answered=frozenset("12")), Poll(authorizations=(TWO,))),
-        (order("pending"), [VALID], Done(), Refresh()),
-        (order("pending"), [VALID], Done(refreshed=True), Poll()),
+        (order("pending"), [VALID], Done(), Finalize()),
+        (order("pending"), [VALID], Done(too_early=True), Poll()),
         (order("ready"), [], Done(), Finalize()),
         (order("ready"), [], Done(finalized=True), Poll()),
         (order("processing"), [], Done(), Poll()),

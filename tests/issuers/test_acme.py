@@ -455,6 +455,7 @@ async def test_garbage_is_a_bad_answer(world: World, operation: str) -> None:
     """
     Whatever request it answers, garbage costs a try and not more: no traceback, no token left, and the next try succeeds.
     """
+    world.server.processing_polls = 1
     world.server.scripted[operation] = [world.server.answer(b"\x00\xff{", 200, location="https://ca.test/order/0")]
     if operation == "new-order":
         await world.issue()
@@ -484,6 +485,7 @@ async def test_an_unreachable_ca_is_named(world: World, operation: str) -> None:
     """
     Wherever it happens, the problem is `unreachable`, with the CA and its host.
     """
+    world.server.processing_polls = 1
 
     async def gate(when: str, asked: str) -> None:
         if (when, asked) == ("before", operation):

@@ -44,9 +44,8 @@ REQUESTS: Mapping[str, tuple[Kind, int]] = {
     "authorization": (Kind.AUTHORIZATION, 1),
     "challenge": (Kind.CHALLENGE, 1),
     "authorization poll": (Kind.AUTHORIZATION, 2),
-    "order when proven": (Kind.ORDER, 1),
     "finalize": (Kind.FINALIZE, 1),
-    "order poll": (Kind.ORDER, 2),
+    "order poll": (Kind.ORDER, 1),
     "certificate": (Kind.CERTIFICATE, 1),
     "revoke": (Kind.REVOKE, 1),
 }

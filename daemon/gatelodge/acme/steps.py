@@ -37,13 +37,6 @@ class Poll:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Refresh:
-    """
-    Ask for the order again at once: it should have moved.
-    """
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Finalize:
     """
     Send the CSR.
@@ -68,7 +61,7 @@ class Failed:
     problem: Problem
 
 
-Step: TypeAlias = Answer | Poll | Refresh | Finalize | Download | Failed
+Step: TypeAlias = Answer | Poll | Finalize | Download | Failed
 
 #: Authorizations from which no order becomes ready again (§7.1.6).
 _LOST = frozenset({"invalid", "deactivated", "expired", "revoked"})
@@ -77,13 +70,12 @@ _LOST = frozenset({"invalid", "deactivated", "expired", "revoked"})
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """
-    What was done for an order: authorizations whose challenge was answered, by URL; whether the order was asked for since all
-    of them were valid; whether the CSR was accepted.
+    What was done for an order: authorizations whose challenge was answered, by URL; whether the CSR was accepted, or came too early.
     """
 
     answered: frozenset[str] = frozenset()
-    refreshed: bool = False
     finalized: bool = False
+    too_early: bool = False
 
 
 def next_step(order: Order, authorizations: Sequence[Authorization], done: Done) -> Step:
@@ -115,7 +107,8 @@ def _prove(order: Order, authorizations: Sequence[Authorization], done: Done) ->
         return Answer(authorizations=unanswered)
     if open_ones:
         return Poll(authorizations=open_ones)
-    return Poll() if done.refreshed else Refresh()
+    # Whoever believes that nothing lacks sends the CSR (§7.4): asking for the order first would say nothing more, as a rule.
+    return Poll() if done.too_early else Finalize()
 
 
 def why_invalid(order: Order, authorizations: Sequence[Authorization]) -> Problem:

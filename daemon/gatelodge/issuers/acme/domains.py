@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 _NETWORK = 64
 
+#: So many names are remembered: an order asks several times over, and the list takes a tenth of a millisecond.
+_KNOWN = 4096
 
+
+@functools.lru_cache(maxsize=_KNOWN)
 def registered(name: str) -> str:
     """
     Return the registered domain of a name; the name itself when it is a public suffix. The `*.` of a wildcard is left out.

@@ -165,12 +165,9 @@ class Fulfilment:
                         asked = max((each.retry_after for each in unproven if each.retry_after), default=None)
                         await self._pause(asked, f"waiting for {self._ca} to check {_listed(unproven)}")
                         seen |= await self._see([each.url for each in unproven])
-                    case steps.Refresh():
-                        order = await self._client.order(order.url)
-                        done = dataclasses.replace(done, refreshed=True)
                     case steps.Finalize():
                         order, accepted = await self._finalize(order, csr.make(key, record.names))
-                        done = dataclasses.replace(done, finalized=accepted)
+                        done = dataclasses.replace(done, finalized=accepted, too_early=not accepted)
                     case steps.Download(url=url):
                         return await self._download(url, key, record)
                     case steps.Failed(problem=problem):
@@ -279,6 +276,7 @@ class Fulfilment:
                 return now, True
             if error.problem.type != "orderNotReady":
                 raise
+            self._signing = False
             return now, False
 
     async def _pause(self, asked: dt.timedelta | None, what: str) -> None:
