@@ -16,7 +16,7 @@ from tests.simulation.world import Parts
 from gatelodge.core.actions import Obtain, Reason
 from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.model import SELF_SIGNED
-from gatelodge.runtime.reconcile import Look, Reconciler
+from gatelodge.runtime.reconcile import Reconciler
 from gatelodge.solvers.ledger import Ledger
 from gatelodge.stores.directory import DirectoryStore
 from gatelodge.stores.documents import DirectoryDocuments
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gatelodge.model import CertificateAuthority, CertificateSpec
     from gatelodge.ports import DnsProvider, Index, Issued
     from gatelodge.runtime.gate import Gate
+    from gatelodge.runtime.look import Look
 
 
 class RenewsTooLate(Reconciler):

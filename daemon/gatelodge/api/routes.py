@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from gatelodge.api.entrance import Entrance
     from gatelodge.ports import Clock, Events
-    from gatelodge.runtime.reconcile import Look, Reconciler
+    from gatelodge.runtime.look import Look
+    from gatelodge.runtime.reconcile import Reconciler
 
 #: Requests are small JSON objects. Bytes.
 MOST_BODY = 64 * 1024

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from gatelodge.core.observed import Held
     from gatelodge.model import CertificateSpec, RevocationReason
     from gatelodge.ports import Clock
-    from gatelodge.runtime.reconcile import Look, Reconciler
+    from gatelodge.runtime.look import Look
+    from gatelodge.runtime.reconcile import Reconciler
 
 
 #: The limits that an order counts for, whatever becomes of it.

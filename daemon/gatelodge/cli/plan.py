@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gatelodge.config.shape import Config
-    from gatelodge.runtime.reconcile import Look
+    from gatelodge.runtime.look import Look
 
 #: How lines of a unified diff look, by what they begin with; the first that fits counts.
 _STYLES = (

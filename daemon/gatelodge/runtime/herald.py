@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gatelodge.core.observed import Observed
     from gatelodge.model import CertificateSpec
     from gatelodge.ports import Clock, Events
-    from gatelodge.runtime.reconcile import Look
+    from gatelodge.runtime.look import Look
 
 
 class Herald:

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from gatelodge.ports import Clock, Events
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.journal import Journal
+    from gatelodge.runtime.look import Look
     from gatelodge.runtime.outbox.followers import Followers
-    from gatelodge.runtime.reconcile import Look, Reconciler
+    from gatelodge.runtime.reconcile import Reconciler
     from gatelodge.runtime.standing.measures import Measures
     from gatelodge.runtime.supervisor import Supervisor
 

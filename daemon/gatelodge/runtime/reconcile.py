@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from gatelodge.core.actions import NGINX, Action, DeleteCertificate, Obtain, Revoke, Take, certificate_key, key
 from gatelodge.core.observed import Requests
-from gatelodge.core.plan import Plan, plan
+from gatelodge.core.plan import plan
 from gatelodge.errors import StateError
 from gatelodge.runtime.act import Actor
 from gatelodge.runtime.herald import Herald
 from gatelodge.runtime.jobs import Jobs
+from gatelodge.runtime.look import Look
 from gatelodge.runtime.observe import observe
 from gatelodge.runtime.parts import tell_released
 from gatelodge.runtime.waiting import first
@@ -26,8 +27,7 @@ from gatelodge.runtime.waiting import first
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gatelodge.core.observed import Job, Observed
-    from gatelodge.core.tree import Rendered
+    from gatelodge.core.observed import Job
     from gatelodge.model import Name, RevocationReason
     from gatelodge.ports import Clock, Events, Issued, Store
     from gatelodge.runtime.gate import Gate
@@ -54,47 +54,6 @@ _VERIFY_PARTS = 24
 _CLOCK_JOB = "clock"
 
 _NOTHING: Mapping[str, RevocationReason] = types.MappingProxyType({})
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """
-    One look at everything: what is desired, what is, the tree for it, and what to do.
-    """
-
-    gate: Gate
-    observed: Observed
-    rendered: Rendered | None
-    plan: Plan
-
-    @property
-    def settled(self) -> bool:
-        """
-        True when nothing runs and nothing is to be done now.
-        """
-        return not self.plan.actions and not self.observed.jobs
-
-    @property
-    def kept_back(self) -> Mapping[str, str]:
-        """
-        The parts that are not served as they are asked for, by name, and why: nginx refused them, or cannot do what they want.
-        """
-        refused = {part: quarantine.error for part, quarantine in self.observed.quarantines.items()}
-        return {**(self.rendered.unwritten if self.rendered else {}), **refused}
-
-    @property
-    def served(self) -> bool:
-        """
-        True when nginx was seen to serve exactly what is desired now.
-        """
-        nginx = self.observed.nginx
-        return (
-            self.rendered is not None
-            and nginx.current is not None
-            and nginx.current.proven
-            and nginx.running == nginx.current.number
-            and nginx.current.digest == self.rendered.digest
-        )
 
 
 class Reconciler:

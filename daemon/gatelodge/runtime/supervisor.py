@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
     from gatelodge.ports import Clock
-    from gatelodge.runtime.reconcile import Look, Reconciler
+    from gatelodge.runtime.look import Look
+    from gatelodge.runtime.reconcile import Reconciler
 
 #: How long others wait for nginx before the daemon counts as started without it: a dead CA or a missing nginx is no reason to
 #: fail at the start, since it is tried again, and what is there is served. Seconds.

@@ -15,7 +15,7 @@ from gatelodge.core.parts import place
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from gatelodge.runtime.reconcile import Look
+    from gatelodge.runtime.look import Look
 
 
 def planned(look: Look, changes: Iterable[str]) -> dict[str, Any]:

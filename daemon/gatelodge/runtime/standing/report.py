@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gatelodge.core.desired import Desired
     from gatelodge.core.observed import Attempt, Held, Job, Observed
     from gatelodge.model import CertificateSpec, Export, Site, Stream
-    from gatelodge.runtime.reconcile import Look
+    from gatelodge.runtime.look import Look
 
 
 def report(look: Look, now: dt.datetime) -> dict[str, Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gatelodge.core.observed import Attempt
-    from gatelodge.runtime.reconcile import Look
+    from gatelodge.runtime.look import Look
 
 _HOUR = 3600
 _DAY = 24 * _HOUR
