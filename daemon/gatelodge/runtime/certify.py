@@ -237,7 +237,8 @@ class Certifier:
 
     async def _ask_renewals(self, action: AskRenewals, gate: Gate) -> None:
         """
-        Ask a CA about renewals. That it cannot be asked changes nothing: dates decide, and it is left alone for a while.
+        Ask a CA about renewals. That it cannot be asked changes nothing: dates decide, and it is left alone for a while; for a day where it
+        tells nobody.
         """
         renewals, ca = self._journal.renewals, gate.cas.get(action.issuer)
         failed: Problem | None = None

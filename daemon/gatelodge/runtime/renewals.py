@@ -82,11 +82,15 @@ class Renewals:
 
     def nothing_said(self, held: Held) -> None:
         """
-        Remember of a certificate that its CA tells nothing about renewals: in memory alone, since its directory says so again after a
-        restart, and to write it down for each of a thousand new certificates would take its time for nothing.
+        Remember of a certificate that its CA tells nobody about renewals, so that it is asked again as late as may be: in memory alone,
+        since its directory says so again after a restart, and to write it down for each of a thousand new certificates would take its
+        time for nothing.
         """
         self.choices[held.name] = ari.missed(
-            self.choices.get(held.name), certificate=due.identifier(held) or "", now=self._clock.now()
+            self.choices.get(held.name),
+            certificate=due.identifier(held) or "",
+            now=self._clock.now(),
+            retry_after=ari.LATEST,
         )
 
     async def forget(self, certificate: str) -> None:
