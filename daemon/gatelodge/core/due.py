@@ -49,14 +49,19 @@ def due(
         choices: what CAs suggested, by NAME.
         stored_at: in place of the one that is written down, which a wrong clock may have dated.
     """
-    dates = {
-        "not_before": held.not_before,
-        "not_after": held.not_after,
-        "stored_at": held.stored_at if stored_at is None else stored_at,
-    }
-    known = identifier(held)
-    suggested = ari.renew_at(choices.get(held.name), certificate=known, **dates) if known is not None else None
-    return (renewal.due_at(**dates), Reason.DUE) if suggested is None else (suggested, Reason.SUGGESTED)
+    stored_at = held.stored_at if stored_at is None else stored_at
+    choice = choices.get(held.name)
+    known = identifier(held) if choice is not None else None
+    if known is not None:
+        suggested = ari.renew_at(
+            choice, certificate=known, not_before=held.not_before, not_after=held.not_after, stored_at=stored_at
+        )
+        if suggested is not None:
+            return suggested, Reason.SUGGESTED
+    return (
+        renewal.due_at(not_before=held.not_before, not_after=held.not_after, stored_at=stored_at),
+        Reason.DUE,
+    )
 
 
 def _written(value: bytes) -> str:

@@ -9,6 +9,10 @@ one half below 10 days").
 from __future__ import annotations
 
 import datetime as dt
+import functools
+
+#: So many moments are kept in memory.
+_KNOWN = 20_000
 
 #: A certificate that lives shorter than this is renewed at half of its life.
 SHORT_LIFE = dt.timedelta(days=10)
@@ -46,10 +50,11 @@ def renew_at(*, not_before: dt.datetime, not_after: dt.datetime) -> dt.datetime:
     return not_after - life * left
 
 
+@functools.lru_cache(maxsize=_KNOWN)
 def due_at(*, not_before: dt.datetime, not_after: dt.datetime, stored_at: dt.datetime) -> dt.datetime:
     """
     Return the moment from which a certificate is renewed: as `renew_at`, but never right after it was stored, since the next
-    one from a CA that issues them half dead would be due as well.
+    one from a CA that issues them half dead would be due as well. Kept, since every pass wants that of every certificate.
     """
     floor = stored_at + max((not_after - stored_at) * LEFT, LEAST_REST)
     return max(renew_at(not_before=not_before, not_after=not_after), floor)
@@ -79,4 +84,6 @@ def late(*, due: dt.datetime, not_after: dt.datetime, now: dt.datetime) -> int:
     """
     if now >= not_after:
         return len(LATE) + 1
-    return sum(now - due >= (not_after - due) * share for share in LATE) if due < not_after else 0
+    if now < due or due >= not_after:
+        return 0
+    return sum(now - due >= (not_after - due) * share for share in LATE)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import json
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from gatelodge.model.exports import Export
     from gatelodge.model.names import Name
     from gatelodge.model.secret import SecretRef
+
+#: So many digests are kept in memory.
+_KNOWN = 20_000
 
 
 class KeyKind(enum.StrEnum):
@@ -189,10 +193,18 @@ class CertificateSpec:
         A short hash of everything that getting it from its first issuer depends on: when that changes, what was begun or failed is out of
         date.
         """
-        parts: list[object] = [sorted(self.names), str(self.issuer), self.key, self.profile]
+        parts: list[object] = [tuple(sorted(self.names)), str(self.issuer), self.key, self.profile]
         if (self.challenges, self.alias) != ((HTTP_01,), None):
             parts += [self.challenges, self.alias]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        return _digest(tuple(parts))
+
+
+@functools.lru_cache(maxsize=_KNOWN)
+def _digest(parts: tuple[object, ...]) -> str:
+    """
+    Hash what a certificate depends on; kept, since a pass wants it again and again.
+    """
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def name_beside(name: str) -> str:

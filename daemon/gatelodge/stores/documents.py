@@ -130,6 +130,8 @@ class DirectoryDocuments:
 
         Only files that are named as ours are removed, and none behind a symbolic link: what lies there may be anybody's.
         """
+        if folder in self._swept and folder.is_dir():
+            return
         folders = [self._directory / above for above in reversed(folder.relative_to(self._directory).parents)]
         for above in folders:
             durable.make_folders(above)
