@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from josepy.b64 import b64encode
 from tests.simulation.keys import key
-from tests.support.fake_acme import FakeAcme, FakeAuthorization
+from tests.support.fake_acme import FakeAcme, FakeAuthorization, FakeOrder
 
 from gatelodge.core import limits
 from gatelodge.core.limits import Counted, Kind
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 #: What a CA has to be wrong about to send what is not ours.
 _LIES = ("names", "key", "garbage", "cut", "expired")
+
+#: So many orders are listed at a time, and for so long after they expired they are known.
+_PAGE = 10
+_REMEMBERED = dt.timedelta(days=30)
 
 _TOO_MANY = {
     Counted.ORDERS: "too many new orders (300) from this account in the last 3h0m0s",
@@ -157,7 +161,39 @@ class Ca(FakeAcme):
 
     # Orders
 
+    def _orders(self, kid: str, rest: str, _: Any) -> HttpResponse:
+        """
+        List an account's orders that have not expired, some at a time.
+        """
+        number, page = rest.partition("?page=")[::2]
+        now, start = self.clock.now(), int(page or 0)
+        mine = [each for each, order in self.orders.items() if order.kid == kid and self._good_until(order) > now]
+        urls = [f"{self.base}/order/{each}" for each in mine[start : start + _PAGE]]
+        more = f'<{self.base}/orders/{number}?page={start + _PAGE}>;rel="next"'
+        return self.answer({"orders": urls}, **({"link": more} if start + _PAGE < len(mine) else {}))
+
+    def _forget(self) -> None:
+        """
+        Forget the orders that ended long ago.
+        """
+        now = self.clock.now()
+        while self.orders:
+            number, order = next(iter(self.orders.items()))
+            if self._good_until(order) + _REMEMBERED > now:
+                return
+            del self.orders[number]
+            for authorization in order.authorizations:
+                self.authorizations.pop(authorization, None)
+            for kept in (self.chains, self.signed, self._kinds):
+                kept.pop(number, None)
+
+    @staticmethod
+    def _good_until(order: FakeOrder) -> dt.datetime:
+        assert order.expires is not None
+        return order.expires
+
     def _new_order(self, kid: str, rest: str, payload: Any) -> HttpResponse:
+        self._forget()
         names = frozenset(each["value"] for each in payload["identifiers"])
         known = names in self._certified
         replaces = payload.get("replaces")

@@ -8,6 +8,7 @@ has it (POSIX promises no more; fsync(2)). Who is killed in the middle of blocki
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import errno
 import os
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 #: A folder's entry: the inode, and where it leads when it is a link.
 _Entry: TypeAlias = tuple[int, str | None]
 
+#: What makes something, and what changes what is there, with whether folders may be made, moved, opened to others or removed by it.
+_MAKING = ("open", "mkdir")
+_CHANGING = {"replace": False, "unlink": False, "rename": True, "rmdir": True, "symlink": False, "chmod": True}
+
 #: After so many changes, what nothing names any more is forgotten.
 _TIDY_AFTER = 4000
 
@@ -32,13 +37,19 @@ _TIDY_AFTER = 4000
 class Disk:
     """
     The disk below a folder; `state` is the state directory on it. `before_write` is called before anything is made or synced, with what it is; it may raise, or kill.
-    `full` while nothing more can be written.
+    `full` while nothing more can be written. `changes` counts by the folder's name what may have changed one of its files, and `moves` what may have
+    changed more than that, `touched` all: who looks at the disk need not look again before. `moved` are the certificates about whose folders
+    something may have changed; whoever looks at them empties it, and "" stands for any.
     """
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
         self.full = False
         self.before_write: Callable[[str], None] = lambda _: None
         self.syncs = 0
+        self.changes: collections.Counter[str] = collections.Counter()
+        self.moves = 0
+        self.moved: set[str] = set()
+        self.touched = 0
         self.state = folder / "state"
         self._folder = folder
         self._chance = chance
@@ -55,7 +66,7 @@ class Disk:
         """
         Have the daemon's calls noted inside the context.
         """
-        real = {name: getattr(os, name) for name in ("fsync", "open", "mkdir")}
+        real = {name: getattr(os, name) for name in (*_MAKING, *_CHANGING, "fsync")}
 
         def fsync(descriptor: int) -> None:
             if PROCESS.get():
@@ -65,16 +76,32 @@ class Disk:
                 real["fsync"](descriptor)
 
         def opened(path: object, flags: int, *more: object, **named: object) -> int:
-            if PROCESS.get() and flags & os.O_CREAT:
+            if flags & os.O_CREAT and PROCESS.get():
                 self._at("create")
-            return real["open"](path, flags, *more, **named)
+                self.changes[_folder(path)] += 1
+                self.touched += 1
+            return _open(path, flags, *more, **named)
 
         def mkdir(*arguments: object, **named: object) -> None:
             if PROCESS.get():
                 self._at("create")
-            real["mkdir"](*arguments, **named)
+            _mkdir(*arguments, **named)
+            self.touched += 1
+            self._moved(arguments[0])
 
-        ours = {"fsync": fsync, "open": opened, "mkdir": mkdir}
+        def changing(work: Callable[..., object], *, moves: bool) -> Callable[..., object]:
+            def changed(path: object, *arguments: object, **named: object) -> object:
+                self.changes[_folder(path)] += 1
+                self.touched += 1
+                if moves:
+                    self._moved(path)
+                return work(path, *arguments, **named)
+
+            return changed
+
+        _open, _mkdir = real["open"], real["mkdir"]
+        ours: dict[str, Callable[..., object]] = {"fsync": fsync, "open": opened, "mkdir": mkdir}
+        ours |= {name: changing(real[name], moves=moves) for name, moves in _CHANGING.items()}
         for name, work in ours.items():
             setattr(os, name, work)
         try:
@@ -107,6 +134,9 @@ class Disk:
         """
         if self._next is None:
             return
+        self.touched += 1
+        self.moves += 1
+        self.moved.add("")
         old, self._image, self._next = self._image, self._next, None
         beside = self._folder / "beside"
         beside.symlink_to(self._image)
@@ -121,6 +151,13 @@ class Disk:
         Let nobody find anything any more.
         """
         self.state.unlink()
+
+    def _moved(self, path: object) -> None:
+        self.moves += 1
+        name = str(path).partition("/certificates/")[2].partition("/")[0]
+        # Inside of a folder that is being removed paths are relative; its own was noted.
+        if name:
+            self.moved.add(name)
 
     def _at(self, step: str) -> None:
         self.before_write(step)
@@ -137,10 +174,10 @@ class Disk:
         self.syncs += 1
         found = os.fstat(descriptor)
         if stat.S_ISDIR(found.st_mode):
-            self._names[found.st_ino] = _entries(Path(f"/proc/self/fd/{descriptor}").readlink())
+            self._names[found.st_ino] = _entries(descriptor)
         else:
-            path = Path(f"/proc/self/fd/{descriptor}").readlink()
-            self._contents[found.st_ino] = (path.read_bytes(), stat.S_IMODE(found.st_mode))
+            content = Path(f"/proc/self/fd/{descriptor}").read_bytes()
+            self._contents[found.st_ino] = (content, stat.S_IMODE(found.st_mode))
         if self.syncs % _TIDY_AFTER == 0:
             self._tidy()
 
@@ -199,8 +236,19 @@ class Disk:
             os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def _entries(folder: Path) -> dict[str, _Entry]:
+def _folder(path: object) -> str:
+    """
+    Return the name of the folder that a file lies in.
+    """
+    return str(path).rsplit("/", 2)[-2] if "/" in str(path) else ""
+
+
+def _entries(folder: Path | int) -> dict[str, _Entry]:
+    """
+    List what is in a folder, named by its path or by a descriptor.
+    """
+    within = {"dir_fd": folder} if isinstance(folder, int) else {}
     with os.scandir(folder) as found:
         return {
-            each.name: (each.inode(), str(Path(each.path).readlink()) if each.is_symlink() else None) for each in found
+            each.name: (each.inode(), os.readlink(each.path, **within) if each.is_symlink() else None) for each in found
         }

@@ -35,11 +35,12 @@ _LOOK_AGAIN = 5.0
 
 class Dns:
     """
-    What is published. `records` are those that the provider has.
+    What is published. `records` are those that the provider has; `changes` counts what changed about them.
     """
 
     def __init__(self, world: World) -> None:
         self.records: dict[TxtRecord, dict[str, float]] = {}
+        self.changes = 0
         self._world = world
 
     def add(self, record: TxtRecord) -> None:
@@ -48,10 +49,18 @@ class Dns:
         """
         if record in self.records:
             return
+        self.changes += 1
         now, chance = self._world.loop.time(), self._world.chance
         lag = _LONG_LAG if self._world.weather.lasting["DNS lags"] else _LAG
         self.records[record] = {server: now + chance.uniform(*lag) for server in SERVERS}
         self._world.story.count("records added")
+
+    def remove(self, record: TxtRecord) -> None:
+        """
+        Take a record away.
+        """
+        self.changes += 1
+        self.records.pop(record, None)
 
     def at(self, server: str, name: str) -> frozenset[str]:
         """
@@ -104,7 +113,7 @@ class Provider:
         late = await self._ask(f"remove {record.name}")
         if late:
             raise DnsError(Problem(type="dnsProvider", detail="it did not answer in time"))
-        self._world.dns.records.pop(record, None)
+        self._world.dns.remove(record)
         await self._world.touch("provider", f"removed {record.name}")
 
     async def _ask(self, what: str) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
+import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -45,16 +47,26 @@ class Invariant:
 
 class Memory:
     """
-    What was seen before, where an invariant is about more than one moment.
+    What was seen before, where an invariant is about more than one moment, and what it was made of, so that nothing is looked at twice.
     """
 
     def __init__(self) -> None:
         self.certified: dict[str, Loaded] = {}
         self.lapsed: set[tuple[str, float]] = set()
         self.lapses = 0
-        self.looked_at: set[Path] = set()
-        self.loads = -1
-        self.disk_at = 0.0
+        self.looked_at: set[tuple[Path, int]] = set()
+        self._seen: dict[str, tuple[object, ...]] = {}
+        self.lapse_at = 0.0
+
+    def is_new(self, about: str, *seen: object) -> bool:
+        """
+        Tell whether any of these is another one than when this was asked before.
+        """
+        before = self._seen.get(about)
+        self._seen[about] = seen
+        return before is None or not all(
+            one is other or (isinstance(one, int) and one == other) for one, other in zip(before, seen, strict=True)
+        )
 
 
 def lapse(world: World) -> Iterator[str]:
@@ -62,13 +74,18 @@ def lapse(world: World) -> Iterator[str]:
     No certificate lapses while one of its CAs, what proves its names, and this machine worked for 48 h at a stretch within the last
     third of its life. (This machine: the daemon ran, its clock was right, its disk had room, nginx took what it was given.)
     """
+    memory, shows = world.memory, world.nginx.shows
+    if memory.is_new("lapse", shows, world.wanted_since):
+        memory.lapse_at = 0.0
+    if world.loop.time() < memory.lapse_at:
+        return
     now = world.true_clock.now()
-    for name, shown in sorted(world.nginx.shows.items()):
+    for name, shown in sorted(shows.items()):
         site = world.sites.wanted.get(name)
-        if site is None or shown.not_after > now or (name, shown.not_after.timestamp()) in world.memory.lapsed:
+        if site is None or shown.not_after > now or (name, shown.not_after.timestamp()) in memory.lapsed:
             continue
-        world.memory.lapsed.add((name, shown.not_after.timestamp()))
-        world.memory.lapses += 1
+        memory.lapsed.add((name, shown.not_after.timestamp()))
+        memory.lapses += 1
         world.story.tell("world", f"the certificate of {name} lapses")
         begin = (shown.not_after - (shown.not_after - shown.not_before) / 3 - START).total_seconds()
         begin, end = max(begin, world.wanted_since[name]), (shown.not_after - START).total_seconds()
@@ -76,6 +93,8 @@ def lapse(world: World) -> Iterator[str]:
             peace = world.troubles.longest_peace({ca, *site.troubles}, begin, end)
             if peace >= FAIR:
                 yield f"the certificate of {name} lapsed, though {ca} and all else worked for {peace / HOUR:.0f} h"
+    ends = [(shown.not_after - START).total_seconds() for shown in shows.values() if shown.not_after > now]
+    memory.lapse_at = min(ends, default=math.inf)
 
 
 def tree(world: World) -> Iterator[str]:
@@ -109,6 +128,8 @@ def ledger(world: World) -> Iterator[str]:
     """
     if not world.dns.records or not world.lives:
         return
+    if not world.memory.is_new("ledger", world.dns.changes, world.disk.changes["dns"], world.disk.moves, world.lives):
+        return
     written = set()
     for path in (world.disk.state / "journal" / "dns").glob("*.json"):
         with contextlib.suppress(ValueError, KeyError):
@@ -127,20 +148,18 @@ def keys(world: World) -> Iterator[str]:
     for ca in world.cas.values():
         for names in ca.keyless:
             yield f"{ca.name} signed for {names} with a key that is on no disk"
-    if world.memory.loads == world.nginx.loads:
-        return
-    world.memory.loads = world.nginx.loads
-    for path in sorted(world.disk.state.glob("certificates/*/versions/[0-9]*")):
-        if path in world.memory.looked_at:
-            continue
-        world.memory.looked_at.add(path)
-        key = path / "privkey.pem"
-        if not key.is_file():
+    for path in _versions(world.disk.state, world.disk.moved):
+        try:
+            key = (path / "privkey.pem").stat()
+        except FileNotFoundError:
             yield f"{_short(path)} has no key"
-        elif not world.fits((path / "fullchain.pem").read_bytes(), key.read_bytes()):
-            yield f"{_short(path)} has a key that does not fit"
-        elif key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            continue
+        if key.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             yield f"{_short(path)} has a key that others may read"
+        if (path, key.st_ino) not in world.memory.looked_at:
+            world.memory.looked_at.add((path, key.st_ino))
+            if not world.fits((path / "fullchain.pem").read_bytes(), (path / "privkey.pem").read_bytes()):
+                yield f"{_short(path)} has a key that does not fit"
 
 
 def nothing_destroyed(world: World) -> Iterator[str]:
@@ -151,6 +170,8 @@ def nothing_destroyed(world: World) -> Iterator[str]:
     if not world.nginx.proven:
         return
     wanted, certified = world.sites.wanted, world.memory.certified
+    if not world.memory.is_new("destroyed", world.nginx.shows, world.wanted_since, world.disk.moves):
+        return
     for name in tuple(certified):
         if name not in wanted:
             del certified[name]
@@ -159,11 +180,8 @@ def nothing_destroyed(world: World) -> Iterator[str]:
             certified[name] = shown
         elif name in certified:
             yield f"{name} fell back to a placeholder"
-    if world.loop.time() < world.memory.disk_at:
-        return
-    world.memory.disk_at = world.loop.time() + HOUR
     for name in sorted(certified):
-        if not any((world.disk.state / "certificates" / name / "versions").glob("[0-9]*")):
+        if not _numbers(world.disk.state / "certificates" / name):
             yield f"the certificate of {name} is gone"
 
 
@@ -226,11 +244,56 @@ INVARIANTS = (
 
 def look(world: World) -> None:
     """
-    Look at everything, in a calm moment.
+    Look at everything, in a calm moment; but for what time alone changes, only when something is not as it was.
     """
+    if not world.memory.is_new("all", *_everything(world)):
+        return
     for invariant in INVARIANTS:
         for what in invariant.breaches(world):
             world.breach(f"{invariant.name}: {what}")
+
+
+def _everything(world: World) -> tuple[object, ...]:
+    """
+    Return what the world is made of, as far as somebody here looks at it: objects that are made anew when they change, and numbers.
+    """
+    cas = world.cas.values()
+    time = world.loop.time()
+    return (
+        world.nginx.shows,
+        world.nginx.proven,
+        world.wanted_since,
+        world.disk.touched,
+        world.dns.changes,
+        world.lives,
+        world.at_rest and time >= world.ends - 1,
+        time >= world.memory.lapse_at and int(time),
+        sum(len(ca.overrun) + len(ca.keyless) for ca in cas),
+        len(world.nginx.wrong) + len(world.doubled) + len(world.internal) + len(world.died),
+    )
+
+
+def _versions(state: Path, moved: set[str]) -> Iterator[Path]:
+    """
+    Yield the folder of each version of the certificates that changed, all where anything may have, and take them off the list.
+    """
+    folder, changed = state / "certificates", sorted(moved)
+    moved.clear()
+    for name in _entries(folder) if "" in changed else changed:
+        for number in _numbers(folder / name):
+            yield folder / name / "versions" / number
+
+
+def _numbers(certificate: Path) -> list[str]:
+    return [name for name in _entries(certificate / "versions") if name.isdigit()]
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(each.name for each in found)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _short(path: Path) -> str:

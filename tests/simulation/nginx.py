@@ -5,6 +5,7 @@ The nginx of the simulated world: it reads the files that a tree names, outlives
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,8 @@ class Nginx(FakeNginx):
         self.wrong: list[str] = []
         self.loads = 0
         self._world = world
+        self._sound: set[tuple[str, str]] = set()
+        self._sound_at = -1
         self._read_before: dict[VersionRef, Loaded] = {}
 
     @property
@@ -213,12 +216,14 @@ class Nginx(FakeNginx):
             NginxRefused: one is not there, or the two do not fit.
         """
         texts = (rendered.entry, rendered.prelude, *rendered.parts.values())
-        named = [found for text in texts for found in _FILES.findall(text)]
-        pairs = zip(named[::2], named[1::2], strict=True)
-        for (_, certificate), (_, private) in sorted(set(pairs)):
+        if self._sound_at != self._world.disk.moves:
+            self._sound, self._sound_at = set(), self._world.disk.moves
+        # What was read since something last moved on the disk is as it was.
+        for certificate, private in sorted(set().union(*map(_pairs, texts)) - self._sound):
             if (why := self._misfit(Path(certificate), Path(private))) is not None:
                 self.wrong.append(f"{what}: {why}")
                 raise NginxRefused(f"[emerg] {why}")
+            self._sound.add((certificate, private))
 
     def _misfit(self, certificate: Path, private: Path) -> str | None:
         try:
@@ -227,6 +232,17 @@ class Nginx(FakeNginx):
             return f"cannot load {error.filename}: {error.strerror}"
         fits = self._world.fits(leaf, key)
         return None if fits else f"{certificate} and {private} do not fit"
+
+
+@functools.lru_cache(maxsize=2000)
+def _pairs(text: str) -> frozenset[tuple[str, str]]:
+    """
+    Find the pairs of files, certificate and key, that a text names.
+    """
+    named = _FILES.findall(text)
+    return frozenset(
+        (certificate, private) for (_, certificate), (_, private) in zip(named[::2], named[1::2], strict=True)
+    )
 
 
 def public_key(key: bytes) -> bytes:

@@ -150,6 +150,31 @@ class Scheduler(asyncio.BaseEventLoop):
         self.call_later(self.chance.uniform(*_THREAD) + self.blocking(), work)
         return done
 
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
+        """
+        Call soon, with nothing of what only debugging wants.
+        """
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """
+        Call at a moment, likewise.
+        """
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True
+        return timer
+
+    def get_debug(self) -> bool:
+        """
+        Debug nothing: it would take longer than all the rest.
+        """
+        return False
+
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
         """
         Call soon: there are no threads.

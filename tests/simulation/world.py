@@ -27,6 +27,7 @@ from tests.simulation.dns import Dns, Provider, Resolver
 from tests.simulation.faults import DAY, HOUR, YEAR, Spell, Troubles, Weather
 from tests.simulation.gates import SimulatedGates
 from tests.simulation.nginx import Nginx
+from tests.simulation.remembered import remembered
 from tests.simulation.scheduler import PROCESS, Scheduler
 from tests.simulation.sites import Sites
 from tests.simulation.story import Story
@@ -47,6 +48,8 @@ from gatelodge.stores.state import prepare
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from tests.simulation.sites import Wanted
 
     from gatelodge.config.shape import Config
 
@@ -165,6 +168,7 @@ class World:
         self.reconciler: Reconciler | None = None
         self.gates: SimulatedGates | None = None
         self.wanted_since: dict[str, float] = {}
+        self._wanted: dict[str, Wanted] = {}
         self._buried = False
         self._process = 0
         self._stamped: set[str] = set()
@@ -202,7 +206,7 @@ class World:
         self.story.tell(
             "world", f"seed {self.seed}; {len(self.sites.wanted)} sites, {self.ca.life.days} days a certificate"
         )
-        with self.disk.in_use():
+        with self.disk.in_use(), remembered(lambda: self.disk.moves):
             try:
                 self.loop.run_until_complete(self._live())
             finally:
@@ -495,7 +499,11 @@ class World:
 
     def _edited(self) -> None:
         now = self.loop.time()
-        self.wanted_since = {name: self.wanted_since.get(name, now) for name in self.sites.wanted}
+        before, self._wanted = self._wanted, dict(self.sites.wanted)
+        # What is asked for in another way is asked for anew.
+        self.wanted_since = {
+            name: self.wanted_since[name] if before.get(name) is site else now for name, site in self._wanted.items()
+        }
         if self.gates is not None and self.reconciler is not None:
             gates, reconciler = self.gates, self.reconciler
             self.loop.within(self._process, lambda: reconciler.use(gates.make(self.config())))
