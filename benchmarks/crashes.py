@@ -2,20 +2,24 @@
 What crashes cost, as a table: real processes, killed at random moments again and again (`tests.support.crash_rounds`), and what a disk,
 a clock and a signal can do to the daemon (`tests.support.crash_faults`).
 
-    python -m benchmarks.crashes [--times N] [--seed N] [--kinds KIND,…] [--at-once N] [--stop SECONDS] [--stretch F] [--json]
+    python -m benchmarks.crashes [--times N] [--seed N] [--kinds KIND,…] [--at-once N] [--stop SECONDS] [--stretch F] [--json] [--out FOLDER]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks import scratch, show
+from benchmarks import scratch, show, surroundings
+from benchmarks.tables import Table
 from tests.support.crash_faults import FAULTS, fault
 from tests.support.crash_rounds import Kind, Row, rounds
+
+if TYPE_CHECKING:
+    import argparse
+
+_NAMES = [*Kind, *FAULTS]
 
 _NOTE = (
     "refused: while nginx itself was killed and not yet started again; lost: certificates that the killed CA forgot before they could be "
@@ -59,27 +63,33 @@ def _shown(row: Row) -> dict[str, Any]:
     }
 
 
+def parser() -> argparse.ArgumentParser:
+    """
+    Return what reads the command line.
+    """
+    made = show.parser("scripts/crash-test")
+    made.add_argument("--times", type=int, default=300, help="crashes, shared by the kinds")
+    made.add_argument("--seed", type=int, default=1, help="of the random moments")
+    made.add_argument("--kinds", default=",".join(_NAMES), help=f"of {', '.join(_NAMES)}; all unless named")
+    made.add_argument("--at-once", type=int, default=3, help="gates that run beside one another")
+    made.add_argument("--stop", type=float, default=60, help="seconds for which the daemon is stopped by SIGSTOP")
+    made.add_argument("--stretch", type=float, default=1, help="how much longer everything may take than it should")
+    return made
+
+
 def main() -> None:
     """
     Crash and print. The exit status is 1 when something that must hold did not.
     """
-    names = [*Kind, *FAULTS]
-    parser = argparse.ArgumentParser(prog="scripts/crash-test")
-    parser.add_argument("--times", type=int, default=300, help="crashes, shared by the kinds")
-    parser.add_argument("--seed", type=int, default=1, help="of the random moments")
-    parser.add_argument("--kinds", default=",".join(names), help=f"of {', '.join(names)}; all unless named")
-    parser.add_argument("--at-once", type=int, default=3, help="gates that run beside one another")
-    parser.add_argument("--stop", type=float, default=60, help="seconds for which the daemon is stopped by SIGSTOP")
-    parser.add_argument("--stretch", type=float, default=1, help="how much longer everything may take than it should")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    given = parser().parse_args()
     given.kinds = [each.strip() for each in given.kinds.split(",")]
-    if unknown := set(given.kinds).difference(names):
-        parser.error(f"there is no kind {', '.join(sorted(unknown))}")
-    os.environ["PATH"] += ":/usr/sbin"
+    if unknown := set(given.kinds).difference(_NAMES):
+        parser().error(f"there is no kind {', '.join(sorted(unknown))}")
+    show.find_servers()
+    began = surroundings.look()
     found = asyncio.run(_measure(given))
     rows = [each for each in found.values() if isinstance(each, Row)]
-    show.table("crashes", [*map(_shown, rows)], note=_NOTE, as_json=given.json)
+    show.present([Table(title="crashes", note=_NOTE, rows=tuple(map(_shown, rows)))], given, began=began)
     for name, each in found.items():
         if isinstance(each, str):
             show.tell(f"{name}: skipped, since {each}")

@@ -6,14 +6,12 @@ Everybody publishes into the same kind of BIND, which pebble asks; Aliyun is a l
 there. Gatelodge asks every name server before the CA is told. lego cannot ask one that is not on port 53, so it is told not to look
 (`--dns.disable-cp`). It proves one name after another with a minute between them, made a second here.
 
-    python -m benchmarks.dns [--runs N] [--json] NAMES…
+    python -m benchmarks.dns [--runs N] [--json] [--out FOLDER] NAMES…
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
@@ -21,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import scratch, show
 from benchmarks.issuance import PEBBLE
 from benchmarks.measure import Run, median, run
+from benchmarks.tables import Table
 from tests.support import alidns, bind
 
 from gatelodge.demo import pebble
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
@@ -156,16 +156,20 @@ async def _measure(client: str, count: int) -> tuple[Run, int | None]:
             return took
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     """
-    Measure and print.
+    Return what reads the command line.
     """
-    arguments = argparse.ArgumentParser(prog="scripts/bench dns")
+    arguments = show.parser("scripts/bench dns")
     arguments.add_argument("counts", nargs="*", type=int, default=[], metavar="NAMES")
     arguments.add_argument("--runs", type=int, default=3)
-    arguments.add_argument("--json", action="store_true")
-    given = arguments.parse_args()
-    os.environ["PATH"] += ":/usr/sbin"
+    return arguments
+
+
+def tables(given: argparse.Namespace) -> list[Table]:
+    """
+    Measure.
+    """
     if not shutil.which("lego"):
         show.tell("lego is not installed: left out")
     rows: list[dict[str, Any]] = []
@@ -189,8 +193,8 @@ def main() -> None:
                 }
             )
     note = f"seconds, medians of {given.runs}, whole processes; one certificate for all names"
-    show.table("dns-01", rows, note=note, as_json=given.json)
+    return [Table(title="dns-01", note=note, rows=tuple(rows))]
 
 
 if __name__ == "__main__":
-    main()
+    show.run(parser(), tables)

@@ -1,21 +1,24 @@
 """
 What each fault at each request of an order costs, as a table: the cells are those that the tests ask about.
 
-    python -m benchmarks.faults [--json]
+    python -m benchmarks.faults [--json] [--out FOLDER]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import sys
+from typing import TYPE_CHECKING
 
-from benchmarks import scratch, show
+from benchmarks import scratch, show, surroundings
+from benchmarks.tables import Table
 from tests.support.fault_kills import HEADS, kills
 from tests.support.fault_proxy import Fault
 from tests.support.fault_table import PEBBLE, REQUESTS, Cell, row
 from tests.support.pebble_world import running
+
+if TYPE_CHECKING:
+    import argparse
 
 _NOTE = (
     "orders/certificates that the CA made; +N min: not by tries at once, but by the daemon's next one, so much later; "
@@ -51,20 +54,26 @@ async def _measure() -> dict[str, dict[str, Cell]]:
     return found
 
 
+def parser() -> argparse.ArgumentParser:
+    """
+    Return what reads the command line.
+    """
+    return show.parser("scripts/faults")
+
+
 def main() -> None:
     """
     Play and print. The exit status is 1 when a cell breaks the rule: an order more at most, never a certificate more.
     """
-    arguments = argparse.ArgumentParser(prog="scripts/faults")
-    arguments.add_argument("--json", action="store_true")
-    given = arguments.parse_args()
-    os.environ["PATH"] += ":/usr/sbin"
+    given = parser().parse_args()
+    show.find_servers()
+    began = surroundings.look()
     found = asyncio.run(_measure())
     heads = [*map(str, Fault), *HEADS.values()]
-    rows = [
+    rows = tuple(
         {"request": request, **{head: str(cells.get(head, "-")) for head in heads}} for request, cells in found.items()
-    ]
-    show.table("faults", rows, note=_NOTE, as_json=given.json)
+    )
+    show.present([Table(title="faults", note=_NOTE, rows=rows)], given, began=began)
     broken = [each for cells in found.values() for each in cells.values() if not each.keeps_the_rule]
     sys.exit(1 if broken else 0)
 

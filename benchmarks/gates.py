@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 OURS = "gatelodge"
 HAND_TUNED = "hand-tuned nginx"
+CADDY = "Caddy"
+CADDYFILE = "Caddyfile"
 
 _BODY = "hello, this is a small body\n"
 
@@ -170,7 +172,7 @@ http {{
 
 _CADDY = """\
 {{
-    admin off
+    admin {admin}
     persist_config off
     auto_https off
     servers {{
@@ -180,7 +182,7 @@ _CADDY = """\
 https://localhost:{port} {{
     bind 127.0.0.1
     tls {certificate}/fullchain.pem {certificate}/privkey.pem
-    reverse_proxy 127.0.0.1:{upstream}
+{more}    reverse_proxy 127.0.0.1:{upstream}
 }}
 """
 
@@ -301,10 +303,22 @@ def hand_tuned(more: str = "") -> Callable[[Place, int], list[str]]:
     return _nginx(_HAND_TUNED, "tuned", more)
 
 
-def _caddy(place: Place, port: int) -> list[str]:
-    config = place.folder / "Caddyfile"
-    config.write_text(_CADDY.format(port=port, upstream=place.upstream, certificate=place.certificate))
-    return ["caddy", "run", "--adapter", "caddyfile", "--config", str(config)]
+def caddy(more: str = "", *, admin: str = "off") -> Callable[[Place, int], list[str]]:
+    """
+    Return what makes Caddy, of the file CADDYFILE.
+
+    Args:
+        more: directives of its site.
+        admin: where it takes another configuration.
+    """
+
+    def command(place: Place, port: int) -> list[str]:
+        config = place.folder / CADDYFILE
+        text = _CADDY.format(port=port, upstream=place.upstream, certificate=place.certificate, more=more, admin=admin)
+        config.write_text(text)
+        return ["caddy", "run", "--adapter", "caddyfile", "--config", str(config)]
+
+    return command
 
 
 def _traefik(place: Place, port: int) -> list[str]:
@@ -319,7 +333,7 @@ def _traefik(place: Place, port: int) -> list[str]:
 PEERS: dict[str, Callable[[Place, int], list[str]]] = {
     HAND_TUNED: hand_tuned(),
     "SWAG-style nginx": _nginx(_SWAG, "swag"),
-    "Caddy": _caddy,
+    CADDY: caddy(),
     "Traefik": _traefik,
 }
 

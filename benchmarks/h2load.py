@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
 import subprocess
 import time
 
@@ -88,6 +89,17 @@ WORKLOADS = {
     "h1-new": Workload(http2=False, kept=False),
     "h2-new": Workload(http2=True, kept=False),
 }
+
+
+def required() -> None:
+    """
+    Return when h2load is there.
+
+    Raises:
+        Failed: it is not.
+    """
+    if shutil.which("h2load") is None:
+        raise Failed("h2load is not installed (Debian: apt install nghttp2-client)")
 
 
 def run(port: int, words: list[str], *, longest: float) -> Answers:

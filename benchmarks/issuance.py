@@ -2,30 +2,37 @@
 What certificates cost: `gatelodge once`, the whole process from an empty state directory, beside the bare signed requests.
 
 Both get the same number of certificates with one name each by http-01 from a pebble of their own, which is unkind as by default
-(5 % of good nonces are refused) and only spares its artificial pauses. Runs alternate; what is printed are medians.
+(5 % of good nonces are refused) and only spares its artificial pauses. They take turns; what is printed are medians.
 
-Peers that are installed take part: lego gets one certificate a run, so its runs are added up; dehydrated gets them in one.
+Peers that are installed take part: lego and certbot get one certificate a run, so they are run for one name after another. Where one
+fails, as dehydrated does when a nonce is refused, it is run again until it does not, and all that counts. Caddy is a server: it is over once
+the last certificate is in its storage.
 
-    python -m benchmarks.issuance [--runs N] [--json] [--peers] COUNT…
+    python -m benchmarks.issuance [--runs N] [--json] [--out FOLDER] [--peers] [--peer-runs N] [--patient] COUNT…
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import dataclasses
-import os
+import contextlib
+import functools
+import shlex
 import shutil
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import scratch, show
 from benchmarks.measure import Failed, Run, median, run
+from benchmarks.tables import Table, ratio
+from benchmarks.turns import in_turn
 
 from gatelodge.demo import pebble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import argparse
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 #: pebble 2.4 can deadlock where it looks for authorizations to use again, and, rarely, elsewhere under load.
@@ -77,6 +84,13 @@ def write_config(folder: Path, ca: pebble.Pebble, count: int, *, reload_interval
     return config
 
 
+def _longest(count: int) -> float:
+    """
+    Return the seconds after which a peer that gets its certificates one after another hangs.
+    """
+    return 60.0 + 10.0 * count
+
+
 def gatelodge(folder: Path, ca: pebble.Pebble, count: int) -> Run:
     """
     Run `gatelodge once`.
@@ -93,17 +107,24 @@ def bare(folder: Path, ca: pebble.Pebble, count: int) -> Run:
     return run([sys.executable, "-m", "benchmarks.bare", *arguments], log=folder / "log")
 
 
+def _one_after_another(
+    commands: Sequence[Sequence[str]], folder: Path, count: int, environment: Mapping[str, str] | None = None
+) -> Run:
+    """
+    Run commands one after another, each until it does not fail.
+    """
+    script = "\n".join(f"until {shlex.join(command)}; do :; done" for command in commands)
+    return run(["sh", "-c", script], log=folder / "log", environment=environment, longest=_longest(count))
+
+
 def lego(folder: Path, ca: pebble.Pebble, count: int) -> Run:
     """
     Run lego for one name after another.
     """
     words = ["lego", "--server", ca.directory, "--path", str(folder), "--email", "you@example.test", "--accept-tos"]
     words += ["--http", "--http.port", f"127.0.0.1:{ca.http_port}"]
-    runs = [
-        run([*words, "--domains", name, "run"], log=folder / "log", environment={"LEGO_CA_CERTIFICATES": ca.root})
-        for name in names(count)
-    ]
-    return Run(wall=sum(each.wall for each in runs), cpu=sum(each.cpu for each in runs))
+    commands = [[*words, "--domains", name, "run"] for name in names(count)]
+    return _one_after_another(commands, folder, count, {"LEGO_CA_CERTIFICATES": ca.root})
 
 
 def dehydrated(folder: Path, ca: pebble.Pebble, count: int) -> Run:
@@ -118,17 +139,86 @@ def dehydrated(folder: Path, ca: pebble.Pebble, count: int) -> Run:
         f'CURL_OPTS="--cacert {ca.root}"\n'
     )
     words = ["dehydrated", "--config", str(folder / "config")]
-    with show.serving(folder / "webroot", ca.http_port):
-        registered = run([*words, "--register", "--accept-terms"], log=folder / "log")
-        got = run([*words, "--cron"], log=folder / "log")
-    return Run(wall=registered.wall + got.wall, cpu=registered.cpu + got.cpu)
+    with _serving(folder / "webroot", ca.http_port):
+        return _one_after_another([[*words, "--register", "--accept-terms"], [*words, "--cron"]], folder, count)
 
 
-CLIENTS: dict[str, Callable[[Path, pebble.Pebble, int], Run]] = {"bare requests": bare, "gatelodge once": gatelodge}
-PEERS: dict[str, Callable[[Path, pebble.Pebble, int], Run]] = {"lego": lego, "dehydrated": dehydrated}
+@contextlib.contextmanager
+def _serving(folder: Path, port: int) -> Iterator[None]:
+    """
+    Serve a folder's files over HTTP inside the context.
+    """
+    server = subprocess.Popen(
+        [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder), str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        time.sleep(0.5)
+        yield
+    finally:
+        server.terminate()
+        server.wait()
 
-#: Peers get certificates one after another: more than these would only take long.
-_MOST_FOR_PEERS = 10
+
+def certbot(folder: Path, ca: pebble.Pebble, count: int) -> Run:
+    """
+    Run certbot for one name after another, with its own server for the challenges.
+    """
+    words = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--email", "you@example.test", "--no-eff-email"]
+    words += ["--server", ca.directory, "--standalone", "--http-01-port", str(ca.http_port)]
+    words += [f"--{kind}-dir={folder}/{kind}" for kind in ("config", "work", "logs")]
+    commands = [[*words, "--domain", name] for name in names(count)]
+    return _one_after_another(commands, folder, count, {"REQUESTS_CA_BUNDLE": ca.root})
+
+
+_CADDY = """\
+{{
+    admin off
+    persist_config off
+    skip_install_trust
+    storage file_system {folder}/storage
+    http_port {ca.http_port}
+    https_port {https}
+    cert_issuer acme {{
+        dir {ca.directory}
+        trusted_roots {ca.root}
+        disable_tlsalpn_challenge
+    }}
+}}
+"""
+
+
+def caddy(folder: Path, ca: pebble.Pebble, count: int) -> Run:
+    """
+    Run Caddy until it has stored all certificates.
+    """
+    (https,) = pebble.free_ports(1)
+    file = folder / "Caddyfile"
+    sites = (f"{name} {{\n    reverse_proxy 127.0.0.1:9\n}}\n" for name in names(count))
+    file.write_text(_CADDY.format(folder=folder, ca=ca, https=https) + "".join(sites))
+    return run(
+        ["caddy", "run", "--adapter", "caddyfile", "--config", str(file)],
+        log=folder / "log",
+        environment={"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
+        until=(f"{folder}/storage/certificates/**/*.crt", count),
+        longest=_longest(count),
+    )
+
+
+_BARE = "bare requests"
+
+CLIENTS: dict[str, Callable[[Path, pebble.Pebble, int], Run]] = {_BARE: bare, "gatelodge once": gatelodge}
+PEERS: dict[str, Callable[[Path, pebble.Pebble, int], Run]] = {
+    "Caddy": caddy,
+    "certbot": certbot,
+    "lego": lego,
+    "dehydrated": dehydrated,
+}
+
+#: Peers get no more than this, unless somebody has the patience: Caddy asks for about one a second, certbot, lego and dehydrated for one
+#: after another.
+MOST = {"Caddy": 100, "certbot": 10, "lego": 10, "dehydrated": 10}
 
 
 async def _measure(client: Callable[[Path, pebble.Pebble, int], Run], count: int) -> Run:
@@ -153,49 +243,67 @@ def _try(client: Callable[[Path, pebble.Pebble, int], Run], count: int) -> Run:
     return asyncio.run(_measure(client, count))
 
 
-def measure(count: int, *, runs: int, clients: dict[str, Callable[[Path, pebble.Pebble, int], Run]]) -> dict[str, Run]:
+def contenders(count: int, *, peers: Collection[str], patient: bool) -> list[str]:
     """
-    Measure all clients for a number of certificates, taking turns.
+    Return who gets so many certificates, the bare requests first.
     """
-    found: dict[str, list[Run]] = {name: [] for name in clients}
-    for number in range(runs):
-        for name, client in clients.items():
-            show.tell(f"{count} certificates, run {number + 1} of {runs}: {name}")
-            found[name].append(_try(client, count))
-    return {name: median(each) for name, each in found.items()}
+    return [*CLIENTS, *(name for name in PEERS if name in peers and (patient or count <= MOST[name]))]
 
 
-def main() -> None:
+def rows(count: int, found: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
     """
-    Measure and print.
+    Return a table's rows: medians, beside those of the bare requests.
     """
-    arguments = argparse.ArgumentParser(prog="scripts/bench issuance")
+    medians = {name: median(runs) for name, runs in found.items()}
+    bare_requests = medians[_BARE]
+    return [
+        {
+            "certificates": count,
+            "client": name,
+            "wall": round(each.wall, 3),
+            "cpu": round(each.cpu, 3),
+            "times bare": ratio(each.wall, bare_requests.wall),
+            "times bare cpu": ratio(each.cpu, bare_requests.cpu),
+            "runs": len(found[name]),
+        }
+        for name, each in medians.items()
+    ]
+
+
+def parser() -> argparse.ArgumentParser:
+    """
+    Return what reads the command line.
+    """
+    arguments = show.parser("scripts/bench issuance")
     arguments.add_argument("counts", nargs="*", type=int, default=[], metavar="COUNT")
     arguments.add_argument("--runs", type=int, default=5)
-    arguments.add_argument("--peers", action="store_true", help="also lego and dehydrated, where installed")
-    arguments.add_argument("--json", action="store_true")
-    given = arguments.parse_args()
-    os.environ["PATH"] += ":/usr/sbin"
-    peers = {name: client for name, client in PEERS.items() if given.peers and shutil.which(name)}
-    for name in PEERS.keys() - peers.keys() if given.peers else ():
-        show.tell(f"{name} is not installed: left out")
-    rows = []
+    arguments.add_argument("--peers", action="store_true", help=f"also {', '.join(PEERS)}, where installed")
+    arguments.add_argument("--peer-runs", type=int, default=3, help="so many of the runs")
+    most = ", ".join(f"{name} {count}" for name, count in MOST.items())
+    arguments.add_argument("--patient", action="store_true", help=f"let peers get more than is quick ({most})")
+    return arguments
+
+
+def tables(given: argparse.Namespace) -> list[Table]:
+    """
+    Measure.
+    """
+    peers = [name for name in PEERS if given.peers and shutil.which(name.lower())]
+    for name in PEERS if given.peers else ():
+        if name not in peers:
+            show.tell(f"{name} is not installed: left out")
+    made: list[dict[str, Any]] = []
     for count in given.counts or [1, 10, 100, 500]:
-        clients = CLIENTS | (peers if count <= _MOST_FOR_PEERS else {})
-        found = measure(count, runs=given.runs, clients=clients)
-        rows += [
-            {
-                "certificates": count,
-                "client": name,
-                **{field: round(seconds, 3) for field, seconds in dataclasses.asdict(each).items()},
-                "times bare": round(each.wall / found["bare requests"].wall, 2),
-                "times bare cpu": round(each.cpu / found["bare requests"].cpu, 2),
-            }
-            for name, each in found.items()
-        ]
-    note = f"seconds, medians of {given.runs}, whole processes; the goal for 500 is {GOAL:g} times the bare requests"
-    show.table("issuance", rows, note=note, as_json=given.json)
+        names = contenders(count, peers=peers, patient=given.patient)
+        works = {name: functools.partial(_try, (CLIENTS | PEERS)[name], count) for name in names}
+        often = {name: min(given.runs, given.peer_runs) if name in PEERS else given.runs for name in names}
+        made += rows(count, in_turn(works, often, tell=f"{count} certificates"))
+    note = (
+        f"seconds, medians, whole processes from an empty folder; the goal for 500 is {GOAL:g} times the bare requests; the CA is on this "
+        "machine and waits for nothing: a public one is slower, whoever asks"
+    )
+    return [Table(title="issuance", note=note, rows=tuple(made))]
 
 
 if __name__ == "__main__":
-    main()
+    show.run(parser(), tables)

@@ -4,13 +4,16 @@ Measures a command as a whole: wall time until it ends, and the processor time o
 It makes itself the reaper of orphans (prctl(2), PR_SET_CHILD_SUBREAPER), so that an nginx which became a daemon is counted when
 it ends too. Run as a program of its own, so that nobody else's children are mixed in:
 
-    python -m benchmarks.measure LOG COMMAND…
+    python -m benchmarks.measure LOG SECONDS FILES COUNT COMMAND…
+
+A command that goes on by itself, as a server does, is over once so many files match a pattern, and is stopped then.
 """
 
 from __future__ import annotations
 
 import ctypes
 import dataclasses
+import glob
 import json
 import os
 import resource
@@ -28,6 +31,9 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 #: A command that takes longer hangs, or waits for a server that does.
 _LONGEST_SECONDS = 90.0
+
+#: Between two looks at the files that end a command.
+_POLL_SECONDS = 0.02
 
 #: As timeout(1) says it.
 _TIMED_OUT = 124
@@ -52,18 +58,27 @@ class Run:
     cpu: float
 
 
-def run(command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> Run:
+def run(
+    command: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    until: tuple[str, int] = ("", 0),
+    longest: float = _LONGEST_SECONDS,
+) -> Run:
     """
     Run a command to its end and say what it took.
 
     Args:
         log: a file for what it says.
+        until: a pattern of files (glob) and their number: the command is over once they are there.
+        longest: seconds after which it hangs.
 
     Raises:
         Failed: it ended with an error, or did not end.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.measure", str(log), *command],
+        [sys.executable, "-m", "benchmarks.measure", str(log), str(longest), until[0], str(until[1]), *command],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         env={**os.environ, **(environment or {})},
@@ -83,30 +98,37 @@ def median(runs: Sequence[Run]) -> Run:
     return Run(wall=statistics.median(each.wall for each in runs), cpu=statistics.median(each.cpu for each in runs))
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
+def _wait(process: subprocess.Popen[bytes], longest: float, files: str, count: int) -> tuple[int, float]:
     """
-    Return a process's exit code, after stopping it when it takes too long.
+    Return a process's exit code, and when it was over. It is stopped when it takes too long, or when the files are there that it was for.
     """
-    try:
-        return process.wait(_LONGEST_SECONDS)
-    except subprocess.TimeoutExpired:
+    deadline = time.perf_counter() + longest
+    code: int | None = None
+    while code is None and time.perf_counter() < deadline:
+        try:
+            code = process.wait(_POLL_SECONDS if files else longest)
+        except subprocess.TimeoutExpired:
+            if files and len(glob.glob(files, recursive=True)) >= count:  # noqa: PTH207 - the pattern is absolute
+                code = 0
+    over = time.perf_counter()
+    if process.poll() is None:
         process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    return _TIMED_OUT
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    return (_TIMED_OUT if code is None else code), over
 
 
 def _main() -> None:
-    log, *command = sys.argv[1:]
+    log, longest, files, count, *command = sys.argv[1:]
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
     with Path(log).open("wb") as output:
         began = time.perf_counter()
-        code = _wait(subprocess.Popen(command, stdout=output, stderr=output))
-        wall = time.perf_counter() - began
+        code, over = _wait(subprocess.Popen(command, stdout=output, stderr=output), float(longest), files, int(count))
+        wall = over - began
     try:
         while True:
             os.wait()

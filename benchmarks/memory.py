@@ -4,27 +4,31 @@ How much memory the daemon holds when it is idle: right after it got all its cer
 PSS counts pages that processes share once. nginx is shown apart, with its workers: what it holds depends on the sites, not on
 us. Caddy, where it is installed, has the same sites, with certificates of its own.
 
-    python -m benchmarks.memory [--json] SITES…
+    python -m benchmarks.memory [--json] [--out FOLDER] SITES…
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import re
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import daemon, peers, scratch, show
 from benchmarks.issuance import PEBBLE, names, write_config
+from benchmarks.tables import Table
 
 from gatelodge.demo import pebble
 
+if TYPE_CHECKING:
+    import argparse
+
 #: MB (10^6 bytes) at 100 sites.
 GOAL = 70
+
+NOTE = f"MB of 10^6 bytes, idle; the goal for the daemon at 100 sites is under {GOAL} MB"
 
 #: What is left to finish after the last certificate, in seconds.
 _REST = 3.0
@@ -48,19 +52,27 @@ def descendants(pid: int) -> list[int]:
     return [pid, *(each for child in children for each in descendants(int(child)))]
 
 
-def _row(sites: int, when: str, folder: Path, pid: int) -> dict[str, Any]:
+def row(gate: str, sites: int, when: str, *, daemon: dict[str, float], nginx: float) -> dict[str, Any]:
+    """
+    Return a table's row.
+    """
+    return {
+        "gate": gate,
+        "sites": sites,
+        "when": when,
+        "daemon pss": daemon["Pss"],
+        "daemon rss": daemon["Rss"],
+        "nginx pss": nginx,
+        "together": round(daemon["Pss"] + nginx, 1),
+    }
+
+
+def _ours(sites: int, when: str, folder: Path, pid: int) -> dict[str, Any]:
     time.sleep(_REST)
     master = int((folder / "state" / "nginx" / "nginx.pid").read_text())
     ours = sizes([each for each in descendants(pid) if each not in descendants(master)])
     nginx = sizes(descendants(master))
-    return {
-        "gate": "gatelodge",
-        "sites": sites,
-        "when": when,
-        "daemon pss": ours["Pss"],
-        "daemon rss": ours["Rss"],
-        "nginx pss": nginx["Pss"],
-    }
+    return row("gatelodge", sites, when, daemon=ours, nginx=nginx["Pss"])
 
 
 def _measure(folder: Path, ca: pebble.Pebble, sites: int) -> list[dict[str, Any]]:
@@ -69,7 +81,7 @@ def _measure(folder: Path, ca: pebble.Pebble, sites: int) -> list[dict[str, Any]
     for when in ("after issuance", "after a restart"):
         show.tell(f"{sites} sites, {when}")
         with daemon.running(folder, config) as pid:
-            rows.append(_row(sites, when, folder, pid))
+            rows.append(_ours(sites, when, folder, pid))
     return [*rows, *_caddys(folder, sites)]
 
 
@@ -89,16 +101,7 @@ def _caddys(folder: Path, sites: int) -> list[dict[str, Any]]:
                 peers.await_answer(https, name)
             time.sleep(_REST)
             found = sizes(descendants(pid))
-            rows.append(
-                {
-                    "gate": "Caddy",
-                    "sites": sites,
-                    "when": when,
-                    "daemon pss": found["Pss"],
-                    "daemon rss": found["Rss"],
-                    "nginx pss": 0.0,
-                }
-            )
+            rows.append(row("Caddy", sites, when, daemon=found, nginx=0.0))
     return rows
 
 
@@ -112,18 +115,22 @@ async def measure(sites: int) -> list[dict[str, Any]]:
             return await asyncio.to_thread(_measure, folder, ca, sites)
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     """
-    Measure and print.
+    Return what reads the command line.
     """
-    arguments = argparse.ArgumentParser(prog="scripts/bench memory")
+    arguments = show.parser("scripts/bench memory")
     arguments.add_argument("sites", nargs="*", type=int, default=[], metavar="SITES")
-    arguments.add_argument("--json", action="store_true")
-    given = arguments.parse_args()
-    os.environ["PATH"] += ":/usr/sbin"
-    rows = [row for sites in given.sites or [3, 100] for row in asyncio.run(measure(sites))]
-    show.table("memory", rows, note=f"MB; the goal for the daemon at 100 sites is under {GOAL} MB", as_json=given.json)
+    return arguments
+
+
+def tables(given: argparse.Namespace) -> list[Table]:
+    """
+    Measure.
+    """
+    rows = tuple(row for sites in given.sites or [3, 100] for row in asyncio.run(measure(sites)))
+    return [Table(title="memory", note=NOTE, rows=rows)]
 
 
 if __name__ == "__main__":
-    main()
+    show.run(parser(), tables)

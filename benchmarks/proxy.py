@@ -10,21 +10,19 @@ Visitors ask for https://localhost/: to them the gate is at port 443, as it is w
 run at once and take turns under load. Rates are medians; ratios are medians of those to the hand-tuned nginx in the same
 round, with their quartiles; µs are the gate's own processor time for a request, which a busy machine changes least.
 
-    python -m benchmarks.proxy [--rounds N] [--seconds S] [--clients C] [--nginx debian|newest|PATH] [--workloads …] [--gates …] [--json]
+    python -m benchmarks.proxy [--rounds N] [--seconds S] [--clients C] [--nginx debian|newest|PATH] [--workloads …] [--gates …] [--json] [--out FOLDER]
 """
 
 from __future__ import annotations
 
-import argparse
-import shutil
-import sys
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import gates, scratch, show, turns
+from benchmarks import gates, h2load, scratch, show, turns
 from benchmarks.h2load import WORKLOADS
-from benchmarks.measure import Failed
+from benchmarks.tables import Table
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 #: The goal: so much of the hand-tuned nginx's throughput.
@@ -55,13 +53,12 @@ def arguments(program: str, *, rounds: int, seconds: float) -> argparse.Argument
     """
     Return a parser of the arguments that all comparisons of gates have.
     """
-    parser = argparse.ArgumentParser(prog=f"scripts/bench {program}")
+    parser = show.parser(f"scripts/bench {program}")
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--seconds", type=float, default=seconds, help="the least that a turn takes")
     parser.add_argument("--clients", type=int, default=64, help="connections at once, of those that are kept")
     parser.add_argument("--nginx", default="debian", metavar="debian|newest|PATH")
     parser.add_argument("--workloads", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
-    parser.add_argument("--json", action="store_true")
     return parser
 
 
@@ -80,28 +77,33 @@ def measure(names: Sequence[str], given: argparse.Namespace) -> list[dict[str, A
     return made
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     """
-    Measure and print.
+    Return what reads the command line.
     """
-    parser = arguments("proxy", rounds=10, seconds=1)
+    made = arguments("proxy", rounds=10, seconds=1)
     everybody = [gates.OURS, *gates.PEERS]
-    parser.add_argument("--gates", nargs="+", choices=everybody, default=everybody)
-    given = parser.parse_args()
-    if shutil.which("h2load") is None:
-        sys.exit("benchmarks.proxy: h2load is not installed (Debian: apt install nghttp2-client)")
+    made.add_argument("--gates", nargs="+", choices=everybody, default=everybody)
+    return made
+
+
+def tables(given: argparse.Namespace) -> list[Table]:
+    """
+    Measure.
+    """
+    h2load.required()
     gates.end_well()
     names = [gates.HAND_TUNED, *(name for name in given.gates if name != gates.HAND_TUNED)]
     for name in (each for each in names if not gates.installed(each)):
         show.tell(f"{name} is not installed: left out")
-    try:
-        program = ".".join(map(str, gates.version(gates.find_nginx(given.nginx))))
-        made = measure([name for name in names if gates.installed(name)], given)
-    except Failed as failure:
-        sys.exit(f"benchmarks.proxy: {failure}")
-    note = f"nginx {program}, {given.clients} clients, medians of {given.rounds} turns of {given.seconds:g} s; the goal is {GOAL:g} of hand-tuned"
-    show.table("proxy", made, note=note, as_json=given.json)
+    program = ".".join(map(str, gates.version(gates.find_nginx(given.nginx))))
+    made = measure([name for name in names if gates.installed(name)], given)
+    note = (
+        f"nginx {program}, an upstream by its address, {given.clients} clients, medians of {given.rounds} turns of {given.seconds:g} s; "
+        f"the goal is {GOAL:g} of hand-tuned, whose connections to the upstream are kept"
+    )
+    return [Table(title="proxy", note=note, rows=tuple(made))]
 
 
 if __name__ == "__main__":
-    main()
+    show.run(parser(), tables)

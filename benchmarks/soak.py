@@ -6,25 +6,23 @@ and nginx is reloaded all the time. What they met, and whether the daemon and ng
     visitors    after the repetition that RFC 9110 §9.2.2 and RFC 9113 §6.8 allow (`benchmarks.visitors`): none may fail
     websockets  each lives for less than `drain`: none may be dropped
 
-    python -m benchmarks.soak [--minutes N] [--every S] [--rate N] [--json]
+    python -m benchmarks.soak [--minutes N] [--every S] [--rate N] [--json] [--out FOLDER]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import collections
 import contextlib
 import itertools
-import os
-import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import h2load, scratch, show
+from benchmarks import h2load, scratch, show, surroundings
 from benchmarks.measure import Failed
 from benchmarks.steady import DESCRIPTORS, MEGABYTES, SHARE, Series, descriptors, own_descriptors, pss, serving
+from benchmarks.tables import Table
 from benchmarks.visitors import Line, Tally, hold_websocket, keep_asking
 from tests.support.house import House
 from tests.support.nginx_house import quiet_ports
@@ -33,6 +31,7 @@ from gatelodge.api import client
 from gatelodge.demo import pebble, upstreams
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -232,33 +231,42 @@ async def _measure(given: argparse.Namespace) -> Soak:
             return soak
 
 
+def parser() -> argparse.ArgumentParser:
+    """
+    Return what reads the command line.
+    """
+    made = show.parser("scripts/soak")
+    made.add_argument("--minutes", type=float, default=10)
+    made.add_argument("--every", type=float, default=4, help="seconds between two changes")
+    made.add_argument("--rate", type=int, default=200, help="requests a second that h2load makes")
+    return made
+
+
 def main() -> None:
     """
     Soak and print. The exit status is 1 when a visitor failed, a websocket was dropped, something grew, or the daemon told of an error.
     """
-    parser = argparse.ArgumentParser(prog="scripts/soak")
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--every", type=float, default=4, help="seconds between two changes")
-    parser.add_argument("--rate", type=int, default=200, help="requests a second that h2load makes")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    if shutil.which("h2load") is None:
-        sys.exit("benchmarks.soak: h2load is not installed (Debian: apt install nghttp2-client)")
-    os.environ["PATH"] += ":/usr/sbin"
+    given = parser().parse_args()
+    show.find_servers()
+    try:
+        h2load.required()
+    except Failed as failure:
+        sys.exit(f"scripts/soak: {failure}")
+    began = surroundings.look()
     soak = asyncio.run(_measure(given))
     done = ", ".join(f"{count} {name}" for name, count in soak.done.items())
-    visits = [
+    visits = tuple(
         {"client": name, "requests": tally.requests, "repeated": tally.repeated, "failed": tally.failed}
         for name, tally in soak.tallies.items()
-    ]
-    note = f"{given.minutes:g} minutes: {done}; h2load asks nothing again, and is not judged; messages of websockets, and sockets dropped"
-    show.table("soak, visitors", visits, note=note, as_json=given.json)
-    rows = [each.row() for each in soak.series]
-    note = (
+    )
+    met = f"{given.minutes:g} minutes: {done}; h2load asks nothing again, and is not judged; messages of websockets, and sockets dropped"
+    rows = tuple(each.row() for each in soak.series)
+    held = (
         f"least squares over the last three quarters; growth may be {MEGABYTES:g} MB or {DESCRIPTORS:g} descriptors, or {SHARE:.0%} of "
         "what is held where that is more; nginx without workers that finish old connections, and what its master keeps for each"
     )
-    show.table("soak, what is held", rows, note=note, as_json=given.json)
+    found = [Table(title="visitors", note=met, rows=visits), Table(title="what is held", note=held, rows=rows)]
+    show.present(found, given, began=began)
     broken = [*soak.troubles, *(f"{row['what']} grew by {row['growth']}" for row in rows if row["flat"] != "yes")]
     for each in broken:
         show.tell(each)

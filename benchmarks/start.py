@@ -1,17 +1,16 @@
 """
 What a start takes: of the commands that people type, beside Python alone; and of a gate, from nothing running to the first answer over
-TLS, beside Caddy's with the same sites.
+TLS, beside Caddy's with the same sites. Then the memory that both hold (`benchmarks.memory`).
 
-Runs take turns. A cold start is the process's alone: files that the kernel keeps in memory stay there.
+Runs take turns. A cold start is the process's alone: files that the kernel keeps in memory stay there. From an empty folder ours answers
+with a placeholder, since it asks a CA for its certificates; Caddy makes them itself here.
 
-    python -m benchmarks.start [--runs N] [--sites N] [--json]
+    python -m benchmarks.start [--runs N] [--sites N] [--json] [--out FOLDER]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import shutil
 import signal
 import statistics
@@ -20,13 +19,16 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import daemon, peers, scratch, show
+from benchmarks import daemon, memory, peers, scratch, show
 from benchmarks.issuance import PEBBLE, names, write_config
+from benchmarks.tables import Table, ratio
+from benchmarks.turns import in_turn
 
 from gatelodge.demo import pebble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import argparse
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 #: Seconds, from the start of the daemon to the first answer.
@@ -79,51 +81,57 @@ def _caddys(file: Path, folder: Path, port: int) -> Callable[[], float]:
     return take
 
 
-def _median(works: dict[str, Callable[[], float]], runs: int) -> dict[str, float]:
+def rows(what: str, found: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
     """
-    Let each work take its turn so often, and return its median time.
+    Return a table's rows for one kind of start: medians, beside that of the one named last.
     """
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(runs):
-        for name, work in works.items():
-            show.tell(f"run {number + 1} of {runs}: {name}")
-            times[name].append(work())
-    return {name: statistics.median(found) for name, found in times.items()}
+    medians = {who: statistics.median(seconds) for who, seconds in found.items()}
+    base = [*medians.values()][-1]
+    return [
+        {
+            "what": what,
+            "who": who,
+            "median": round(seconds, 3),
+            "most": round(max(found[who]), 3),
+            "times the last": ratio(seconds, base),
+        }
+        for who, seconds in medians.items()
+    ]
 
 
-def _measure(folder: Path, ca: pebble.Pebble, sites: int, runs: int) -> dict[str, float]:
+def _measure(folder: Path, ca: pebble.Pebble, sites: int, runs: int) -> list[dict[str, Any]]:
     config = write_config(folder, ca, sites, reload_interval="1s")
     gatelodge = ("-m", "gatelodge", "-c", str(config))
+    made: list[dict[str, Any]] = []
+
+    def play(what: str, works: dict[str, Callable[[], float]]) -> None:
+        made.extend(rows(what, in_turn(works, dict.fromkeys(works, runs), tell=what)))
+
     with daemon.running(folder, config):
-        found = _median(
+        play(
+            f"a command, {sites} sites",
             {
-                "python3 -c pass": _command("-c", "pass"),
                 "gatelodge --version": _command("-m", "gatelodge", "--version"),
-                f"gatelodge check, {sites} sites": _command(*gatelodge, "check"),
-                f"gatelodge status, {sites} sites": _command(*gatelodge, "status"),
+                "gatelodge check": _command(*gatelodge, "check"),
+                "gatelodge status": _command(*gatelodge, "status"),
+                "python3 -c pass": _command("-c", "pass"),
             },
-            runs,
         )
     port = int(config.read_text().partition("https_port = ")[2].split()[0])
-    starts = {f"to the first answer, {sites} sites: gatelodge": _ours(config, folder, port)}
+    starts = {"gatelodge": (_ours(config, folder, port), folder / "state")}
     if shutil.which("caddy"):
         http, https = pebble.free_ports(2)
         caddyfile = peers.write_caddyfile(folder, http=http, https=https, sites=sites)
-        starts[f"to the first answer, {sites} sites: Caddy"] = _caddys(caddyfile, folder, https)
-    found |= _median(starts, runs)
-    fresh = {
-        "from an empty folder: gatelodge": _first(
-            starts[f"to the first answer, {sites} sites: gatelodge"], folder / "state"
-        )
-    }
-    if shutil.which("caddy"):
-        fresh["from an empty folder: Caddy"] = _first(
-            starts[f"to the first answer, {sites} sites: Caddy"], folder / "caddy"
-        )
-    return found | _median(fresh, runs)
+        starts["Caddy"] = (_caddys(caddyfile, folder, https), folder / "caddy")
+    play(f"to the first answer, {sites} sites", {who: take for who, (take, _) in starts.items()})
+    play(
+        f"the same from an empty folder, {sites} sites",
+        {who: _first(take, place) for who, (take, place) in starts.items()},
+    )
+    return made
 
 
-async def measure(sites: int, runs: int) -> dict[str, float]:
+async def measure(sites: int, runs: int) -> list[dict[str, Any]]:
     """
     Measure with so many sites, all certified before.
     """
@@ -133,21 +141,25 @@ async def measure(sites: int, runs: int) -> dict[str, float]:
             return await asyncio.to_thread(_measure, folder, ca, sites, runs)
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     """
-    Measure and print.
+    Return what reads the command line.
     """
-    arguments = argparse.ArgumentParser(prog="scripts/bench start")
+    arguments = show.parser("scripts/bench start")
     arguments.add_argument("--runs", type=int, default=7)
     arguments.add_argument("--sites", type=int, default=100)
-    arguments.add_argument("--json", action="store_true")
-    given = arguments.parse_args()
-    os.environ["PATH"] += ":/usr/sbin"
-    found = asyncio.run(measure(given.sites, given.runs))
-    rows: list[dict[str, Any]] = [{"what": what, "seconds": round(seconds, 3)} for what, seconds in found.items()]
-    note = f"medians of {given.runs}, taking turns; the goal for nginx to serve is {GOAL:g} s after the daemon's start"
-    show.table("start", rows, note=note, as_json=given.json)
+    return arguments
+
+
+def tables(given: argparse.Namespace) -> list[Table]:
+    """
+    Measure.
+    """
+    found = tuple(asyncio.run(measure(given.sites, given.runs)))
+    note = f"seconds, medians of {given.runs}, taking turns, beside the one that is named last; the goal for nginx to serve is {GOAL:g} s after the daemon's start"
+    held = tuple(asyncio.run(memory.measure(given.sites)))
+    return [Table(title="start", note=note, rows=found), Table(title="memory", note=memory.NOTE, rows=held)]
 
 
 if __name__ == "__main__":
-    main()
+    show.run(parser(), tables)

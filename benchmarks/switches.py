@@ -5,18 +5,18 @@ A copy is the text that is served, in one file and on ports of its own, run by t
 load; ratios are medians of those to the unchanged copy in the same round. The copy `again` is unchanged too: what it differs by is
 noise. A switch for which there is nothing to switch, or that nginx refuses, is left out.
 
-    python -m benchmarks.switches [SWITCH …] [--rounds N] [--seconds S] [--clients C] [--nginx debian|newest|PATH] [--workloads …] [--json]
+    python -m benchmarks.switches [SWITCH …] [--rounds N] [--seconds S] [--clients C] [--nginx debian|newest|PATH] [--workloads …] [--json] [--out FOLDER]
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import gates, proxy, scratch, show, turns
+from benchmarks import gates, h2load, proxy, scratch, show, turns
 from benchmarks.measure import Failed
+from benchmarks.tables import Table
 from tests.support.nginx_house import quiet_ports
 
 if TYPE_CHECKING:
@@ -220,24 +220,30 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
     return made
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     """
-    Measure and print.
+    Return what reads the command line.
     """
-    parser = proxy.arguments("switches", rounds=8, seconds=0.5)
-    parser.add_argument("switches", nargs="*", metavar="SWITCH", help=f"of: {', '.join(SWITCHES)}")
-    given = parser.parse_args()
+    made = proxy.arguments("switches", rounds=8, seconds=0.5)
+    made.add_argument("switches", nargs="*", metavar="SWITCH", help=f"of: {', '.join(SWITCHES)}")
+    return made
+
+
+def tables(given: argparse.Namespace) -> list[Table]:
+    """
+    Measure.
+
+    Raises:
+        Failed: there is no such switch, or nothing could be measured.
+    """
     given.switches = given.switches or list(SWITCHES)
     if unknown := set(given.switches) - set(SWITCHES):
-        parser.error(f"there is no switch {', '.join(sorted(unknown))}")
+        raise Failed(f"there is no switch {', '.join(sorted(unknown))}")
+    h2load.required()
     gates.end_well()
-    try:
-        made = measure(given)
-    except Failed as failure:
-        sys.exit(f"benchmarks.switches: {failure}")
     note = f"{given.nginx} nginx, {given.clients} clients, medians of {given.rounds} turns of {given.seconds:g} s"
-    show.table("switches", made, note=note, as_json=given.json)
+    return [Table(title="switches", note=note, rows=tuple(measure(given)))]
 
 
 if __name__ == "__main__":
-    main()
+    show.run(parser(), tables)

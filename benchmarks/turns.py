@@ -1,20 +1,24 @@
 """
-Lets gates take turns under the same loads, so that whatever else the machine does weighs on all alike.
+Lets those who are compared take turns, so that whatever else the machine does weighs on all alike: work of any kind, and gates under the
+same loads.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks import show
 from benchmarks.h2load import WORKLOADS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from benchmarks.gates import Gate
+
+T = TypeVar("T")
 
 _WARM_UP_SECONDS = 0.3
 
@@ -46,19 +50,32 @@ class Summary:
     high: float
 
 
+def in_turn(works: Mapping[str, Callable[[], T]], rounds: Mapping[str, int], *, tell: str) -> dict[str, list[T]]:
+    """
+    Let each work be done as often as its `rounds` say, each round beginning with another. Returns what came of each, in order.
+
+    Args:
+        tell: what this is, for who waits.
+    """
+    found: dict[str, list[T]] = {name: [] for name in works}
+    last = max(rounds.values(), default=0)
+    for number in range(last):
+        names = [name for name in works if number < rounds[name]]
+        first = number % len(names)
+        for name in (*names[first:], *names[:first]):
+            show.tell(f"{tell}, round {number + 1} of {last}: {name}")
+            found[name].append(works[name]())
+    return found
+
+
 def take(gates: Sequence[Gate], workload: str, *, clients: int, rounds: int, seconds: float) -> dict[str, list[Turn]]:
     """
-    Put all gates under a load in turns, each round beginning with another.
+    Put all gates under a load in turns.
     """
-    found: dict[str, list[Turn]] = {gate.name: [] for gate in gates}
     for gate in gates:
         _turn(gate, workload, clients, _WARM_UP_SECONDS)
-    for number in range(rounds):
-        show.tell(f"{workload}: round {number + 1} of {rounds}")
-        first = number % len(gates)
-        for gate in (*gates[first:], *gates[:first]):
-            found[gate.name].append(_turn(gate, workload, clients, seconds))
-    return found
+    works = {gate.name: functools.partial(_turn, gate, workload, clients, seconds) for gate in gates}
+    return in_turn(works, dict.fromkeys(works, rounds), tell=workload)
 
 
 def _turn(gate: Gate, workload: str, clients: int, seconds: float) -> Turn:
