@@ -167,6 +167,12 @@ KNOWN: Mapping[str, Known] = {
     "docker build -t gatelodge:VERSION .": HERE,
     "docker run --rm gatelodge:VERSION --version": Known(says="gatelodge, version "),
     # Scripts of the checkout.
+    "scripts/bench race --out race": Known(
+        elsewhere="tests/benchmarks/test_words.py::test_what_the_pages_show_can_be_typed"
+    ),
+    "scripts/bench race --quick --out race": Known(
+        elsewhere="tests/benchmarks/test_words.py::test_what_the_pages_show_can_be_typed"
+    ),
     "scripts/lint": Known(elsewhere=".ci/run"),
     "scripts/reference": Known(elsewhere="tests/docs/test_reference.py::test_it_is_up_to_date"),
     "scripts/release": Known(
