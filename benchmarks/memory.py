@@ -2,7 +2,7 @@
 How much memory the daemon holds when it is idle: right after it got all its certificates, and after a restart.
 
 PSS counts pages that processes share once. nginx is shown apart, with its workers: what it holds depends on the sites, not on
-us. Caddy, where it is installed, has the same sites, with certificates of its own.
+us. Caddy and Traefik, where they are installed, have the same sites (`benchmarks.peers`).
 
     python -m benchmarks.memory [--json] [--out FOLDER] SITES…
 """
@@ -82,7 +82,7 @@ def _measure(folder: Path, ca: pebble.Pebble, sites: int) -> list[dict[str, Any]
         show.tell(f"{sites} sites, {when}")
         with daemon.running(folder, config) as pid:
             rows.append(_ours(sites, when, folder, pid))
-    return [*rows, *_caddys(folder, sites)]
+    return [*rows, *_caddys(folder, sites), *_traefiks(folder, sites)]
 
 
 def _caddys(folder: Path, sites: int) -> list[dict[str, Any]]:
@@ -97,12 +97,31 @@ def _caddys(folder: Path, sites: int) -> list[dict[str, Any]]:
     for when in ("after its own issuance", "after a restart"):
         show.tell(f"{sites} sites, Caddy, {when}")
         with peers.caddy(folder, caddyfile) as pid:
-            for name in names(sites):
-                peers.await_answer(https, name)
-            time.sleep(_REST)
-            found = sizes(descendants(pid))
-            rows.append(row("Caddy", sites, when, daemon=found, nginx=0.0))
+            rows.append(row("Caddy", sites, when, daemon=_asked(https, sites, pid), nginx=0.0))
     return rows
+
+
+def _traefiks(folder: Path, sites: int) -> list[dict[str, Any]]:
+    """
+    Measure Traefik, with our certificates.
+    """
+    if not shutil.which("traefik"):
+        return []
+    (https,) = pebble.free_ports(1)
+    file = peers.write_traefik(folder, certificates=folder / "state" / "certificates", sites=sites)
+    show.tell(f"{sites} sites, Traefik")
+    with peers.traefik(folder, file, https=https) as pid:
+        return [row("Traefik", sites, "after a start", daemon=_asked(https, sites, pid), nginx=0.0)]
+
+
+def _asked(https: int, sites: int, pid: int) -> dict[str, float]:
+    """
+    Ask for every site once, and return what a peer holds when it has rested.
+    """
+    for name in names(sites):
+        peers.await_answer(https, name)
+    time.sleep(_REST)
+    return sizes(descendants(pid))
 
 
 async def measure(sites: int) -> list[dict[str, Any]]:

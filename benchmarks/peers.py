@@ -1,5 +1,6 @@
 """
-Caddy with as many sites as ours, each with a certificate that it makes itself: nothing that it has to ask anybody for.
+Peers with as many sites as ours, in front of nothing, so that each answers 502: Caddy with certificates that it makes itself, Traefik with
+those that ours has got. Neither has to ask anybody for anything.
 """
 
 from __future__ import annotations
@@ -36,9 +37,25 @@ _CADDY = """\
 """
 
 
+#: One of Traefik's routers, and one of its certificates.
+_ROUTER = """\
+    {number}: {{ rule: "Host(`{name}`)", entryPoints: [gate], service: nothing, tls: {{}} }}
+"""
+_CERTIFICATE = """\
+    - {{ certFile: {folder}/fullchain.pem, keyFile: {folder}/privkey.pem }}
+"""
+_SERVICE = """\
+  services:
+    nothing:
+      loadBalancer:
+        servers:
+          - url: http://127.0.0.1:9
+"""
+
+
 def write_caddyfile(folder: Path, *, http: int, https: int, sites: int) -> Path:
     """
-    Write a Caddyfile with the sites of `issuance.write_config`, in front of nothing.
+    Write a Caddyfile with the sites of `issuance.write_config`.
     """
     file = folder / "Caddyfile"
     head = _CADDY.format(folder=folder, http=http, https=https)
@@ -46,14 +63,44 @@ def write_caddyfile(folder: Path, *, http: int, https: int, sites: int) -> Path:
     return file
 
 
+def write_traefik(folder: Path, *, certificates: Path, sites: int) -> Path:
+    """
+    Write Traefik's file with the same sites.
+
+    Args:
+        certificates: our store's folder of them.
+    """
+    file = folder / "sites.yml"  # not traefik.yml, which it would take for its settings
+    routers = (_ROUTER.format(number=f"site{number}", name=name) for number, name in enumerate(names(sites)))
+    shown = (_CERTIFICATE.format(folder=certificates / name / "current") for name in names(sites))
+    file.write_text("".join(["http:\n  routers:\n", *routers, _SERVICE, "tls:\n  certificates:\n", *shown]))
+    return file
+
+
+@contextlib.contextmanager
+def traefik(folder: Path, file: Path, *, https: int) -> Iterator[int]:
+    """
+    Run Traefik inside the context, and yield its pid.
+    """
+    words = [f"--entryPoints.gate.address=127.0.0.1:{https}", f"--providers.file.filename={file}", "--log.level=ERROR"]
+    words += ["--global.checkNewVersion=false", "--global.sendAnonymousUsage=false"]
+    with _running(["traefik", *words], folder) as pid:
+        yield pid
+
+
 @contextlib.contextmanager
 def caddy(folder: Path, file: Path) -> Iterator[int]:
     """
     Run Caddy inside the context, and yield its pid.
     """
+    with _running(["caddy", "run", "--adapter", "caddyfile", "--config", str(file)], folder) as pid:
+        yield pid
+
+
+@contextlib.contextmanager
+def _running(command: list[str], folder: Path) -> Iterator[int]:
     environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    with (folder / "caddy.log").open("wb") as log:
-        command = ["caddy", "run", "--adapter", "caddyfile", "--config", str(file)]
+    with (folder / f"{command[0]}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         yield process.pid
@@ -64,7 +111,7 @@ def caddy(folder: Path, file: Path) -> Iterator[int]:
 
 def await_answer(port: int, host: str) -> None:
     """
-    Return once somebody shows a certificate for a host and answers a request.
+    Return once somebody answers a request for a host over TLS, and knows that there is nothing behind it: 502, and not 404.
 
     Raises:
         Failed: nobody did in time.
@@ -80,7 +127,7 @@ def await_answer(port: int, host: str) -> None:
             tls.wrap_socket(plain, server_hostname=host) as connection,
         ):
             connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            if connection.recv(12).startswith(b"HTTP/1.1 "):
+            if connection.recv(12) == b"HTTP/1.1 502":
                 return
         time.sleep(_POLL)
     raise Failed(f"nobody answered for {host} on port {port}")

@@ -1,9 +1,10 @@
 """
 What a start takes: of the commands that people type, beside Python alone; and of a gate, from nothing running to the first answer over
-TLS, beside Caddy's with the same sites. Then the memory that both hold (`benchmarks.memory`).
+TLS, beside Caddy's and Traefik's with the same sites. Then the memory that they hold (`benchmarks.memory`).
 
 Runs take turns. A cold start is the process's alone: files that the kernel keeps in memory stay there. From an empty folder ours answers
-with a placeholder, since it asks a CA for its certificates; Caddy makes them itself here.
+with a placeholder, since it asks a CA for its certificates; Caddy makes them itself here, and Traefik, which has
+none of its own, is left out.
 
     python -m benchmarks.start [--runs N] [--sites N] [--json] [--out FOLDER]
 """
@@ -29,6 +30,7 @@ from gatelodge.demo import pebble
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 #: Seconds, from the start of the daemon to the first answer.
@@ -71,10 +73,10 @@ def _first(take: Callable[[], float], folder: Path) -> Callable[[], float]:
     return afresh
 
 
-def _caddys(file: Path, folder: Path, port: int) -> Callable[[], float]:
+def _answering(running: Callable[[], AbstractContextManager[int]], port: int) -> Callable[[], float]:
     def take() -> float:
         began = time.perf_counter()
-        with peers.caddy(folder, file):
+        with running():
             peers.await_answer(port, names(1)[0])
             return time.perf_counter() - began
 
@@ -118,15 +120,20 @@ def _measure(folder: Path, ca: pebble.Pebble, sites: int, runs: int) -> list[dic
             },
         )
     port = int(config.read_text().partition("https_port = ")[2].split()[0])
-    starts = {"gatelodge": (_ours(config, folder, port), folder / "state")}
+    starts, empty = {"gatelodge": _ours(config, folder, port)}, {"gatelodge": folder / "state"}
+    if shutil.which("traefik"):
+        (https,) = pebble.free_ports(1)
+        file = peers.write_traefik(folder, certificates=folder / "state" / "certificates", sites=sites)
+        starts["Traefik"] = _answering(lambda: peers.traefik(folder, file, https=https), https)
     if shutil.which("caddy"):
-        http, https = pebble.free_ports(2)
-        caddyfile = peers.write_caddyfile(folder, http=http, https=https, sites=sites)
-        starts["Caddy"] = (_caddys(caddyfile, folder, https), folder / "caddy")
-    play(f"to the first answer, {sites} sites", {who: take for who, (take, _) in starts.items()})
+        http, caddys_https = pebble.free_ports(2)
+        caddyfile = peers.write_caddyfile(folder, http=http, https=caddys_https, sites=sites)
+        starts["Caddy"] = _answering(lambda: peers.caddy(folder, caddyfile), caddys_https)
+        empty["Caddy"] = folder / "caddy"
+    play(f"to the first answer, {sites} sites", starts)
     play(
         f"the same from an empty folder, {sites} sites",
-        {who: _first(take, place) for who, (take, place) in starts.items()},
+        {who: _first(starts[who], place) for who, place in empty.items()},
     )
     return made
 
