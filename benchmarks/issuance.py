@@ -243,6 +243,22 @@ def _try(client: Callable[[Path, pebble.Pebble, int], Run], count: int) -> Run:
     return asyncio.run(_measure(client, count))
 
 
+def _run(name: str, count: int) -> Run | None:
+    """
+    Measure one run of somebody's. A peer who fails too often is told of, and has none: the others are measured all the same.
+
+    Raises:
+        Failed: ours, or the bare requests, did too often.
+    """
+    if name in CLIENTS:
+        return _try(CLIENTS[name], count)
+    try:
+        return _try(PEERS[name], count)
+    except Failed as failure:
+        show.tell(f"{name} has no run here, since {failure}")
+        return None
+
+
 def contenders(count: int, *, peers: Collection[str], patient: bool) -> list[str]:
     """
     Return who gets so many certificates, the bare requests first.
@@ -250,11 +266,12 @@ def contenders(count: int, *, peers: Collection[str], patient: bool) -> list[str
     return [*CLIENTS, *(name for name in PEERS if name in peers and (patient or count <= MOST[name]))]
 
 
-def rows(count: int, found: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
+def rows(count: int, found: Mapping[str, Sequence[Run | None]]) -> list[dict[str, Any]]:
     """
-    Return a table's rows: medians, beside those of the bare requests.
+    Return a table's rows: medians of the runs that there are, beside those of the bare requests.
     """
-    medians = {name: median(runs) for name, runs in found.items()}
+    runs = {name: [each for each in every if each] for name, every in found.items()}
+    medians = {name: median(each) for name, each in runs.items() if each}
     bare_requests = medians[_BARE]
     return [
         {
@@ -264,7 +281,7 @@ def rows(count: int, found: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]
             "cpu": round(each.cpu, 3),
             "times bare": ratio(each.wall, bare_requests.wall),
             "times bare cpu": ratio(each.cpu, bare_requests.cpu),
-            "runs": len(found[name]),
+            "runs": len(runs[name]),
         }
         for name, each in medians.items()
     ]
@@ -295,7 +312,7 @@ def tables(given: argparse.Namespace) -> list[Table]:
     made: list[dict[str, Any]] = []
     for count in given.counts or [1, 10, 100, 500]:
         names = contenders(count, peers=peers, patient=given.patient)
-        works = {name: functools.partial(_try, (CLIENTS | PEERS)[name], count) for name in names}
+        works = {name: functools.partial(_run, name, count) for name in names}
         often = {name: min(given.runs, given.peer_runs) if name in PEERS else given.runs for name in names}
         made += rows(count, in_turn(works, often, tell=f"{count} certificates"))
     note = (

@@ -47,7 +47,7 @@ PARTS: dict[str, Part] = {
         parser=issuance.parser,
         tables=issuance.tables,
         whole=("--peers",),
-        quick=("--peers", "--runs", "1", "1", "10"),
+        quick=("--peers", "--runs", "1", "1", "5"),
     ),
     "proxy": Part(
         parser=proxy.parser,

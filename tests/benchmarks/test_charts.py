@@ -95,6 +95,16 @@ def test_large_numbers_are_grouped() -> None:
     assert group.bars[0].text == "20\u202f000 (1.000)"
 
 
+def test_a_peer_without_a_run_has_no_row() -> None:
+    """
+    And one that has some has the median of those.
+    """
+    one = Run(wall=1, cpu=1)
+    rows = issuance.rows(1, {"bare requests": [one], "lego": [None, None], "Caddy": [None, Run(wall=3, cpu=1)]})
+
+    assert [(row["client"], row["wall"], row["runs"]) for row in rows] == [("bare requests", 1, 1), ("Caddy", 3, 1)]
+
+
 def test_other_tables_have_no_picture() -> None:
     """
     Nobody has said what would be compared.
