@@ -39,7 +39,7 @@ def rows(workload: str, found: dict[str, list[turns.Turn]]) -> list[dict[str, An
             "load": workload,
             "gate": name,
             "requests/s": round(summary.rate),
-            "of hand-tuned": f"{summary.rate_ratio:.3f}",
+            "of hand-tuned": round(summary.rate_ratio, 3),
             "quartiles": f"{summary.low:.2f}-{summary.high:.2f}",
             "µs": round(summary.cost, 1),
             "times µs": round(summary.cost_ratio, 2),

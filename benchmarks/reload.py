@@ -29,7 +29,7 @@ from gatelodge.demo import upstreams
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from benchmarks.reloadings import Reloading
 
@@ -84,10 +84,18 @@ def visited(every: Sequence[Reloading], chat: int, given: argparse.Namespace) ->
     """
     Let visitors and websockets meet all reloads, the gates taking turns of a few each. Returns tallies by kind and gate.
     """
-    rounds = max(1, given.reloads // _RELOADS_A_TURN)
-    works = {each.gate.name: functools.partial(_meet, each, chat, given.reloads // rounds, given) for each in every}
-    found = in_turn(works, dict.fromkeys(works, rounds), tell="visitors")
+    turns = shares(given.reloads)
+    works = {each.gate.name: functools.partial(_meet, each, chat, iter(turns), given) for each in every}
+    found = in_turn(works, dict.fromkeys(works, len(turns)), tell="visitors")
     return {kind: {gate: total(each[kind] for each in turns) for gate, turns in found.items()} for kind in _VISITORS}
+
+
+def shares(reloads: int) -> list[int]:
+    """
+    Say how many reloads each turn of visitors has, that it may be a few.
+    """
+    whole, rest = divmod(reloads, _RELOADS_A_TURN)
+    return [_RELOADS_A_TURN] * whole + [rest] * (rest > 0)
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
@@ -103,8 +111,8 @@ def total(tallies: Iterable[Tally]) -> Tally:
     )
 
 
-def _meet(reloading: Reloading, chat: int, reloads: int, given: argparse.Namespace) -> dict[str, Tally]:
-    return asyncio.run(meet(reloading, chat, reloads, given.interval))
+def _meet(reloading: Reloading, chat: int, turns: Iterator[int], given: argparse.Namespace) -> dict[str, Tally]:
+    return asyncio.run(meet(reloading, chat, next(turns), given.interval))
 
 
 async def meet(reloading: Reloading, chat: int, reloads: int, interval: float) -> dict[str, Tally]:

@@ -198,10 +198,10 @@ def rows(workload: str, found: dict[str, list[turns.Turn]]) -> list[dict[str, An
             "load": workload,
             "switch": name,
             "requests/s": round(summary.rate),
-            "of rendered": f"{summary.rate_ratio:.3f}",
+            "of rendered": round(summary.rate_ratio, 3),
             "quartiles": f"{summary.low:.2f}-{summary.high:.2f}",
             "µs": round(summary.cost, 1),
-            "times µs": f"{summary.cost_ratio:.3f}",
+            "times µs": round(summary.cost_ratio, 3),
             "failed": summary.failed,
         }
         for name, summary in each.items()

@@ -4,6 +4,8 @@ The race runs all parts, and a part that fails takes nothing from the others.
 
 from __future__ import annotations
 
+import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +17,7 @@ from benchmarks.tables import Table
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def _part(tables: Callable[[argparse.Namespace], list[Table]]) -> Part:
@@ -52,6 +55,32 @@ def test_a_quick_one_is_small() -> None:
     (table,), _ = race.run({"two": _part(_well)}, quick=True)
 
     assert table.rows == ({"runs": 1},)
+
+
+@pytest.mark.parametrize(("failure", "status"), [(None, 0), (Failed("there is no nginx"), 1)])
+def test_one_report_comes_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: Exception | None, status: int
+) -> None:
+    """
+    Of all parts, in a folder; whoever runs it by a program sees by the exit status whether something is missing.
+    """
+
+    def perhaps(given: argparse.Namespace) -> list[Table]:
+        if failure:
+            raise failure
+        return _well(given)
+
+    monkeypatch.setattr(race, "PARTS", {"one": _part(perhaps), "two": _part(_well)})
+    monkeypatch.setattr(race.gates, "end_well", lambda: None)
+    monkeypatch.setattr("sys.argv", ["race", "--quick", "--out", str(tmp_path)])
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    with pytest.raises(SystemExit) as ended:
+        race.main()
+    document = json.loads((tmp_path / "race.json").read_text(encoding="utf-8"))
+
+    assert ended.value.code == status
+    assert [table["title"] for table in document["tables"]] == ["well"] * (1 if failure else 2)
+    assert document["missing"] == ({"one": "there is no nginx"} if failure else {})
 
 
 def test_the_parts_are_those_that_are_promised() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 
+import pytest
 from benchmarks import reload, turns
 from benchmarks.turns import Turn
 from benchmarks.visitors import Tally
@@ -54,6 +55,14 @@ def test_ratios_are_of_turns_in_the_same_round() -> None:
 
     assert (summary.rate, round(summary.rate_ratio, 6), summary.failed) == (950, 0.95, 3)
     assert round(summary.cost_ratio, 6) == 1.1
+
+
+@pytest.mark.parametrize(("reloads", "found"), [(0, []), (2, [2]), (5, [5]), (13, [5, 5, 3]), (20, [5, 5, 5, 5])])
+def test_all_reloads_are_shared_out(reloads: int, found: list[int]) -> None:
+    """
+    Over turns of a few.
+    """
+    assert reload.shares(reloads) == found
 
 
 def test_tallies_of_turns_are_added_up() -> None:
