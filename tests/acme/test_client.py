@@ -116,16 +116,16 @@ async def test_a_server_without_renewal_info_is_not_told_what_is_replaced(world:
         (500, "serverInternal", "Could not validate ARI 'replaces' field :: failed to retrieve existing certificate"),
     ],
 )  # fmt: skip
-async def test_a_server_that_objects_is_asked_once_without(world: World, status: int, kind: str, detail: str) -> None:
+async def test_a_server_that_objects_is_understood(world: World, status: int, kind: str, detail: str) -> None:
     """
-    In the words that Boulder and pebble have for it: one request more, and the order is an ordinary one.
+    In the words that Boulder and pebble have for it. What follows is for whoever pays.
     """
     client = await world.client()
     world.server.objection = world.server.problem(status, kind, detail)
-    assert (await client.new_order(NAMES, profile="classic", replaces="aki.serial")).replaces is None
-    assert world.server.log == ["new-order", "new-order"]
-    assert [payload.get("replaces") for payload in world.sent("new-order")] == ["aki.serial", None]
-    assert {payload["profile"] for payload in world.sent("new-order")} == {"classic"}
+    with pytest.raises(IssuanceError) as caught:
+        await client.new_order(NAMES, profile="classic", replaces="aki.serial")
+    assert problems.objects_to_replaces(caught.value.problem)
+    assert [payload["replaces"] for payload in world.sent("new-order")] == ["aki.serial"]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ async def test_a_server_that_objects_is_asked_once_without(world: World, status:
         (400, "malformed", "no identifiers"),
     ],
 )
-async def test_other_refusals_are_not_repeated(world: World, status: int, kind: str, detail: str) -> None:
+async def test_other_refusals_are_none_of_what_is_replaced(world: World, status: int, kind: str, detail: str) -> None:
     """
     What is refused for another reason would be refused again, and cost more.
     """
@@ -147,6 +147,7 @@ async def test_other_refusals_are_not_repeated(world: World, status: int, kind: 
     with pytest.raises(IssuanceError) as caught:
         await client.new_order(NAMES, profile=None, replaces="aki.serial")
     assert caught.value.problem.type == kind
+    assert not problems.objects_to_replaces(caught.value.problem)
     assert world.server.log == ["new-order"]
 
 

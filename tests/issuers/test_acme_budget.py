@@ -124,10 +124,15 @@ async def test_a_certificate_counts_from_when_it_may_have_been_signed(world: Wor
 
 async def test_a_renewal_costs_its_set_alone_and_a_replacement_nothing(world: World) -> None:
     """
-    Unless the CA objects to what it replaces: then it is a renewal.
+    Unless the CA did not ask for it now, or objects to what it replaces: then it is a renewal.
     """
     await world.issue()
-    for spent, options in ((1, {}), (0, {"replaces": "a.b"}), (1, {"replaces": "a.b", "force": True})):
+    for spent, options in (
+        (1, {}),
+        (0, {"replaces": "a.b", "invited": True}),
+        (1, {"replaces": "a.b"}),
+        (1, {"replaces": "a.b", "invited": True, "force": True}),
+    ):
         before, orders = await left(world, Counted.CERTIFICATES_PER_SET), await left(world, Counted.ORDERS)
         async with world.acme.issue(SPEC, progress=world.texts.append, **options):  # type: ignore[arg-type]
             pass
@@ -138,9 +143,27 @@ async def test_a_renewal_costs_its_set_alone_and_a_replacement_nothing(world: Wo
         assert round((await left(world, Counted.ORDERS) or 0) - (orders or 0)) == 0
     world.server.objection = world.server.problem(409, "alreadyReplaced")
     before = await left(world, Counted.CERTIFICATES_PER_SET) or 0
-    async with world.acme.issue(SPEC, progress=world.texts.append, replaces="a.b"):
+    async with world.acme.issue(SPEC, progress=world.texts.append, replaces="a.b", invited=True):
         pass
     assert round(before - (await left(world, Counted.CERTIFICATES_PER_SET) or 0)) == 1
+    assert [order.replaces for order in world.server.orders.values()][-1] is None
+
+
+async def test_a_replacement_that_is_none_is_not_ordered_beyond_the_limit(world: World) -> None:
+    """
+    Nothing is left of the limit for this set of names: whoever is not invited does not ask, and where the CA objects to what is replaced, it
+    is not asked for an ordinary order.
+    """
+    for _ in range(5):
+        await world.issue()
+    for asked, options in ((0, {}), (1, {"invited": True})):
+        world.server.objection = world.server.problem(409, "alreadyReplaced")
+        world.server.log.clear()
+        with pytest.raises(Exception, match="allows") as caught:
+            async with world.acme.issue(SPEC, progress=world.texts.append, replaces="a.b", **options):  # type: ignore[arg-type]
+                pass
+        assert caught.value.problem.type == "budget"  # type: ignore[attr-defined]
+        assert world.server.log.count("new-order") == asked
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -206,6 +206,7 @@ async def test_a_ca_that_suggests_a_time_has_its_way() -> None:
         (renewed,) = world.events.of("certificate.renewed")
         assert renewed["reason"] == Reason.SUGGESTED
         assert world.ca.replaced == [None, identifier(first)]
+        assert world.ca.invited == [False, True]
 
 
 async def test_a_window_in_the_past_renews_now() -> None:

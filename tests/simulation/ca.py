@@ -197,7 +197,9 @@ class Ca(FakeAcme):
         names = frozenset(each["value"] for each in payload["identifiers"])
         known = names in self._certified
         replaces = payload.get("replaces")
-        exempt = replaces is not None and replaces in self._by_identifier
+        ours = replaces is not None and _serial(replaces) in self._by_identifier
+        # Let's Encrypt counts it for no limit in the window that it suggested, and only then.
+        exempt = ours and self._window(replaces)[0] <= self.clock.now() < self._window(replaces)[1]
         kind = Kind.REPLACEMENT if exempt else Kind.RENEWAL if known else Kind.NEW
         if self._world.weather.lasting["limit used up by others"] and self.name == "letsencrypt" and not exempt:
             self._world.story.tell(self.name, "refuses an order: others used its limit up")
@@ -210,7 +212,7 @@ class Ca(FakeAcme):
                 return self._too_many(counted, whose, seconds=3600)
         if self.meter.counts(Counted.ORDERS, kind):
             self.meter.take(Counted.ORDERS, kid, self.clock.monotonic())
-        if not exempt:
+        if not ours:
             # What it never signed replaces nothing, and the order does not say that it does (RFC 9773 §5).
             payload = {name: value for name, value in payload.items() if name != "replaces"}
         response = super()._new_order(kid, rest, payload)
@@ -314,10 +316,21 @@ class Ca(FakeAcme):
         return wrong
 
     def _renewal_info(self, rest: str) -> HttpResponse:
-        span = self._by_identifier.get(rest.partition(".")[2])
-        if span is None:
+        if _serial(rest) not in self._by_identifier:
             return self.problem(404, "malformed", "never heard of it")
-        begin, end = span
+        start, end = self._window(rest)
+        return self.answer(
+            {"suggestedWindow": {"start": start.isoformat(), "end": end.isoformat()}}, retry_after="86400"
+        )
+
+    def _window(self, identifier: str) -> tuple[dt.datetime, dt.datetime]:
+        begin, end = self._by_identifier[_serial(identifier)]
         start = begin + (end - begin) * 0.6
-        window = {"start": start.isoformat(), "end": (start + (end - begin) * 0.05).isoformat()}
-        return self.answer({"suggestedWindow": window}, retry_after="86400")
+        return start, start + (end - begin) * 0.05
+
+
+def _serial(identifier: str) -> str:
+    """
+    Return the second part of a certificate's identifier (RFC 9773 §4.1).
+    """
+    return identifier.partition(".")[2]

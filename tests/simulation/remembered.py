@@ -13,7 +13,6 @@ import functools
 import weakref
 from typing import TYPE_CHECKING
 
-from gatelodge.acme import renewal_info
 from gatelodge.stores import contents
 from gatelodge.stores.directory import DirectoryStore
 
@@ -35,8 +34,8 @@ def remembered(moves: Callable[[], int]) -> Iterator[None]:
     Args:
         moves: counts what may have changed something about the versions on the disk: no file of a version changes but with its folder.
     """
-    before = contents.understand, renewal_info.certificate_id, DirectoryStore._index, DirectoryStore._read
-    understand, certificate_id, index, read = before
+    before = contents.understand, DirectoryStore._index, DirectoryStore._read
+    understand, index, read = before
     memories: weakref.WeakKeyDictionary[DirectoryStore, _Memory] = weakref.WeakKeyDictionary()
 
     @functools.lru_cache(maxsize=_KEPT)
@@ -72,11 +71,10 @@ def remembered(moves: Callable[[], int]) -> Iterator[None]:
         return known.read[name, version]
 
     contents.understand, DirectoryStore._index, DirectoryStore._read = quickly, indexed, read_once  # type: ignore[method-assign]
-    renewal_info.certificate_id = functools.lru_cache(maxsize=_KEPT)(certificate_id)
     try:
         yield
     finally:
-        contents.understand, renewal_info.certificate_id, DirectoryStore._index, DirectoryStore._read = before  # type: ignore[method-assign]
+        contents.understand, DirectoryStore._index, DirectoryStore._read = before  # type: ignore[method-assign]
 
 
 @dataclasses.dataclass(slots=True)

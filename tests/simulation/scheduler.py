@@ -95,7 +95,7 @@ class Scheduler(asyncio.BaseEventLoop):
         """
         self.killed.add(process)
         # Kept, for whoever forgets a coroutine runs its `finally`.
-        self._graves += self._living.pop(process, [])
+        self._graves += (each for each in self._living.pop(process, []) if not each.done())
 
     def in_world(self, seconds: float, happening: Callable[[], None]) -> asyncio.TimerHandle:
         """

@@ -54,7 +54,7 @@ class FakeCa:
     Implements `ports.Issuer`. Change at any time: `life` of certificates, `seconds` that an order takes (`slow`: by NAME),
     `refuses` by NAME, and names that are refused among others (`bad`), `down`; `suggests`, the window in which a certificate is to be renewed,
     and `explanation`. It works on `at_once` orders at a time. Look at: `asked` (every try), `orders` (those begun), `signed`, `doubled` (certificates
-    with two orders at once), `replaced` (what orders said they replace), `renewals_asked`, `revoked`.
+    with two orders at once), `replaced` (what orders said they replace), `invited` (whether they were made in a window of its), `renewals_asked`, `revoked`.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class FakeCa:
         self.suggests: Callable[[x509.Certificate], RenewalWindow | None] | None = None
         self.explanation: str | None = None
         self.replaced: list[str | None] = []
+        self.invited: list[bool] = []
         self.renewals_asked: list[dt.datetime] = []
         self.revoked: list[tuple[str, RevocationReason | None]] = []
         self.refuses_to_revoke = False
@@ -120,10 +121,12 @@ class FakeCa:
         *,
         progress: Callable[[str], None],
         replaces: str | None = None,
+        invited: bool = False,
         force: bool = False,
         private_key: Secret | None = None,
     ) -> AsyncIterator[Issued]:
         del force
+        self.invited.append(invited)
         self.keys_kept.append(private_key)
         self.replaced.append(replaces)
         progress("asking the CA")

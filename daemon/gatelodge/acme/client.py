@@ -109,8 +109,8 @@ class Client:
 
         Args:
             profile: one of the server's (draft-ietf-acme-profiles).
-            replaces: the identifier of the certificate whose place it takes (RFC 9773 §5). A server that objects to it is asked
-                once more, without; the order says whether it was accepted.
+            replaces: the identifier of the certificate whose place it takes (RFC 9773 §5). The order says whether that was accepted; a server may
+                also refuse the order for it (`problems.objects_to_replaces`). One without renewal information is not told.
 
         Raises:
             IssuanceError: also `invalidProfile`, before the server is asked: it does not offer that profile.
@@ -122,14 +122,8 @@ class Client:
                 raise _not_offered(profile, directory.meta.profiles)
             payload["profile"] = profile
         if replaces is not None and directory.renewal_info is not None:
-            try:
-                return await self._order_anew(directory.new_order, {**payload, "replaces": replaces})
-            except IssuanceError as error:
-                if not problems.objects_to_replaces(error.problem):
-                    raise
-        return await self._order_anew(directory.new_order, payload)
-
-    async def _order_anew(self, url: str, payload: JsonObject) -> Order:
+            payload["replaces"] = replaces
+        url = directory.new_order
         response = await self._transport.post(url, payload, signer=self._signer, repeatable=False)
         return messages.order(response, url=accounts.location(response, url), now=self._transport.now())
 

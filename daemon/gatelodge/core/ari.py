@@ -138,6 +138,16 @@ def renew_at(
     return max(min(choice.moment, last), stored_at + renewal.LEAST_REST)
 
 
+def invited(choice: Choice | None, *, certificate: str, now: dt.datetime) -> bool:
+    """
+    Tell whether a CA wants a certificate replaced about now. Let's Encrypt counts an order that says what it replaces for no limit then, and
+    only then (https://letsencrypt.org/docs/rate-limits/, "ARI renewals").
+    """
+    if choice is None or choice.window is None or not _fits(choice, certificate):
+        return False
+    return choice.window.start <= now < choice.window.end
+
+
 def ask_at(choice: Choice | None, *, certificate: str, not_after: dt.datetime, now: dt.datetime) -> dt.datetime | None:
     """
     Return when to ask the CA; None when there is nothing to ask any more, since the certificate will have expired (§4.3). A time

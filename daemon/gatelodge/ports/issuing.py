@@ -139,6 +139,7 @@ class Ca(Issuer, Protocol):
         *,
         progress: Callable[[str], None],
         replaces: str | None = None,
+        invited: bool = False,
         force: bool = False,
         private_key: Secret | None = None,
     ) -> AbstractAsyncContextManager[Issued]:
@@ -147,6 +148,7 @@ class Ca(Issuer, Protocol):
 
         Args:
             replaces: the identifier of the certificate of this CA's whose place it takes (RFC 9773 §5).
+            invited: now lies in the window that the CA suggested for it.
             force: somebody wants it now, whatever is known to be left of the CA's limits.
             private_key: the one that the certificate is to be for, in place of a new one. An order that was begun has its own.
         """

@@ -97,7 +97,9 @@ class Actor:
         self._jobs = jobs
         self._clock = clock
         self._events = events
-        self._certifier = Certifier(store=store, journal=journal, jobs=jobs, events=events, placeholder=placeholder)
+        self._certifier = Certifier(
+            store=store, journal=journal, jobs=jobs, clock=clock, events=events, placeholder=placeholder
+        )
 
     def act(self, action: Action, observed: Observed, gate: Gate) -> None:
         """

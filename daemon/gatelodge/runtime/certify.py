@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from gatelodge.core import asking
+from gatelodge.core import ari, asking
 from gatelodge.core.actions import (
     Abandon,
     Adopt,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gatelodge.core.observed import Held, Observed
     from gatelodge.errors import Problem
     from gatelodge.model import Name, Secret
-    from gatelodge.ports import Events, Issued, Store
+    from gatelodge.ports import Clock, Events, Issued, Store
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.jobs import Jobs
     from gatelodge.runtime.journal import Journal
@@ -63,12 +63,14 @@ class Certifier:
         store: Store,
         journal: Journal,
         jobs: Jobs,
+        clock: Clock,
         events: Events,
         placeholder: Callable[[Sequence[Name]], Issued],
     ) -> None:
         self._store = store
         self._journal = journal
         self._jobs = jobs
+        self._clock = clock
         self._events = events
         self._placeholder = placeholder
 
@@ -205,8 +207,14 @@ class Certifier:
             return gate.issuers[issuer].issue(action.spec, progress=progress)
         # A CA knows its own certificates alone.
         replaces = identifier(before) if before is not None and before.issuer == issuer else None
+        suggested = self._journal.renewals.choices.get(action.spec.name)
         return gate.cas[issuer].issue(
-            action.spec, progress=progress, replaces=replaces, force=wanted, private_key=private_key
+            action.spec,
+            progress=progress,
+            replaces=replaces,
+            invited=replaces is not None and ari.invited(suggested, certificate=replaces, now=self._clock.now()),
+            force=wanted,
+            private_key=private_key,
         )
 
     async def _revoke(self, action: Revoke, gate: Gate) -> None:

@@ -43,6 +43,7 @@ class Wish:
 
     spec: CertificateSpec
     replaces: str | None
+    invited: bool
     force: bool
     private_key: Secret | None
     progress: Callable[[str], None]
@@ -166,8 +167,8 @@ class Attempts:
         """
         spec = wish.spec
         directory = await self._transport.directory()
-        told = wish.replaces is not None and directory.renewal_info is not None
-        claim = await self._purse.order(spec.names, account=client.kid, replaces=told, force=wish.force)
+        exempt = wish.invited and wish.replaces is not None and directory.renewal_info is not None
+        claim = await self._purse.order(spec.names, account=client.kid, replaces=exempt, force=wish.force)
         claim.check()
         wish.progress("looking for a way to prove each name")
         unknown = await preflight.look(

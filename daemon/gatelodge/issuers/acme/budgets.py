@@ -270,12 +270,19 @@ class Claim:
         self.check()
         await self._purse.spend(self._costs(self.kind))
 
+    def replaces_nothing(self) -> None:
+        """
+        It is no replacement to the CA: what it costs is what others do.
+        """
+        if self.kind is Kind.REPLACEMENT:
+            self.kind = Kind.RENEWAL if self._known else Kind.NEW
+
     async def not_exempt(self) -> None:
         """
         The CA took the order, and not as a replacement: it counts.
         """
         if self.kind is Kind.REPLACEMENT:
-            self.kind = Kind.RENEWAL if self._known else Kind.NEW
+            self.replaces_nothing()
             await self._purse.spend(self._costs(self.kind))
 
     async def not_ordered(self) -> None:

@@ -151,6 +151,7 @@ class Acme:
         *,
         progress: Callable[[str], None],
         replaces: str | None = None,
+        invited: bool = False,
         force: bool = False,
         private_key: Secret | None = None,
     ) -> AsyncIterator[Issued]:
@@ -159,10 +160,13 @@ class Acme:
 
         Args:
             replaces: the identifier of the certificate whose place it takes (RFC 9773 §5), where this CA issued that.
+            invited: the CA wants that one replaced about now, so that it should count for none of its limits.
             force: somebody wants it now: our own count of what is left at the CA is no reason not to ask.
             private_key: the one that the certificate is to be for, in place of a new one. An order that was begun has its own.
         """
-        wish = Wish(spec=spec, replaces=replaces, force=force, private_key=private_key, progress=progress)
+        wish = Wish(
+            spec=spec, replaces=replaces, invited=invited, force=force, private_key=private_key, progress=progress
+        )
         yield await self._obtain(wish)
         await self._records.close(spec.name)
 

@@ -21,6 +21,7 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from gatelodge.acme.problems import objects_to_replaces
 from gatelodge.errors import IssuanceError, TransientError
 from gatelodge.issuers.acme.passing import may_have_acted, passes
 from gatelodge.issuers.acme.record import Record
@@ -160,7 +161,8 @@ class Orders:
 
     async def _new(self, record: Record, replaces: str | None, claim: Claim) -> Order:
         """
-        Pay and order. What it cost comes back when the CA surely made no order of it.
+        Pay and order. What it cost comes back when the CA surely made no order of it. A CA that objects to what the order replaces is asked once
+        more, for an ordinary one, if that can be paid.
         """
         await claim.pay()
         try:
@@ -168,9 +170,13 @@ class Orders:
         except (IssuanceError, TransientError) as error:
             if not may_have_acted(error):
                 await claim.not_ordered()
-            if isinstance(error, IssuanceError):
+            if not isinstance(error, IssuanceError):
+                raise
+            if replaces is None or not objects_to_replaces(error.problem):
                 await claim.refused(error.problem)
-            raise
+                raise
+        claim.replaces_nothing()
+        return await self._new(record, None, claim)
 
     async def _still_good(self, record: Record, spec: CertificateSpec) -> Order | None:
         if not record.serves(spec) or not self.is_ours(record):
