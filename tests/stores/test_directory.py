@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.support.certificates import QuickKeys, issued, placeholder, spec
+from tests.support.clock import FakeClock
 from tests.support.stores import WIKI, everything, opened
 from tests.support.waiting import until
 
@@ -28,9 +29,10 @@ from gatelodge import durable
 from gatelodge.errors import StateError
 from gatelodge.ports import Issued
 from gatelodge.stores import contents
+from gatelodge.stores.directory import DirectoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @pytest.fixture
@@ -624,3 +626,31 @@ async def test_looking_while_writing(folder: Path) -> None:
             await writer.prune([(WIKI.name, number - 1)])
         await until(lambda: seen[-1:] == [15])
     assert seen == sorted(seen)
+
+
+async def test_what_is_pruned_while_somebody_looks_is_not_left_out(folder: Path) -> None:
+    """
+    A pass looks while a job prunes in a thread of its own; a certificate that seemed to be gone would get a placeholder.
+    """
+
+    class Interrupted(DirectoryStore):
+        """
+        Is pruned in the middle of each look.
+        """
+
+        pruning = True
+
+        def _changed(self, names: Sequence[str]) -> list[str]:
+            changed = super()._changed(names)
+            if not self.pruning:
+                self.pruning = True
+                self._prune({WIKI.name: {1}})
+                self.pruning = False
+            return changed
+
+    store = Interrupted(directory=str(folder), clock=FakeClock())
+    for _ in range(2):
+        await store.put(WIKI, issued(WIKI))
+    store.pruning = False
+    for _ in range(2):
+        assert (await store.index()).held[WIKI.name].version == 2

@@ -140,14 +140,19 @@ class DirectoryStore:
 
     def _index(self) -> Index:
         known = self._known
+        lineages: dict[str, Lineage] = {}
         with durable.translated(self._directory):
             names = self._names()
-            for name in self._changed(names):
-                with self._turn(name):
-                    known[name] = self._learn(name)
-        for name in known.keys() - set(names):
+            changed = frozenset(self._changed(names))
+            for name in names:
+                each = known.get(name)
+                # Whoever prunes beside us, or looked before it was there, has it forgotten: that is no reason to leave it out.
+                if each is None or name in changed:
+                    with self._turn(name):
+                        each = known[name] = self._learn(name)
+                lineages[name] = each.lineage
+        for name in known.keys() - lineages.keys():
             known.pop(name, None)
-        lineages = {name: known[name].lineage for name in names if name in known}
         return Index(
             held={name: each.held for name, each in lineages.items() if each.held},
             versions={name: each.intact for name, each in lineages.items() if each.intact},
@@ -233,7 +238,7 @@ class DirectoryStore:
             return [
                 name
                 for name in names
-                if name not in known or known[name].lineage.closed or not _look_alike(known[name].looks, store)
+                if (each := known.get(name)) is None or each.lineage.closed or not _look_alike(each.looks, store)
             ]
 
     def _looks(self, name: str, numbers: Iterable[int]) -> dict[str, _Look]:
