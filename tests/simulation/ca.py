@@ -78,7 +78,8 @@ class Meter:
 
 class Ca(FakeAcme):
     """
-    One CA, under the directory that it has in the real world. `signed_for` are the certificates it signed, by serial number; `overrun` what we asked of it beyond its limits.
+    One CA, under the directory that it has in the real world. `signed_for` are the certificates it signed, by serial number; `overrun` what we asked of it beyond its limits, `account_keys`
+    the public keys of its accounts.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Ca(FakeAcme):
         self.doubled: list[str] = []
         self.chains: dict[int, bytes] = {}
         self.keyless: list[str] = []
+        self.account_keys: dict[str, bytes] = {}
         self._world = world
         self._trouble = trouble
         self._key = key(len(name))
@@ -158,6 +160,16 @@ class Ca(FakeAcme):
             case "bad JSON":
                 return self.answer(b'{"status": "val')
         return None
+
+    # Accounts
+
+    def _new_account(self, jwk: Any, payload: Any) -> HttpResponse:
+        response = super()._new_account(jwk, payload)
+        (kid,) = response.headers["location"]
+        self.account_keys[kid] = jwk.key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return response
 
     # Orders
 
@@ -275,7 +287,7 @@ class Ca(FakeAcme):
         public = order.csr.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        if not self._world.knows_key_of(public):
+        if public not in self._world.keys_in("journal/orders"):
             self.keyless.append(", ".join(order.names))
         self._sign(number)
         return self.answer(self._order_document(number))

@@ -11,12 +11,14 @@ from __future__ import annotations
 import collections
 import contextlib
 import errno
+import functools
 import os
 import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from tests.simulation.faults import CUT_SHORT, NOT_SYNCED
 from tests.simulation.scheduler import PROCESS
 
 if TYPE_CHECKING:
@@ -36,15 +38,16 @@ _TIDY_AFTER = 4000
 
 class Disk:
     """
-    The disk below a folder; `state` is the state directory on it. `before_write` is called before anything is made or synced, with what it is; it may raise, or kill.
-    `full` while nothing more can be written. `changes` counts by the folder's name what may have changed one of its files, and `moves` what may have
+    The disk below a folder; `state` is the state directory on it. `before_write` is called before anything is made or synced, with what it is, and
+    with what cuts short what was written; it may raise, or kill. `lost` hears what a loss of power took. `full` while nothing more can be written. `changes` counts by the folder's name what may have changed one of its files, and `moves` what may have
     changed more than that, `touched` all: who looks at the disk need not look again before. `moved` are the certificates about whose folders
     something may have changed; whoever looks at them empties it, and "" stands for any.
     """
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
         self.full = False
-        self.before_write: Callable[[str], None] = lambda _: None
+        self.before_write: Callable[[str, Callable[[], None]], None] = lambda _step, _cut: None
+        self.lost: Callable[[str], None] = lambda _: None
         self.syncs = 0
         self.changes: collections.Counter[str] = collections.Counter()
         self.moves = 0
@@ -70,7 +73,7 @@ class Disk:
 
         def fsync(descriptor: int) -> None:
             if PROCESS.get():
-                self._at("sync")
+                self._at("sync", functools.partial(_cut_short, descriptor))
                 self._synced(descriptor)
             else:
                 real["fsync"](descriptor)
@@ -159,8 +162,8 @@ class Disk:
         if name:
             self.moved.add(name)
 
-    def _at(self, step: str) -> None:
-        self.before_write(step)
+    def _at(self, step: str, cut: Callable[[], None] = lambda: None) -> None:
+        self.before_write(step, cut)
         if self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -205,6 +208,8 @@ class Disk:
         durable = self._names.get(inode, {})
         now = durable if path is None else _entries(path)
         entries = now if now == durable or self._chance.random() < 0.5 else durable
+        if entries != now:
+            self.lost(NOT_SYNCED)
         for name in sorted(entries):
             inner, leads = entries[name]
             place, where = target / name, paths.get(inner)
@@ -227,13 +232,25 @@ class Disk:
         content, mode = now
         if synced is None:
             content = content[: self._chance.choice((0, len(content) // 2, len(content)))]
+            if content != now[0]:
+                self.lost(CUT_SHORT)
         elif synced != now and self._chance.random() < 0.5:
             content, mode = synced
+            self.lost(NOT_SYNCED)
         place.write_bytes(content)
         place.chmod(mode)
         if path is not None:
             times = path.stat()
             os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _cut_short(descriptor: int) -> None:
+    """
+    Leave half of what was written to a file.
+    """
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        os.ftruncate(descriptor, found.st_size // 2)
 
 
 def _folder(path: object) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from gatelodge.core.caa import Record
 from gatelodge.errors import DnsError, Problem
 from gatelodge.ports import Authority
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from tests.simulation.world import World
 
-    from gatelodge.core.caa import Record
     from gatelodge.ports import TxtRecord
 
 ZONE = "example.com"
@@ -146,15 +146,18 @@ class Resolver:
 
     async def caa(self, name: str, *, fresh: bool = False) -> tuple[Record, ...]:
         del fresh
-        await self._ask(f"CAA of {name}")
+        if await self._ask(f"CAA of {name}"):
+            return (Record(owner=name, flags=0, tag="issue", value="ca.example.net"),)
         return ()
 
     async def addresses(self, name: str, kind: str) -> tuple[str, ...]:
-        await self._ask(f"{kind} of {name}")
+        if await self._ask(f"{kind} of {name}"):
+            return ()
         return ("203.0.113.7",) if kind == "A" else ()
 
     async def authority(self, name: str) -> Authority:
-        await self._ask(f"SOA of {name}")
+        if await self._ask(f"SOA of {name}"):
+            return Authority(zone=ZONE, servers=frozenset({"ns.example.org"}))
         return Authority(zone=ZONE, servers=frozenset(SERVERS))
 
     async def wait_for(
@@ -175,7 +178,8 @@ class Resolver:
                 if not values <= self._world.dns.at(server, name)
             ]
             try:
-                await self._ask("TXT")
+                if await self._ask("TXT"):
+                    missing = ["another value"]
             except DnsError as error:
                 missing = [error.problem.detail]
             if not missing:
@@ -184,7 +188,10 @@ class Resolver:
                 raise DnsError(Problem(type="propagation", detail="; ".join(missing)))
             await asyncio.sleep(_LOOK_AGAIN)
 
-    async def _ask(self, what: str) -> None:
+    async def _ask(self, what: str) -> bool:
+        """
+        Ask. Tells whether the answer is a wrong one.
+        """
         mishap = await self._world.touch("dns", what)
         if mishap is not None:
             self._world.troubles.mark("dns")
@@ -192,3 +199,4 @@ class Resolver:
             await asyncio.sleep(5)
         if mishap in {"hang", "refused"} or self._world.weather.lasting["name servers silent"]:
             raise DnsError(Problem(type="dnsProvider", detail="no name server answers"))
+        return mishap == "wrong DNS answer"

@@ -1,5 +1,5 @@
 """
-What goes wrong, how often and for how long: two literal tables, and the weather that draws from them.
+What goes wrong, how often and for how long: three literal tables, and the weather that draws from them.
 
 Mishaps happen at an await of a port, while the weather is rough; spells begin by themselves and last. Both are drawn from the seed
 alone. The weather also remembers when whom it troubled, so that it can be told afterwards whether something had a fair chance.
@@ -48,6 +48,10 @@ class Spell:
 ALL = frozenset({"ca", "web", "dns", "provider", "nginx", "disk"})
 NET = frozenset({"ca", "web"})
 
+#: What a loss of power does to a file that was not synced: a part of it stays, or what was there before comes back.
+CUT_SHORT = "file cut short by a loss of power"
+NOT_SYNCED = "change lost that was not synced"
+
 #: At an await.
 MISHAPS = (
     Mishap(kind="daemon killed", ports=ALL, share=0.002),
@@ -55,7 +59,7 @@ MISHAPS = (
     Mishap(kind="daemon told to stop", ports=ALL - {"disk"}, share=0.001),
     Mishap(kind="configuration edited", ports=ALL - {"disk"}, share=0.001),
     Mishap(kind="delay", ports=ALL, share=0.02),
-    Mishap(kind="hang", ports=frozenset({"ca", "dns", "provider", "disk"}), share=0.003),
+    Mishap(kind="hang", ports=ALL, share=0.003),
     Mishap(kind="not reached", ports=NET, share=0.01),
     Mishap(kind="answer lost", ports=NET, share=0.01),
     Mishap(kind="500", ports=frozenset({"ca"}), share=0.006),
@@ -63,12 +67,14 @@ MISHAPS = (
     Mishap(kind="bad JSON", ports=frozenset({"ca"}), share=0.002),
     Mishap(kind="wrong nonce", ports=frozenset({"ca"}), share=0.02),
     Mishap(kind="wrong certificate", ports=frozenset({"ca"}), share=0.002),
+    Mishap(kind="wrong DNS answer", ports=frozenset({"dns"}), share=0.004),
     Mishap(kind="refused", ports=frozenset({"provider", "dns"}), share=0.01),
     Mishap(kind="done late", ports=frozenset({"provider"}), share=0.01),
     Mishap(kind="nginx refuses", ports=frozenset({"nginx"}), share=0.004),
     Mishap(kind="nginx refuses a site", ports=frozenset({"nginx"}), share=0.006),
     Mishap(kind="not proven", ports=frozenset({"nginx"}), share=0.004),
     Mishap(kind="disk error", ports=frozenset({"disk"}), share=0.0015),
+    Mishap(kind="partial write", ports=frozenset({"disk"}), share=0.002),
 )
 
 #: By themselves.
@@ -94,6 +100,49 @@ SPELLS = (
     Spell(kind="machine restarted", yearly=4, lasts=(0, 0)),
 )
 
+
+#: What people call it, and what of the tables it is; the last two are what a loss of power did to what was not synced.
+FAULTS: Mapping[str, frozenset[str]] = types.MappingProxyType(
+    {
+        "crash": frozenset({"daemon killed", "power lost", "machine restarted", "clock dead"}),
+        "stop": frozenset({"daemon told to stop"}),
+        "hang": frozenset({"hang", "first CA hangs"}),
+        "error": frozenset({"500", "refused", "disk error", "not reached", "answer lost", "name servers silent"}),
+        "delay": frozenset({"delay", "done late"}),
+        "clock jump": frozenset({"clock ahead", "clock behind", "clock dead", "clock a little off"}),
+        "CA outage": frozenset({"first CA down", "second CA down"}),
+        "rate limit": frozenset({"limit used up by others"}),
+        "DNS lag": frozenset({"DNS lags"}),
+        "wrong answer": frozenset(
+            {
+                "HTML",
+                "bad JSON",
+                "wrong nonce",
+                "wrong certificate",
+                "first CA sends wrong certificates",
+                "wrong DNS answer",
+            }
+        ),
+        "credentials expired": frozenset({"credentials expired"}),
+        "disk full": frozenset({"disk full"}),
+        "nginx refuses": frozenset(
+            {
+                "nginx refuses",
+                "nginx refuses a site",
+                "not proven",
+                "nginx refuses everything",
+                "nginx refuses the first site",
+            }
+        ),
+        "nginx dies": frozenset({"nginx dies"}),
+        "configuration edited": frozenset({"configuration edited"}),
+        "partial write": frozenset({"partial write", CUT_SHORT}),
+        "lost fsync": frozenset({NOT_SYNCED}),
+    }
+)
+
+#: Trouble that lasts shorter than this is a hiccup.
+_HICCUP = HOUR
 
 #: How often things go wrong in one world, beside the tables.
 _CLIMATE = (0.0, 1.0, 1.0, 4.0)
@@ -141,20 +190,25 @@ class Troubles:
         if since is not None:
             self._past[whom].append((since, self._now()))
 
-    def longest_peace(self, whom: Iterable[str], begin: float, end: float) -> float:
+    def longest_peace(self, whom: Iterable[str], begin: float, end: float, *, hiccups: int = 0) -> float:
         """
         Return for how many seconds at a stretch none of these had trouble within a time.
+
+        Args:
+            hiccups: so many short troubles do not end a stretch.
         """
         wanted = frozenset(whom)
         spans = [span for each in sorted(wanted) for span in self._past[each]]
         spans += [(since, self._now()) for (each, _), since in self._since.items() if each in wanted]
-        longest, calm_since = 0.0, begin
-        for since, until in sorted(spans):
-            if until < begin or since > end:
+        # Where stretches begin that are still going on: each one that met fewer hiccups begins later.
+        longest, since = 0.0, collections.deque([begin] * (hiccups + 1), maxlen=hiccups + 1)
+        for started, ended in sorted(spans):
+            if ended < begin or started > end:
                 continue
-            longest = max(longest, min(since, end) - calm_since)
-            calm_since = max(calm_since, until)
-        return max(longest, end - calm_since)
+            longest = max(longest, min(started, end) - since[0])
+            after = max(since[-1], ended)
+            since.extend([after] * (1 if ended - started < _HICCUP else hiccups + 1))
+        return max(longest, end - since[0])
 
 
 class Weather:

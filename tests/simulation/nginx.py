@@ -4,6 +4,7 @@ The nginx of the simulated world: it reads the files that a tree names, outlives
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 import re
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from gatelodge.core.tree import Rendered, VersionRef
 
 _FILES = re.compile(r'^\s*(ssl_certificate|ssl_certificate_key)\s+"?([^";]+)"?;', re.MULTILINE)
+
+#: How long the daemon waits for an `nginx -t`, or for a tree to be seen.
+_PATIENCE = 30.0
 
 TOKENS = Path(".well-known") / "acme-challenge"
 
@@ -100,7 +104,7 @@ class Nginx(FakeNginx):
         guilty = self._guilty(rendered, mishap)
         if guilty:
             raise NginxRefused(f"[emerg] in {', '.join(sorted(guilty))}", guilty)
-        if mishap == "nginx refuses" or self._world.weather.lasting["nginx refuses everything"]:
+        if mishap in {"nginx refuses", "hang"} or self._world.weather.lasting["nginx refuses everything"]:
             raise NginxRefused("[emerg] out of something")
         before = self._current
         self._trees[number] = _Tree(rendered, self._generation(number, rendered, proven=False))
@@ -129,7 +133,7 @@ class Nginx(FakeNginx):
         return frozenset(parts[:1] if self._world.weather.lasting["nginx refuses the first site"] else ())
 
     async def _prove(self, number: int) -> None:
-        if await self._touch(f"is looked at, tree {number}") == "not proven":
+        if await self._touch(f"is looked at, tree {number}") in {"not proven", "hang"}:
             raise NginxUnproven("it does not show the tree")
 
     async def roll_back(self) -> None:
@@ -158,10 +162,12 @@ class Nginx(FakeNginx):
         """
         Answer on its plain listener. Implements `ports.Http`.
         """
-        del method, headers, body, timeout
+        del method, headers, body
         self._world.disk_times()
         mishap = await self._world.touch("web", "token")
-        if mishap in {"not reached", "answer lost"} or self._running is None:
+        if mishap == "hang":
+            await asyncio.sleep(timeout)
+        if mishap in {"not reached", "answer lost", "hang"} or self._running is None:
             raise HttpUnreachable("127.0.0.1:80 cannot be reached")
         found = self.token(url.rsplit("/", 1)[1])
         if found is None:
@@ -170,7 +176,9 @@ class Nginx(FakeNginx):
 
     async def _touch(self, what: str) -> str | None:
         mishap = await self._world.touch("nginx", what)
-        if mishap in {"nginx refuses", "nginx refuses a site", "not proven"}:
+        if mishap == "hang":
+            await asyncio.sleep(_PATIENCE)
+        if mishap in {"nginx refuses", "nginx refuses a site", "not proven", "hang"}:
             self._world.troubles.mark("machine")
         return mishap
 

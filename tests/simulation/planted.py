@@ -16,6 +16,7 @@ from tests.simulation.world import Parts
 from gatelodge.core.actions import Obtain, Reason
 from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.model import SELF_SIGNED
+from gatelodge.runtime.journal import Journal
 from gatelodge.runtime.reconcile import Reconciler
 from gatelodge.solvers.ledger import Ledger
 from gatelodge.stores.directory import DirectoryStore
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
 
     from gatelodge.config.shape import Config
     from gatelodge.core.budget import Budget
-    from gatelodge.core.observed import Held
+    from gatelodge.core.desired import Desired
+    from gatelodge.core.observed import Attempt, Held
+    from gatelodge.errors import Problem
     from gatelodge.model import CertificateAuthority, CertificateSpec
     from gatelodge.ports import DnsProvider, Index, Issued
     from gatelodge.runtime.gate import Gate
     from gatelodge.runtime.look import Look
+    from gatelodge.solvers.http01 import Webroot
 
 
 class RenewsTooLate(Reconciler):
@@ -134,6 +138,49 @@ class NeverSweeps(Ledger):
         return {}
 
 
+class LeavesTokens(SimulatedGates):
+    """
+    Leaves the tokens that were published where they are.
+    """
+
+    def _webroot(self, wanted: Desired) -> Webroot:
+        webroot = super()._webroot(wanted)
+        webroot._release = lambda _token: None  # type: ignore[method-assign]
+        webroot.sweep = lambda: None  # type: ignore[method-assign]
+        return webroot
+
+
+class NeverTriesAgain(Journal):
+    """
+    Holds what failed back for ten years.
+    """
+
+    async def failed(self, tries: str, digest: str, problem: Problem) -> Attempt:
+        attempt = await super().failed(tries, digest, problem)
+        later = dataclasses.replace(attempt, retry_at=attempt.at + dt.timedelta(days=3650))
+        self.attempts[tries] = later
+        return later
+
+
+class ForgetsAccounts(DirectoryDocuments):
+    """
+    Keeps the account's key in memory alone.
+    """
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._accounts: dict[str, Any] = {}
+
+    async def put(self, kind: str, key: str, document: Any) -> None:
+        if kind == "accounts":
+            self._accounts[key] = document
+        else:
+            await super().put(kind, key, document)
+
+    async def get(self, kind: str, key: str) -> Any:
+        return self._accounts.get(key) if kind == "accounts" else await super().get(kind, key)
+
+
 class Defective(Ledger):
     """
     Fails in its own way when it sweeps.
@@ -183,6 +230,7 @@ class NeverSyncs(DirectoryDocuments):
     def _write(self, path: Path, text: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text)
+        path.chmod(0o600)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +281,7 @@ PLANTED = (
     ),
     Planted(parts=Parts(store=ShowsKeys), breaks="keys kept", seed=1, years=0.1, sites=1),
     Planted(parts=Parts(documents=ForgetsKeys), breaks="keys kept", seed=1, years=0.1, sites=1),
+    Planted(parts=Parts(documents=ForgetsAccounts), breaks="keys kept", seed=1, years=0.1, sites=1),
     Planted(
         parts=Parts(store=DeletesFirst),
         breaks="nothing destroyed",
@@ -242,5 +291,9 @@ PLANTED = (
         climate={**_DEADLY, "disk error": 20.0},
     ),
     Planted(parts=Parts(ledger=Defective), breaks="no defect", seed=2, years=0.1, sites=3, climate=_DEADLY),
-    Planted(parts=Parts(ledger=NeverSweeps), breaks="convergence", seed=5, years=0.08, sites=3, climate=_DEADLY),
+    Planted(
+        parts=Parts(ledger=NeverSweeps), breaks="nothing left behind", seed=5, years=0.08, sites=3, climate=_DEADLY
+    ),
+    Planted(parts=Parts(gates=LeavesTokens), breaks="nothing left behind", seed=1, years=0.08, sites=3),
+    Planted(parts=Parts(journal=NeverTriesAgain), breaks="convergence", seed=1, years=0.1, sites=3, climate=_DEADLY),
 )

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.simulation.faults import INTENSE
+from tests.simulation.faults import CUT_SHORT, FAULTS, INTENSE, MISHAPS, NOT_SYNCED, SPELLS
 from tests.simulation.world import Parts, World
 
 if TYPE_CHECKING:
@@ -137,12 +137,15 @@ def _tell(outcome: Outcome, number: int, of: int, *, whole: bool, asked: argpars
         file=sys.stderr,
         flush=True,
     )
+    # Programs read one JSON object.
+    to = sys.stderr if asked.json else sys.stdout
     if whole or outcome.breaches:
-        print("\n".join(outcome.story if whole else outcome.story[-_LAST:]), flush=True)
+        print("\n".join(outcome.story if whole else outcome.story[-_LAST:]), file=to, flush=True)
     if outcome.breaches and not whole:
         more = " --intense" if asked.intense else ""
         print(
             f"again: scripts/simulate --years {asked.years:g} --sites {asked.sites} --seed {outcome.seed}{more}\n",
+            file=to,
             flush=True,
         )
 
@@ -156,19 +159,26 @@ def _summary(outcomes: Iterable[Outcome], seconds: float) -> dict[str, object]:
         if outcome.breaches:
             breaches[str(outcome.seed)] = list(outcome.breaches)
 
-    def named(prefix: str) -> dict[str, int]:
-        return {what.removeprefix(prefix): count for what, count in sorted(counts.items()) if what.startswith(prefix)}
+    def named(prefix: str, every: tuple[str, ...] = ()) -> dict[str, int]:
+        met = {what.removeprefix(prefix): count for what, count in sorted(counts.items()) if what.startswith(prefix)}
+        return {what: met.get(what, 0) for what in (*every, *(what for what in met if what not in set(every)))}
 
+    mishaps = named("fault: ", (*(each.kind for each in MISHAPS), CUT_SHORT, NOT_SYNCED))
+    spells = named("spell: ", tuple(each.kind for each in SPELLS))
     return {
         "seeds": len(found),
         "years": round(sum(outcome.years for outcome in found), 2),
         "site_years": round(sum(outcome.years * outcome.sites for outcome in found), 1),
-        "mishaps": named("fault: "),
-        "spells": named("spell: "),
+        "faults": {
+            name: sum(mishaps.get(kind, 0) + spells.get(kind, 0) for kind in kinds) for name, kinds in FAULTS.items()
+        },
+        "mishaps": mishaps,
+        "spells": spells,
         "daemon_starts": counts["daemon starts"],
         "orders": counts["orders"],
         "certificates": counts["certificates signed"],
         "lapses": sum(outcome.lapses for outcome in found),
+        "excused": named("lapse: "),
         "breaches": breaches,
         "seconds": round(seconds, 1),
     }
@@ -176,11 +186,11 @@ def _summary(outcomes: Iterable[Outcome], seconds: float) -> dict[str, object]:
 
 def _table(summary: Mapping[str, object]) -> str:
     rows = [(name.replace("_", " "), str(value)) for name, value in summary.items() if not isinstance(value, dict)]
-    for group in ("mishaps", "spells"):
+    for group in ("excused", "faults", "mishaps", "spells"):
         kinds = summary[group]
         assert isinstance(kinds, dict)
         rows += [
-            (f"{group}, all", str(sum(kinds.values()))),
+            ("lapses excused, since" if group == "excused" else f"{group}, all", str(sum(kinds.values()))),
             *((f"  {kind}", str(count)) for kind, count in kinds.items()),
         ]
     breaches = summary["breaches"]

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.simulation.faults import CUT_SHORT, FAULTS, HOUR, MISHAPS, NOT_SYNCED, SPELLS, Troubles
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.planted import PLANTED, Planted
-from tests.simulation.run import simulate
+from tests.simulation.run import main, simulate
 
 #: So many seeds are tried for a bug.
 TRIES = 16
@@ -77,3 +78,37 @@ def test_other_seeds_tell_other_stories() -> None:
     Two seeds are two worlds.
     """
     assert simulate(11, years=0.05, sites=1).digest != simulate(12, years=0.05, sites=1).digest
+
+
+def test_each_fault_is_counted_by_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Whatever is drawn is some fault that people have a word for, and the summary has each of them, met or not.
+    """
+    drawn = {CUT_SHORT, NOT_SYNCED, *(each.kind for each in (*MISHAPS, *SPELLS))} - {"rough weather"}
+    assert frozenset().union(*FAULTS.values()) == drawn
+    assert main(["--years", "0.04", "--sites", "1", "--seed", "1", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["faults"].keys() == FAULTS.keys()
+    assert {*summary["mishaps"], *summary["spells"]} == drawn | {"rough weather"}
+
+
+def test_peace_bears_as_many_hiccups_as_it_is_told() -> None:
+    """
+    What lasts for hours ends it in any case.
+    """
+    moments = iter((10, 10, 30, 30, 60, 60, 100, 102))
+    troubles = Troubles(lambda: next(moments) * HOUR)
+    for _ in range(3):
+        troubles.mark("ca")
+    troubles.begin("dns", "silent")
+    troubles.end("dns", "silent")
+
+    def longest(*whom: str, hiccups: int) -> float:
+        return troubles.longest_peace(whom, 0, 120 * HOUR, hiccups=hiccups) / HOUR
+
+    assert longest("ca", hiccups=0) == 60
+    assert longest("ca", hiccups=1) == 90
+    assert longest("ca", "dns", hiccups=0) == 40
+    assert longest("ca", "dns", hiccups=1) == 70
+    assert longest("ca", "dns", hiccups=3) == 100
+    assert longest("machine", hiccups=1) == 120

@@ -8,12 +8,15 @@ solvers, and the stores on files. Everything that happens is drawn from one seed
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import datetime as dt
+import errno
 import functools
 import os
 import random
+import re
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +77,9 @@ _PATIENCE = 20.0
 REST = 12 * DAY
 
 _ANY: Mapping[str, float] = types.MappingProxyType({})
+
+#: A private key inside of a document.
+_PEM = re.compile(r"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", re.DOTALL)
 
 _HMAC = bytes(range(32))
 
@@ -140,7 +146,7 @@ class World:
         self.weather = Weather(self.chance, climate=climate)
         self.disk = Disk(folder, self.chance)
         self.has_ari = self.chance.random() < 0.5
-        life = dt.timedelta(days=self.chance.choice((90, 45, 15, 6)))
+        life = dt.timedelta(hours=self.chance.choice((90 * 24, 45 * 24, 15 * 24, 160)))
         base = "https://acme-v02.api.letsencrypt.org"
         self.ca = Ca(self, name="letsencrypt", base=base, trouble="first", life=life, customers={})
         self.second = Ca(
@@ -177,6 +183,7 @@ class World:
         self.loop.oversleep = self._oversleep
         self.loop.blocking = self._blocking
         self.disk.before_write = self._before_write
+        self.disk.lost = lambda what: self.story.count(f"fault: {what}")
 
     @property
     def webroot(self) -> Path:
@@ -292,37 +299,45 @@ class World:
         """
         Say how much longer blocking work takes.
         """
-        if PROCESS.get() and self.weather.mishap("disk") in {"hang", "delay"}:
-            self.story.count("fault: disk slow")
-            return self.chance.uniform(1, 120)
-        return 0.0
+        mishap = self.weather.mishap("disk") if PROCESS.get() else None
+        if mishap not in {"hang", "delay"}:
+            return 0.0
+        self.story.count(f"fault: {mishap}")
+        return self.chance.uniform(1, 20) if mishap == "delay" else self.chance.uniform(20, 120)
 
-    def _before_write(self, step: str) -> None:
+    def _before_write(self, step: str, cut: Callable[[], None]) -> None:
+        """
+        Let something go wrong before the disk does something: `cut` cuts short what was written.
+        """
         if PROCESS.get() in self.loop.killed:
             return
         mishap = self.weather.mishap("disk")
-        if mishap not in {"daemon killed", "power lost", "disk error"}:
+        if mishap not in {"daemon killed", "power lost", "disk error", "partial write"}:
             return
         self.story.tell("fault", f"{mishap}: disk, before {step}")
         self.story.count(f"fault: {mishap}")
         if mishap == "disk error":
             self.troubles.mark("machine")
-            raise OSError(5, "Input/output error")
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if mishap == "partial write":
+            cut()
+            self.troubles.mark("machine")
+            # Whoever writes hears of it, or dies of it; the dead go no further than this.
+            if self.chance.random() < 0.5:
+                self.kill(power=False, writing=True)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.kill(power=mishap == "power lost", writing=True)
 
-    def knows_key_of(self, public: bytes) -> bool:
+    def keys_in(self, folder: str) -> frozenset[bytes]:
         """
-        Tell whether the private key of a public one is on disk.
+        Return the public keys of the private ones that the documents in a folder hold.
         """
-        for path in sorted((self.disk.state / "journal" / "orders").glob("*.json")):
-            text = path.read_text(encoding="utf-8")
-            begin = text.find("-----BEGIN PRIVATE KEY-----")
-            end = text.find("-----END PRIVATE KEY-----")
-            if begin >= 0:
-                pem = text[begin:end].replace("\\n", "\n") + "-----END PRIVATE KEY-----\n"
-                if _public_key(pem.encode()) == public:
-                    return True
-        return False
+        found = set()
+        for path in (self.disk.state / folder).glob("*.json"):
+            for pem in _PEM.findall(path.read_text(encoding="utf-8", errors="replace")):
+                with contextlib.suppress(ValueError):
+                    found.add(_public_key(pem.replace("\\n", "\n").encode()))
+        return frozenset(found)
 
     def fits(self, chain: bytes, key: bytes) -> bool:
         """
