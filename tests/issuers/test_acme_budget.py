@@ -23,6 +23,7 @@ from gatelodge.errors import StateError
 from gatelodge.issuers.acme.budgets import KIND, Budgets
 from gatelodge.issuers.acme.domains import registered
 from gatelodge.model import CertificateSpec, Name
+from gatelodge.ports import HttpResponse
 from gatelodge.stores.documents import DirectoryDocuments
 
 if TYPE_CHECKING:
@@ -119,6 +120,22 @@ async def test_a_certificate_counts_from_when_it_may_have_been_signed(world: Wor
     await (world.fail() if lie else world.issue())
     entry = (await kept(world))[Counted.CERTIFICATES_PER_SET, SET]
     assert entry["left"] == pytest.approx(4)
+    assert dt.datetime.fromisoformat(entry["at"]) >= world.clock.now() - dt.timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_an_order_that_is_given_up_may_have_been_signed_while_nobody_looked(world: World, *, again: bool) -> None:
+    """
+    It counts from when it was given up, not from when it was paid: nothing has refilled until then.
+    """
+    await world.stop_at("challenge", "before")
+    world.clock.time += dt.timedelta(hours=17)
+    await world.stop_at("finalize", "after")
+    assert world.server.issued == 1
+    world.server.scripted["order"] = [HttpResponse(status=200, headers={}, body=b"<html>") for _ in range(2)]
+    await (world.issue() if again else world.acme.abandon(SPEC.name))
+    entry = (await kept(world))[Counted.CERTIFICATES_PER_SET, SET]
+    assert entry["left"] == pytest.approx(3 if again else 4, abs=0.01)
     assert dt.datetime.fromisoformat(entry["at"]) >= world.clock.now() - dt.timedelta(minutes=1)
 
 

@@ -135,6 +135,12 @@ class Attempts:
             authority=self._authority, client=client, records=self._records, clock=self._clock, keys=self._keys
         )
 
+    async def given_up(self, record: Record) -> None:
+        """
+        Count what an order that is given up may have cost.
+        """
+        await (await self._purse.taken_up(record)).perhaps_signed()
+
     async def _part_elsewhere(self, record: Record, wish: Wish) -> None:
         """
         Have another CA's order for this certificate given up, if that CA can be told now; if not, it runs out by itself.
@@ -155,6 +161,7 @@ class Attempts:
         claim = await self._purse.taken_up(record)
         if isinstance(found, frozenset):
             await claim.failed(found)
+            await claim.perhaps_signed()
             return None
         return *found, claim, {}
 

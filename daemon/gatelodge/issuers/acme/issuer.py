@@ -185,6 +185,7 @@ class Acme:
                 # Any other refusal says that there is nothing left to give up.
                 if passes(error.problem):
                     raise
+            await self._attempts.given_up(record)
         await self._records.close(name)
 
     async def renewal(self, certificate: str) -> RenewalInfo | None:
