@@ -65,6 +65,7 @@ class Memory:
         self.looked_at: set[tuple[Path, int]] = set()
         self._seen: dict[str, tuple[object, ...]] = {}
         self.lapse_at = 0.0
+        self.converged = False
 
     def is_new(self, about: str, *seen: object) -> bool:
         """
@@ -243,45 +244,65 @@ def no_defect(world: World) -> Iterator[str]:
 
 def nothing_left(world: World) -> Iterator[str]:
     """
-    Every record and token that was published is gone in the end: three days after the last fault, and five.
+    Every record and token that was published is gone in the end: of those from before the last fault the records within three days, the
+    tokens within five.
     """
-    if not world.at_rest or world.loop.time() < world.ends - 1:
+    if not world.at_rest:
         return
-    for record in sorted(world.dns.records, key=lambda each: (each.name, each.value)):
-        yield f"a record of {record.name} is left at the end"
-    folder = world.webroot / nginx.TOKENS
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        yield f"a token is left at the end: {path.name}"
+    time, calm = world.loop.time(), world.calm_since
+    over = time >= world.ends - 1
+    if over or time > calm + BOUND:
+        for record, seen in sorted(world.dns.records.items(), key=lambda each: (each[0].name, each[0].value)):
+            if over or min(seen.values()) < calm:
+                yield f"a record of {record.name} is left"
+    if over or time > calm + TOKENS:
+        folder = world.webroot / nginx.TOKENS
+        for name in _entries(folder):
+            if over or (folder / name).stat().st_mtime - START.timestamp() < calm:
+                yield f"a token is left: {name}"
 
 
 def convergence(world: World) -> Iterator[str]:
     """
-    Three days after the last fault everything is as it is asked for: each site shows a good certificate for its names, no order is begun,
-    nothing waits.
+    Within three days of the last fault everything is as it is asked for, and it is so in the end: each site shows a good certificate for its
+    names, no order is begun, nothing waits.
     """
-    if not world.at_rest or world.loop.time() < world.ends - 1:
+    if not world.at_rest:
         return
+    time, memory = world.loop.time(), world.memory
+    if memory.converged and time < world.ends - 1:
+        return
+    wrong = list(_unlike(world))
+    memory.converged = memory.converged or not wrong
+    if time >= world.ends - 1 or time > world.calm_since + BOUND:
+        yield from wrong
+
+
+def _unlike(world: World) -> Iterator[str]:
+    """
+    Say what is not as it is asked for.
+    """
     for name, site in world.sites.wanted.items():
         shown = world.nginx.shows.get(name)
         if shown is None or "placeholder" in shown.issuer or shown.not_after <= world.true_clock.now():
-            yield f"{name} has no good certificate at the end"
+            yield f"{name} has no good certificate"
         elif shown.names != frozenset(site.names):
-            yield f"{name} shows a certificate for other names at the end: {', '.join(sorted(shown.names))}"
+            yield f"{name} shows a certificate for other names: {', '.join(sorted(shown.names))}"
     if world.reconciler is None or world.reconciler.latest is None:
-        yield "no daemon runs at the end"
+        yield "no daemon runs"
         return
     if not world.reconciler.latest.served:
-        yield "nginx does not serve what is asked for at the end"
+        yield "nginx does not serve what is asked for"
     if world.journal.in_flight:
-        yield f"orders are begun still at the end: {', '.join(sorted(world.journal.in_flight))}"
+        yield f"orders are begun still: {', '.join(sorted(world.journal.in_flight))}"
     if kept_back := world.reconciler.latest.kept_back:
-        yield f"kept back still at the end: {', '.join(sorted(kept_back))}"
+        yield f"kept back still: {', '.join(sorted(kept_back))}"
     standing = world.journal.standing_attempts(nginx_runs=True)
     wanted = {certificate_key(name) for name in world.sites.wanted}
     if failed := [
         tries for tries in standing if not tries.startswith(certificate_key("")) or tries.split("/")[0] in wanted
     ]:
-        yield f"something still failed at the end: {', '.join(sorted(failed))}"
+        yield f"something still failed: {', '.join(sorted(failed))}"
 
 
 INVARIANTS = (
@@ -322,7 +343,7 @@ def _everything(world: World) -> tuple[object, ...]:
         world.disk.touched,
         world.dns.changes,
         world.lives,
-        world.at_rest and time >= world.ends - 1,
+        world.at_rest and (time >= world.ends - 1 or int(time / HOUR)),
         time >= world.memory.lapse_at and int(time),
         sum(len(ca.overrun) + len(ca.keyless) + len(ca.account_keys) for ca in cas),
         len(world.nginx.wrong) + len(world.doubled) + len(world.internal) + len(world.died),

@@ -206,6 +206,13 @@ class World:
         """
         return self.weather.over
 
+    @property
+    def calm_since(self) -> float:
+        """
+        Return when all faults are over.
+        """
+        return max(self.ends - REST, 0)
+
     def run(self) -> None:
         """
         Live to the end of the time, or to the first breach.
@@ -226,7 +233,7 @@ class World:
         self._edited()
         self._boot()
         self._next_spell()
-        self.loop.in_world(max(self.ends - REST, 0), self._calm_down)
+        self.loop.in_world(self.calm_since, self._calm_down)
         self._over = self.loop.create_future()
         # The last calm moment is looked at too.
         self.loop.in_world(self.ends, lambda: self.loop.in_world(1, self._end_all))
