@@ -20,6 +20,8 @@ from gatelodge.solvers.ledger import KIND, SETTLED, Ledger
 from gatelodge.stores.memory import MemoryDocuments
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from gatelodge.model import JsonObject
 
 A = TxtRecord(zone="example.org", name="_acme-challenge.example.org", value="apex")
@@ -42,8 +44,11 @@ class Disk(MemoryDocuments):
 
     full = False
     lost = False
+    slow: Callable[[], Awaitable[None]] | None = None
 
     async def put(self, kind: str, key: str, document: JsonObject) -> None:
+        if self.slow is not None:
+            await self.slow()
         self._check()
         if self.full:
             raise StateError("/state", "the disk is full", "make room there")
@@ -155,6 +160,33 @@ async def test_after_a_crash_at_any_step_the_next_sweep_leaves_nothing(world: Wo
     await world.settle()
     assert world.provider.records == {FOREIGN}
     assert (world.ledger.leftovers, world.ledger.due) == ({}, None)
+    assert await world.written() == 0
+
+
+@pytest.mark.parametrize("how", ["killed", "refused"])
+async def test_a_record_that_was_long_in_being_written_down_may_still_come(world: World, how: str) -> None:
+    """
+    It counts from when the provider was asked: a disk may hang for longer than any request.
+    """
+    world.disk.slow = lambda: world.clock.sleep(2 * SETTLED.total_seconds())
+
+    def fail(at: str, _: TxtRecord) -> None:
+        if at == "before add":
+            raise DnsError(Problem(type="dnsProvider", detail="no answer"))
+
+    if how == "killed":
+        world.die_at("before add")
+    else:
+        world.provider.at = fail
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - the group may wrap it
+        await world.publish(A)
+    if how == "killed":
+        await world.restart()
+        await world.ledger.sweep("home", world.provider)
+    world.provider.records.add(A)
+    assert world.ledger.due is not None
+    await world.settle()
+    assert world.provider.records == {FOREIGN}
     assert await world.written() == 0
 
 

@@ -44,8 +44,8 @@ SETTLED = dt.timedelta(minutes=1)
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
     """
-    A record that is there, may be there, or is about to be: through which `[dns.NAME]`, of which kind that was, and since when. `known_as`
-    is the provider's name for it, once that was learned; `added` says that the provider said so.
+    A record that is there, may be there, or is about to be: through which `[dns.NAME]`, of which kind that was, and when the provider was last
+    asked for it. `known_as` is the provider's name for it, once that was learned; `added` says that the provider said so.
     """
 
     provider: str
@@ -80,14 +80,15 @@ class Ledger:
 
     async def load(self) -> None:
         """
-        Read what an earlier process left.
+        Read what an earlier process left. What it had not added yet it may have asked for up to its end, later than it could write down.
 
         Raises:
             StateError: it cannot be read.
         """
         for key, document in (await self._documents.list(KIND)).items():
             with contextlib.suppress(KeyError, TypeError, ValueError):
-                self._entries[key] = _read(document)
+                entry = _read(document)
+                self._entries[key] = entry if entry.added else dataclasses.replace(entry, at=self._clock.now())
 
     @property
     def leftovers(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
@@ -157,6 +158,8 @@ class Ledger:
             if self._uses[entry.key] > 1 and before is not None and before.added:
                 return  # another order shares it, and added it
             await self._write(entry)
+            # What came before, the disk too, may have taken long.
+            entry = self._entries[entry.key] = dataclasses.replace(entry, at=self._clock.now())
             known_as = await provider.add(entry.record)
             await self._write(dataclasses.replace(entry, known_as=known_as, added=True))
         self._events.emit(
