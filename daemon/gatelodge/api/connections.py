@@ -174,15 +174,18 @@ class Site(web.BaseSite):
         *,
         name: str,
         opening: Callable[[Callable[[], Connection]], Awaitable[asyncio.Server]],
+        answering: Callable[[], asyncio.Protocol],
     ) -> None:
         """
         Args:
             opening: opens the place, with what makes a protocol for each connection.
+            answering: makes what answers one.
         """
         super().__init__(runner)
         self._place = name
         self._connections = connections
         self._opening = opening
+        self._answering = answering
 
     @property
     def name(self) -> str:
@@ -198,10 +201,7 @@ class Site(web.BaseSite):
         Raises:
             OSError: it cannot be had.
         """
-        answering = self._runner.server
-        if answering is None:
-            raise AssertionError("the runner is set up before its places are opened")
-        self._server = await self._opening(lambda: Connection(answering(), self._connections))
+        self._server = await self._opening(lambda: Connection(self._answering(), self._connections))
         await super().start()
 
     @property

@@ -33,7 +33,7 @@ _BEARER = "bearer "
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 #: What every answer carries: it is for programs, and never to be kept.
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "gatelodge"}
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "gatelodge"}
 
 
 class Entrance:
@@ -106,4 +106,4 @@ async def dress(request: web.Request, response: web.StreamResponse) -> None:
     Put on every answer what all carry.
     """
     del request
-    response.headers.update(_HEADERS)
+    response.headers.update(HEADERS)

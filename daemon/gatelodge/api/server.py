@@ -21,6 +21,7 @@ from gatelodge.api.connections import Connections, Site
 from gatelodge.api.entrance import Entrance
 from gatelodge.api.pace import Pace
 from gatelodge.api.routes import application
+from gatelodge.api.unreadable import Answering
 from gatelodge.durable import in_thread
 from gatelodge.errors import SecretMissing
 from gatelodge.model import AdminSettings
@@ -54,11 +55,9 @@ class Server:
         self._connections = Connections()
         self._entrance = Entrance(pace=Pace(clock=desk.clock), hosts=self._hosts)
         # What aiohttp would say of requests that are none, whoever sent them, is no error of ours.
-        silent = logging.getLogger("gatelodge.admin")
-        silent.setLevel(logging.CRITICAL + 1)
-        self._runner = web.AppRunner(
-            application(desk, self._entrance), access_log=None, logger=silent, shutdown_timeout=1, lingering_time=2.0
-        )
+        self._silent = logging.getLogger("gatelodge.admin")
+        self._silent.setLevel(logging.CRITICAL + 1)
+        self._runner = web.AppRunner(application(desk, self._entrance), shutdown_timeout=1)
         self._sites: dict[Listener, Site] = {}
         self._taken: dict[str, int] = {}
         self._troubles: dict[Listener, str] = {}
@@ -151,7 +150,18 @@ class Server:
         return ""
 
     def _site(self, name: str, opening: Callable[[Callable[[], Connection]], Awaitable[asyncio.Server]]) -> Site:
-        return Site(self._runner, self._connections, name=name, opening=opening)
+        return Site(self._runner, self._connections, name=name, opening=opening, answering=self._answering)
+
+    def _answering(self) -> Answering:
+        """
+        Return what answers one connection.
+        """
+        if self._runner.server is None:
+            raise AssertionError("the runner is set up before its places are opened")
+        loop = asyncio.get_running_loop()
+        return Answering(
+            self._runner.server, loop=loop, logger=self._silent, access_log=self._silent, lingering_time=2.0
+        )
 
     def _token(self) -> tuple[Secret | None, str]:
         """
