@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatelodge import durable
 from gatelodge.errors import SecretMissing
 from gatelodge.model import LEAST_TOKEN, Secret
 
@@ -33,6 +34,8 @@ def fetch(ref: SecretRef) -> Secret:
         value, where = os.environ.get(ref.env, ""), f"the environment variable {ref.env}"
     else:
         value, where = _content(ref.file or ""), ref.file or ""
+    if not value.isascii() and not _is_text(value):
+        raise SecretMissing(where, "is not text", "give it in UTF-8")
     if not value.strip():
         raise SecretMissing(where, "is empty or not set", "give it to the daemon, and to it alone")
     return Secret(value.strip())
@@ -55,10 +58,20 @@ def admin_token(ref: SecretRef) -> Secret:
     return token
 
 
+def _is_text(value: str) -> bool:
+    """
+    Tell whether a value can be written down: a variable of any bytes cannot (PEP 383).
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _content(file: str) -> str:
     try:
-        with Path(file).open(encoding="utf-8") as opened:
-            return opened.read(_MOST_BYTES)
+        return durable.read(Path(file), most=_MOST_BYTES).decode()
     except OSError as error:
         raise SecretMissing(
             file, f"cannot be read: {error.strerror}", "make it readable by the daemon's user, and by nobody else"

@@ -1,9 +1,9 @@
 """
-Changes to files that are whole or not at all, whatever the umask, a crash or a cancellation does.
+Changes to files that are whole or not at all, whatever the umask, a crash or a cancellation does; and reads that end, whatever stands there.
 
 A file is written beside its place, fsynced, renamed into it, and its folder fsynced: rename(2) is atomic, and only an fsync of
 the folder makes it last (fsync(2)). Modes are set after creation, so that no umask can widen or narrow them. What the files
-mean is decided elsewhere; nothing here reads one.
+mean is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,12 +25,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 #: What a read says when a file is gone or broken, as against a machine that is short of something or a user who may not.
 BROKEN = frozenset(
-    (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EIO, errno.EBADMSG, errno.EUCLEAN)
+    (
+        *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EIO, errno.EBADMSG, errno.EUCLEAN),
+        *(errno.EINVAL, errno.ENODEV),
+    )
 )
+
+#: No document is near this size; what is larger is not read into memory.
+MOST_BYTES = 16 << 20
 
 _NOT_OURS = "let its owner run Gatelodge, or give it to the user who does (chown -R)"
 
@@ -93,6 +101,42 @@ async def in_thread(work: Callable[[], T], *, stop: threading.Event | None = Non
             future.exception()  # seen, so that asyncio does not report it as lost
         raise
     return future.result()
+
+
+def read(path: Path, *, most: int = MOST_BYTES, follow: bool = True) -> bytes:
+    """
+    Return what a regular file holds. A named pipe holds nobody up, and nothing that has no end is read.
+
+    Args:
+        follow: a symbolic link in its place is followed. Not where somebody else may write.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger than `most` bytes.
+    """
+    descriptor = open_regular(path, follow=follow)
+    try:
+        content = b""
+        while len(content) <= most and (part := os.read(descriptor, most + 1 - len(content))):
+            content += part
+    finally:
+        os.close(descriptor)
+    if len(content) > most:
+        raise OSError(errno.EINVAL, "it is far too large", str(path))
+    return content
+
+
+def open_regular(path: Path, *, follow: bool = True) -> int:
+    """
+    Open a regular file for reading, as `read`, and return its descriptor.
+
+    Raises:
+        OSError: it cannot be read, or is none.
+    """
+    descriptor = os.open(path, _READ if follow else _READ | os.O_NOFOLLOW)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 
 def make_folder(path: Path, *, mode: int = 0o700, group: int | None = None) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gatelodge import durable
 from gatelodge.errors import StateDamaged, StateError
 from gatelodge.stores.documents import DirectoryDocuments
 
@@ -193,14 +194,14 @@ async def test_document_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest
     documents = DirectoryDocuments(directory=str(tmp_path), events=heard)
     await documents.put(KIND, "wiki", {})
     await documents.put(KIND, "other", {})
-    real = Path.read_bytes
+    real = durable.read
 
-    def read_bytes(path: Path) -> bytes:
+    def read(path: Path) -> bytes:
         if path.name == "wiki.json":
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(durable, "read", read)
     assert await documents.list(KIND) == {"other": {}}
     assert [event for event, _ in heard.events] == ["state.damaged"]
     with pytest.raises(StateError, match="permission is denied") as raised:

@@ -83,7 +83,7 @@ def _take(spec: CertificateSpec, folder: Path) -> tuple[CertificateSpec, Issued]
         )
     kind = pem.kind(private_key) or spec.key
     stand_in = dataclasses.replace(spec, names=names, issuer=Adopted(), key=kind, profile=None)
-    return stand_in, Issued(chain=chain.decode(), private_key=pem.written(private_key))
+    return stand_in, Issued(chain=chain.decode(errors="replace"), private_key=pem.written(private_key))
 
 
 def _private_key(spec: CertificateSpec, text: bytes, folder: Path) -> pem.PrivateKey:

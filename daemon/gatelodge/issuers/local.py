@@ -170,9 +170,9 @@ def _load_root(folder: Path) -> _Authority | None:
         return None
     path = folder / "root.pem"
     try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        certificate = x509.load_pem_x509_certificate(durable.read(path))
         path = folder / "privkey.pem"
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(durable.read(path), password=None)
     except OSError as error:
         if error.errno in durable.BROKEN:
             raise StateError(str(path), f"the local CA's root cannot be read ({error.strerror})", _ANEW) from error

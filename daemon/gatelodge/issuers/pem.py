@@ -6,10 +6,7 @@ Everything here says what it found, and nothing what is to be done about it. No 
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import stat
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -17,6 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from gatelodge import durable
 from gatelodge.model import KeyKind, Name, Secret
 
 if TYPE_CHECKING:
@@ -31,6 +29,12 @@ MOST_BYTES = 1024 * 1024
 #: Kinds by curve and by size of an RSA key, where ours has a word for them.
 _KINDS = {"secp256r1": KeyKind.ECDSA_P256, "secp384r1": KeyKind.ECDSA_P384}
 _SIZES = {2048: KeyKind.RSA_2048, 3072: KeyKind.RSA_3072, 4096: KeyKind.RSA_4096}
+
+#: What the library raises for a certificate that is none, or of a kind that nobody uses.
+_UNREADABLE = (
+    *(ValueError, TypeError, UnsupportedAlgorithm),
+    *(x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
+)
 
 _KEY = re.compile(rb"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 
@@ -54,17 +58,7 @@ def read(file: Path) -> bytes:
     Raises:
         OSError: it cannot be read, or is none.
     """
-    # Not blocking, so that a named pipe cannot hold us up.
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(file))
-        content = os.read(descriptor, MOST_BYTES)
-    finally:
-        os.close(descriptor)
-    if len(content) == MOST_BYTES:
-        raise OSError(errno.EFBIG, "it is far too large for a certificate or key", str(file))
-    return content
+    return durable.read(file, most=MOST_BYTES)
 
 
 def certificates(pem: bytes) -> list[x509.Certificate]:
@@ -74,7 +68,13 @@ def certificates(pem: bytes) -> list[x509.Certificate]:
     Raises:
         ValueError: there is none, or one that cannot be read.
     """
-    return x509.load_pem_x509_certificates(pem)
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+        for each in found:
+            each.public_key()
+    except _UNREADABLE as error:
+        raise ValueError(str(error)) from error
+    return found
 
 
 def private_key(pem: bytes) -> PrivateKey:
@@ -123,7 +123,7 @@ def names(leaf: x509.Certificate) -> tuple[Name, ...]:
     """
     try:
         san = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *_UNREADABLE):
         return ()
     addresses = [str(address) for address in san.get_values_for_type(x509.IPAddress)]
     return tuple(Name(name.lower()) for name in (*san.get_values_for_type(x509.DNSName), *addresses))

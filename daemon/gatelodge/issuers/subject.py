@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from gatelodge import durable
 from gatelodge.model import CaSubject
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def find_other_name(subject: CaSubject, file: Path) -> str | None:
     if subject == CaSubject():
         return None
     try:
-        root = x509.load_pem_x509_certificate(file.read_bytes())
+        root = x509.load_pem_x509_certificate(durable.read(file))
         identifier = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except (OSError, ValueError, x509.ExtensionNotFound):
         return None  # whoever needs it says so

@@ -87,10 +87,14 @@ class Letters:
             found = file.stat()
             mark = (found.st_mtime_ns, found.st_ino)
             if self._known is None or self._known[0] != mark:
-                text = file.read_bytes()[:_MOST_BYTES].decode(errors="replace")
+                text = durable.read(file, most=_MOST_BYTES, follow=False).decode(errors="replace")
                 self._known = (mark, _read(text, nginx=self._to.nginx))
         except OSError as error:
             raise NginxAway(self._to.nginx, f"nobody has told of it in {file}; {self._to.remedy}") from error
+        except ValueError as error:
+            raise NginxAway(
+                self._to.nginx, f"what is told of it in {file} makes no sense; {self._to.remedy}"
+            ) from error
         return self._known[1]
 
     async def ask(self, number: int | None) -> str:
@@ -142,8 +146,7 @@ class Letters:
 
     def _look(self, nonce: str) -> tuple[str, str] | None:
         try:
-            with (self._to.answers / "answer").open("rb") as opened:
-                text = opened.read(_MOST_BYTES).decode(errors="replace")
+            text = durable.read(self._to.answers / "answer", most=_MOST_BYTES, follow=False).decode(errors="replace")
         except OSError:
             return None
         head, _, said = text.partition("\noutput\n")

@@ -60,7 +60,7 @@ class Memory:
             StateError: a newer Gatelodge wrote it.
         """
         try:
-            document = json.loads(self._path.read_bytes())
+            document = json.loads(durable.read(self._path))
             if document["format"] > FORMAT:
                 raise StateError(str(self._path), "it was written by a newer Gatelodge", "install that version again")
             reloaded_at = document["reloaded_at"]

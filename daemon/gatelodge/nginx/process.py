@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from gatelodge import durable
+
 if TYPE_CHECKING:
     import signal
     from collections.abc import Iterable, Iterator
@@ -82,7 +84,7 @@ def read_pid(pid_file: Path) -> int:
     Return the number in a pid file, 0 when there is none.
     """
     try:
-        return int(pid_file.read_text())
+        return int(durable.read(pid_file))
     except (OSError, ValueError):
         return 0
 

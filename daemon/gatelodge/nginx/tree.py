@@ -155,8 +155,8 @@ class Trees:
 
     def _next(self) -> int:
         try:
-            highest = int((self._folder / "highest").read_text())
-        except (FileNotFoundError, ValueError):
+            highest = int(durable.read(self._folder / "highest"))
+        except (OSError, ValueError):
             highest = 0
         return max([highest, *self._numbers()]) + 1
 
@@ -168,7 +168,7 @@ class Trees:
         for part, text in rendered.parts.items():
             old, new = self._current / place(part), folder / place(part)
             with contextlib.suppress(OSError):
-                if old.read_bytes() == text.encode():
+                if durable.read(old) == text.encode():
                     os.link(old, new)
                     continue
             self._write(new, text)
@@ -194,7 +194,7 @@ class Trees:
         tree = self._read.get(number)
         if tree is None:
             try:
-                document = json.loads(file.read_bytes())
+                document = json.loads(durable.read(file))
                 if document["format"] > FORMAT:
                     raise StateError(str(file), "was written by a newer Gatelodge", "install that version again")
                 tree = _tree(document)

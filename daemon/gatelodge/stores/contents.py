@@ -18,6 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from gatelodge.core import moments
 from gatelodge.core.observed import Held
 from gatelodge.model import SELF_SIGNED, KeyKind, Name, Secret
 from gatelodge.ports import Issued
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 FULL_CHAIN, CHAIN, LEAF, KEY, META = "fullchain.pem", "chain.pem", "cert.pem", "privkey.pem", "meta.json"
+
+#: What the library raises for a certificate that is none, or of a kind that nobody uses.
+_UNREADABLE = (
+    *(ValueError, TypeError, UnsupportedAlgorithm),
+    *(x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
+)
 
 FILES = (FULL_CHAIN, CHAIN, LEAF, KEY, META)
 
@@ -172,11 +179,11 @@ def understand(files: Mapping[str, bytes], *, name: str, version: int, directory
         held = Held(
             name=name,
             version=version,
-            names=tuple(Name(each) for each in meta["names"]),
+            names=tuple(Name(_word(each)) for each in meta["names"]),
             issuer=str(meta["issuer"]),
             key=KeyKind(meta["key"]),
-            profile=meta["profile"],
-            stored_at=_time(meta["stored_at"]),
+            profile=None if meta["profile"] is None else _word(meta["profile"]),
+            stored_at=moments.read(meta["stored_at"]),
             directory=directory,
             serial=_serial(leaf),
             fingerprint=_fingerprint(leaf),
@@ -189,7 +196,14 @@ def understand(files: Mapping[str, bytes], *, name: str, version: int, directory
         raise Damaged(META, f"it lacks what it must say, or says it wrongly ({error})") from error
     if not held.names or not _names(leaf).issuperset(held.names):
         raise Damaged(META, f"its names are not those of the leaf in {FULL_CHAIN}")
-    return held, Issued(chain=files[FULL_CHAIN].decode(), private_key=Secret(files[KEY].decode()))
+    return held, Issued(chain=_text(files, FULL_CHAIN), private_key=Secret(_text(files, KEY)))
+
+
+def _text(files: Mapping[str, bytes], file: str) -> str:
+    try:
+        return files[file].decode()
+    except ValueError:
+        raise Damaged(file, "it is not text") from None  # the cause may quote the key
 
 
 def _meta(text: bytes) -> dict[str, Any]:
@@ -206,9 +220,11 @@ def _meta(text: bytes) -> dict[str, Any]:
 
 def _certificates(pem: bytes) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+        found = x509.load_pem_x509_certificates(pem)
+        found[0].public_key()
+    except _UNREADABLE as error:
         raise Damaged(FULL_CHAIN, f"it holds no certificate that can be read ({error})") from error
+    return found
 
 
 def _check_key(leaf: x509.Certificate, pem: bytes) -> None:
@@ -260,7 +276,7 @@ def _authority(leaf: x509.Certificate) -> str:
     """
     try:
         found = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (*_UNREADABLE, x509.ExtensionNotFound):
         return ""
     return found.hex() if found else ""
 
@@ -278,14 +294,13 @@ def _names(leaf: x509.Certificate) -> frozenset[str]:
         san = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return frozenset()
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise Damaged(FULL_CHAIN, f"the names of its leaf cannot be read ({error})") from error
     addresses = (str(address) for address in san.get_values_for_type(x509.IPAddress))
     return frozenset((*(name.lower() for name in san.get_values_for_type(x509.DNSName)), *addresses))
 
 
-def _time(text: object) -> dt.datetime:
-    time = dt.datetime.fromisoformat(str(text))
-    if time.tzinfo is None:
-        raise ValueError("a time without a zone")
-    return time
+def _word(found: object) -> str:
+    if not isinstance(found, str):
+        raise TypeError(f"{found!r} is no text")
+    return found

@@ -172,13 +172,20 @@ def _load_all(folder: Path) -> tuple[dict[str, JsonObject], list[tuple[Path, int
             if found is None:
                 continue
             key, document = found
-            if file_name(key) != path.name:
+            if not _is_of(key, path):
                 raise _damaged(path, "it belongs to another key")
         except (StateDamaged, _Denied) as error:
             damaged.append((path, _mtime(path), error.problem))
         else:
             documents[key] = document
     return documents, damaged
+
+
+def _is_of(key: str, path: Path) -> bool:
+    try:
+        return file_name(key) == path.name
+    except ValueError:
+        return False  # no key is spelled so
 
 
 class _Denied(StateError):
@@ -193,7 +200,7 @@ def _damaged(path: Path, problem: str) -> StateDamaged:
 
 def _load(path: Path) -> tuple[str, JsonObject] | None:
     try:
-        content: Any = json.loads(path.read_bytes())
+        content: Any = json.loads(durable.read(path))
     except FileNotFoundError:
         return None
     except OSError as error:

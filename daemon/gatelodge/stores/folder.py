@@ -245,20 +245,11 @@ def sweep(folder: Path) -> None:
 
 def _read(path: Path, file: str) -> bytes:
     try:
-        # Not blocking, so that a named pipe cannot hold us up.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(f"{path}/{file}", flags)
-        try:
-            content = os.read(descriptor, _MOST_BYTES)
-        finally:
-            os.close(descriptor)
+        return durable.read(path / file, most=_MOST_BYTES, follow=False)
     except OSError as error:
         if error.errno in durable.BROKEN:
             raise contents.Damaged(file, f"it cannot be read ({error.strerror})") from error
         raise
-    if len(content) == _MOST_BYTES:
-        raise contents.Damaged(file, "it is far too large")
-    return content
 
 
 def _is_folder(path: Path) -> bool:

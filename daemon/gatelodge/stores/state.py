@@ -114,7 +114,7 @@ def check_format(top: Path) -> None:
     """
     path = top / "format"
     try:
-        text = path.read_bytes()[:100]
+        text = durable.read(path)[:100]
     except FileNotFoundError:
         return
     try:

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatelodge import durable
 from gatelodge.credentials import fetch
 from gatelodge.dns.aliyun.key import Key, Keys, checked, missing
 from gatelodge.dns.aliyun.role import RoleKeys
@@ -32,7 +33,7 @@ _LINE = re.compile(
 _ID = ("dns_aliyun_access_key", "dns_aliyun_access_key_id", "aliyun_access_key", "access_key_id", "access_key")
 _SECRET = ("dns_aliyun_access_key_secret", "aliyun_access_key_secret", "access_key_secret")
 
-_MOST_CHARACTERS = 64 * 1024
+_MOST_BYTES = 64 * 1024
 
 
 def keys_of(options: Mapping[str, object], *, http: Http, clock: Clock) -> Keys:
@@ -108,8 +109,8 @@ class FileKeys:
             found = Path(self._file).stat()
             mark = (found.st_mtime_ns, found.st_size, found.st_ino)
             if self._known is None or self._known[0] != mark:
-                with Path(self._file).open(encoding="utf-8-sig") as opened:
-                    self._known = (mark, _key(self._file, opened.read(_MOST_CHARACTERS)))
+                text = durable.read(Path(self._file), most=_MOST_BYTES).decode("utf-8-sig")
+                self._known = (mark, _key(self._file, text))
         except OSError as error:
             raise missing(
                 f"{self._file} cannot be read: {error.strerror}; make it readable by the daemon's user, and by nobody else"

@@ -17,8 +17,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gatelodge import durable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from io import BufferedReader
 
 FILE = "events.jsonl"
 
@@ -104,7 +107,7 @@ def read(directory: str, *, after: int = 0) -> Iterator[dict[str, Any]]:
     with contextlib.ExitStack() as stack:
         newest_file, inode = None, -1
         with contextlib.suppress(FileNotFoundError):
-            newest_file = stack.enter_context(Path(directory, FILE).open("rb"))
+            newest_file = stack.enter_context(_open(Path(directory, FILE)))
             inode = os.fstat(newest_file.fileno()).st_ino
         for file in ended(directory):
             with contextlib.suppress(FileNotFoundError):
@@ -114,8 +117,24 @@ def read(directory: str, *, after: int = 0) -> Iterator[dict[str, Any]]:
             yield from _parsed(newest_file)
 
 
+def _open(path: Path) -> BufferedReader:
+    """
+    Open a file of events. What stands in the place of one, and could be waited for or read for ever, is as good as none.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        PermissionError: it is somebody else's.
+    """
+    try:
+        return os.fdopen(durable.open_regular(path), "rb")
+    except OSError as error:
+        if error.errno in durable.BROKEN:
+            raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
 def _all_of(file: Ended) -> Iterator[dict[str, Any]]:
-    with contextlib.suppress(FileNotFoundError), file.path.open("rb") as lines:
+    with contextlib.suppress(FileNotFoundError), _open(file.path) as lines:
         yield from _parsed(lines)
 
 
@@ -172,9 +191,9 @@ class Reader:
         Yield what was added to the file since the last time; all that may be new when it is another file now.
         """
         try:
-            if self._looked == _look(self._path.stat()):
+            if self._looked is not None and self._looked == _look(self._path.stat()):
                 return
-            file = self._path.open("rb")
+            file = _open(self._path)
         except FileNotFoundError:
             # Between the end of one file and the first line of the next.
             for older in ended(self._directory):
@@ -251,7 +270,7 @@ def last_of(path: Path) -> dict[str, Any] | None:
     """
     Return the last event of a file, or None. One that is longer than the part of the file that is read first is read all the same.
     """
-    with contextlib.suppress(OSError), path.open("rb") as file:
+    with contextlib.suppress(OSError), _open(path) as file:
         size, tail = file.seek(0, os.SEEK_END), _TAIL_BYTES
         while size:
             file.seek(max(0, size - tail))

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 _FILES = 3
 
 
+#: Not blocking, so that a named pipe in its place cannot hold the daemon up.
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+
+
 class EventLog:
     """
     Implements `ports.Events` on the state directory and stderr.
@@ -95,7 +99,7 @@ class EventLog:
         self._day = day
 
     def _append(self, line: str) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._path, _APPEND, 0o600)
         try:
             # One write a line, so that a reader never sees half of one; a line cut short by a crash is ended first.
             size = os.fstat(descriptor).st_size
