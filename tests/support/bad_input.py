@@ -145,7 +145,7 @@ def state(data: bytes, folder: Path) -> None:
     tree.mkdir(parents=True, exist_ok=True)
     (tree / "tree.json").write_bytes(data)
     with contextlib.suppress(StateError):
-        asyncio.run(_load(folder))
+        asyncio.run(read_state(folder))
     with contextlib.suppress(StateError):
         assert all(each.generation.created_at < _LATER for each in Trees(folder / "nginx").trees())
     (folder / "nginx" / "running").write_bytes(data)
@@ -154,7 +154,7 @@ def state(data: bytes, folder: Path) -> None:
         assert remembered.reloaded_at is None or remembered.reloaded_at < _LATER
 
 
-async def _load(folder: Path) -> None:
+async def read_state(folder: Path) -> None:
     """
     Read every document, and compare every time.
 

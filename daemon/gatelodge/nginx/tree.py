@@ -301,10 +301,9 @@ class Trees:
         }
 
     def _numbers(self) -> list[int]:
-        try:
-            return [int(each.name) for each in self._all.iterdir() if each.name.isdecimal()]
-        except FileNotFoundError:
-            return []
+        with durable.translated(self._all), contextlib.suppress(FileNotFoundError):
+            return [int(each.name) for each in self._all.iterdir() if each.name.isascii() and each.name.isdecimal()]
+        return []
 
 
 def _is_for(file: Path, group: int) -> bool:

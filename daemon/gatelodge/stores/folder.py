@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: No file of a version is near this size; what is larger is not read into memory.
 _MOST_BYTES = 1 << 20
 
+#: No number grows so long; a longer name is none of ours.
+_LONGEST_NUMBER = 18
+
 #: What a read says when the machine is short of something: no file is to blame, and nothing may be concluded from it.
 _SHORT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EINTR))
 
@@ -87,11 +90,18 @@ def numbers(folder: Path) -> tuple[int, ...]:
     """
     Return the numbers of the versions in a folder, in order; none for a folder that is not there, or is a link.
     """
+    return tuple(sorted(int(e.name) for e in _numbered(folder) if e.is_dir(follow_symlinks=False)))
+
+
+def _numbered(folder: Path) -> list[os.DirEntry[str]]:
+    """
+    Return what is called by a number among the versions of a folder, whatever it is.
+    """
     if not (_is_folder(folder) and _is_folder(folder / "versions")):
-        return ()
+        return []
     with contextlib.suppress(FileNotFoundError), os.scandir(folder / "versions") as entries:
-        return tuple(sorted(int(e.name) for e in entries if _is_number(e.name) and e.is_dir(follow_symlinks=False)))
-    return ()
+        return [each for each in entries if _is_number(each.name)]
+    return []
 
 
 def last_used(folder: Path) -> int:
@@ -102,7 +112,8 @@ def last_used(folder: Path) -> int:
         name = (folder / "current").readlink().name
     except OSError:
         name = ""
-    return max(numbers(folder), default=0) if not _is_number(name) else max(int(name), *numbers(folder), 0)
+    taken = [int(each.name) for each in _numbered(folder)]
+    return max(int(name) if _is_number(name) else 0, *taken, 0)
 
 
 def look(folder: Path, name: str) -> Lineage:
@@ -262,4 +273,4 @@ def _is_folder(path: Path) -> bool:
 
 
 def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit() and not name.startswith("0")
+    return name.isascii() and name.isdigit() and not name.startswith("0") and len(name) <= _LONGEST_NUMBER
