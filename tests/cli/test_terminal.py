@@ -109,6 +109,17 @@ def test_a_pipe_has_no_colours_and_whole_lines(config: Path) -> None:
 
 
 @pytest.mark.usefixtures("daemon")
+@pytest.mark.parametrize("width", ["\u00b2", "0", "-1", "9" * 5000, "x", " 80"])
+def test_a_width_that_is_none_is_passed_over(config: Path, width: str) -> None:
+    """
+    Also one that is a digit and no number.
+    """
+    said = piped("status", config=config, COLUMNS=width, LINES=width)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "http://127.0.0.1:3000\n" in said.stdout
+
+
+@pytest.mark.usefixtures("daemon")
 @pytest.mark.parametrize("said", [{"FORCE_COLOR": "1"}, {"CLICOLOR_FORCE": "1"}])
 def test_who_wants_colours_in_a_pipe_gets_them(config: Path, said: dict[str, str]) -> None:
     """

@@ -172,6 +172,13 @@ async def test_files_that_workers_must_read(tmp_path: Path, open_folder: Path) -
 
     assert f"{files.parent} is closed to them" in seen.of("broken", str(files))
 
+    files.rmdir()
+    files.parent.chmod(0o755)
+    seen = await case(tmp_path, toml, found=found).look(nginx.look)
+
+    assert f"{files} is not there" in seen.of("broken", str(files))
+    assert "chmod" not in seen.of("broken", str(files))
+
     gone = dataclasses.replace(NGINX, user="nobody-of-that-name")
 
     assert "no user nobody-of-that-name" in (await case(tmp_path, found=gone).look(nginx.look)).of("broken")

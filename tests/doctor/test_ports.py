@@ -52,7 +52,7 @@ async def test_ports_that_are_well(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """
     A tree of Gatelodge's is told by nginx, which holds the other port too.
     """
-    monkeypatch.setattr(ports.process, "holder", lambda _: "nginx (pid 812)")
+    monkeypatch.setattr(ports.process, "holder", lambda _, **__: "nginx (pid 812)")
     async with answering(7) as http, answering(None) as https:
         seen = await Case(folder=tmp_path, toml=toml(http, https)).look(ports.look)
 
@@ -88,7 +88,7 @@ async def test_an_nginx_with_another_configuration(tmp_path: Path, monkeypatch: 
     """
     Whoever answers is not the one that Gatelodge writes for.
     """
-    monkeypatch.setattr(ports.process, "holder", lambda _: "nginx (pid 812)")
+    monkeypatch.setattr(ports.process, "holder", lambda _, **__: "nginx (pid 812)")
     async with answering(None) as http, answering(None) as https:
         seen = await Case(folder=tmp_path, toml=toml(http, https)).look(ports.look)
 

@@ -212,3 +212,6 @@ def test_the_kernel_says_on_which_sockets_a_process_listens(address: str, udp: b
         assert process.holder(number, udp=udp) == name
         assert process.holder(number, udp=udp, besides=me) is None
         assert process.holder(number, udp=not udp) is None
+        everywhere = address in {"0.0.0.0", "::"}
+        assert (process.holder(number, address="127.0.0.9", udp=udp) == name) == everywhere
+        assert process.holder(number, address=address, udp=udp) == name

@@ -134,3 +134,10 @@ def test_reasons_are_found_in_a_log() -> None:
 
     assert reason(lines) == "Connection refused; certificate verify failed: unable to get local issuer certificate"
     assert reason(["all is well"]) == ""
+
+
+def test_letters_of_either_size_are_taken_out() -> None:
+    """
+    A host is written in small ones by who looks it up, and a token may stand in its place.
+    """
+    assert without("discord://AbCdEfGh/IjKlMnOp", "no host abcdefgh, nor IJKLMNOP") == "no host …, nor …"

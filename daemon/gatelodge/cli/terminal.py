@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: The width where there is no terminal: whatever stands in a line is wanted whole by who searches it.
 _UNLIMITED = 10_000
 
+#: Digits of a width that makes sense.
+_LONGEST_WIDTH = 4
+
 #: A shell's exit code for what a signal ended, but for the signal's number.
 _KILLED = 128
 
@@ -45,9 +48,10 @@ def console(*, err: bool = False) -> Console:
 
     stream, wanted = sys.stderr if err else sys.stdout, asked()
     tty = stream.isatty()
-    told = os.environ.get("COLUMNS", "")
-    width = None if tty else int(told) if told.isdigit() and told != "0" else _UNLIMITED
+    told = _columns()
+    width = told if tty else told or _UNLIMITED
     return Console(
+        _environ=_without_sizes(),
         stderr=err,
         width=width,
         color_system=None if wanted is False or not (wanted or tty) else "auto" if tty else "standard",
@@ -56,6 +60,21 @@ def console(*, err: bool = False) -> Console:
         markup=False,
         emoji=False,
     )
+
+
+def _columns() -> int | None:
+    """
+    Return the width that somebody asks for; None for what is no width.
+    """
+    told = os.environ.get("COLUMNS", "")
+    return int(told) or None if told.isascii() and told.isdigit() and len(told) <= _LONGEST_WIDTH else None
+
+
+def _without_sizes() -> dict[str, str]:
+    """
+    Return the environment without the sizes in it: rich takes for a number what `int` does not.
+    """
+    return {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
 
 
 def text(content: RenderableType, on: Console) -> str:

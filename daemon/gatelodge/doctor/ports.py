@@ -52,7 +52,7 @@ async def _knock(patient: Patient, listener: Listener, findings: Findings) -> No
     settings = patient.wanted.nginx
     managed = settings.reload is None
     place = Place(address=_reached_at(listener, settings.address), port=listener.port)
-    holder = await in_thread(lambda: process.holder(listener.port)) if managed else None
+    holder = await in_thread(lambda: process.holder(listener.port, address=listener.address)) if managed else None
     subject = f"port {listener}"
     try:
         async with probing.connected(place):

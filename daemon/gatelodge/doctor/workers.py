@@ -45,12 +45,13 @@ def look_at_files(wanted: Desired, found: Capabilities, findings: Findings) -> N
         return
     barred = False
     for path, what in _opened(wanted):
-        closed = _barrier(Path(path), user.pw_uid, groups)
-        if closed is not None:
+        barrier = _barrier(Path(path), user.pw_uid, groups)
+        if barrier is not None:
             barred = True
+            seen, do = barrier
             findings.broken(
-                path, f"nginx's workers ({found.user}) cannot get to {what}: {closed} is closed to them",
-                why="it is answered with 403 or 404, or an upload fails", do=f"chmod o+rx {closed}, or put it elsewhere",
+                path, f"nginx's workers ({found.user}) cannot get to {what}: {seen}",
+                why="it is answered with 403 or 404, or an upload fails", do=do,
             )  # fmt: skip
     if not barred:
         findings.ok("nginx", f"its workers ({found.user}) can read what they open themselves")
@@ -81,19 +82,21 @@ def _opened(wanted: Desired) -> Iterator[tuple[str, str]]:
             yield f"{wanted.state_directory}/{name}", "what it must read and write in the state directory"
 
 
-def _barrier(path: Path, uid: int, groups: set[int]) -> str | None:
+def _barrier(path: Path, uid: int, groups: set[int]) -> tuple[str, str] | None:
     """
-    Return the first part of a path that a user may not pass or read; None when he can.
+    Return what is with the first part of a path that a user may not pass or read, or that is not there, and what to do; None when he can.
     """
     for part in (*reversed(path.parents), path):
         try:
             found = part.stat()
-        except OSError:
-            return str(part)
+        except FileNotFoundError:
+            return f"{part} is not there", "make it, or mend the path"
+        except OSError as error:
+            return f"{part}: {error.strerror}", "mend the path"
         own = found.st_uid == uid
         grouped = found.st_gid in groups
         shift = 6 if own else 3 if grouped else 0
         needed = stat.S_IXOTH if stat.S_ISDIR(found.st_mode) else stat.S_IROTH
         if not (found.st_mode >> shift) & needed:
-            return str(part)
+            return f"{part} is closed to them", f"chmod o+rx {part}, or put it elsewhere"
     return None

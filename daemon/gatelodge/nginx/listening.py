@@ -105,7 +105,7 @@ def _tell_holder(listener: Listener, master: Process | None) -> str | None:
     """
     Say who else than nginx itself listens on a port that cannot be tried, because nginx does.
     """
-    by = holder(listener.port, udp=listener.udp, besides=master)
+    by = holder(listener.port, address=listener.address, udp=listener.udp, besides=master)
     return _HELD.format(port=_port(listener), by=by) if by else None
 
 
@@ -119,7 +119,7 @@ _HELD = "port {port} is held by {by}; stop that, or choose another port"
 def _explained(listener: Listener, error: OSError) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            by = holder(listener.port, udp=listener.udp) or UNSEEN
+            by = holder(listener.port, address=listener.address, udp=listener.udp) or UNSEEN
             return _HELD.format(port=_port(listener), by=by)
         case errno.EACCES if listener.port < _PRIVILEGED:
             return (

@@ -222,14 +222,16 @@ def reap(process: Process) -> None:
         os.waitpid(process.pid, os.WNOHANG)
 
 
-def holder(port: int, *, udp: bool = False, besides: Process | None = None) -> str | None:
+def holder(port: int, *, address: str = "", udp: bool = False, besides: Process | None = None) -> str | None:
     """
     Say which process listens on a port, as far as we may see: `nginx (pid 812)`.
 
     Args:
+        address: where it is in the way of somebody who listens there; empty for all addresses.
         besides: one whose sockets do not count.
     """
-    found = {name for name, (_, *place) in _listening().items() if place == [port, udp]}
+    wanted = _parsed(address)
+    found = {name for name, (at, *place) in _listening().items() if place == [port, udp] and _in_the_way(at, wanted)}
     if besides:
         found -= _open_files(besides.pid)
     if not found:
@@ -239,6 +241,24 @@ def holder(port: int, *, udp: bool = False, besides: Process | None = None) -> s
             with contextlib.suppress(OSError):
                 return f"{(folder / 'comm').read_text().strip()} (pid {folder.name})"
     return UNSEEN
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """
+    Return an address; None for all of them, and for what is none.
+    """
+    try:
+        found = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return None
+    return None if found.is_unspecified else found
+
+
+def _in_the_way(
+    at: ipaddress.IPv4Address | ipaddress.IPv6Address, wanted: ipaddress.IPv4Address | ipaddress.IPv6Address | None
+) -> bool:
+    # One that listens on all addresses of IPv6 may listen on those of IPv4 as well (ipv6(7), IPV6_V6ONLY).
+    return wanted is None or at == wanted or (at.is_unspecified and at.version in {wanted.version, 6})
 
 
 def sockets(process: Process) -> frozenset[Socket]:

@@ -23,12 +23,12 @@ _REASONS = (
 
 def without(url: str, text: str) -> str:
     """
-    Return a text about a URL, with `…` in place of each part of it.
+    Return a text about a URL, with `…` in place of each part of it, in letters of either size: libraries write hosts in small ones.
     """
     found = {part for piece in (url, unquote(url)) for part in _SEPARATORS.split(piece.partition("://")[2])}
     for part in sorted(found, key=len, reverse=True):
         if len(part) >= _LEAST:
-            text = text.replace(part, "…")
+            text = re.sub(re.escape(part), "…", text, flags=re.IGNORECASE)
     return text
 
 
