@@ -191,6 +191,7 @@ async def test_what_is_no_request_ends_a_connection(folder: Path, what: str) -> 
 
         assert said.status in allowed
         assert is_harmless(said)
+        assert not said.raw or (said.headers["server"], said.json().keys()) == ("gatelodge", {"error"})
         assert len(house.events.events) == before
         assert (await house.ask("GET", "/v1/status")).status == 200
 

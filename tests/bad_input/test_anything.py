@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.bad_input import JUDGES, inputs, judged
 
 #: So many of each kind, and the longest that one may take, in milliseconds: what takes longer hangs.
-_EXAMPLES = {"toml": 100, "acme": 300, "dns": 200, "events": 200, "state": 150}
+_EXAMPLES = {"toml": 100, "acme": 300, "dns": 200, "events": 200, "state": 150, "letters": 150}
 _DEADLINE = 5000
 
 

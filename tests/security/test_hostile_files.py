@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.house import opened
 
+from gatelodge import credentials
+from gatelodge.errors import SecretMissing
+from gatelodge.model import SecretRef
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -149,3 +153,23 @@ def _checked(file: Path) -> str:
     except ConfigError as error:
         return str(error)
     return ""
+
+
+@pytest.mark.parametrize("trap", [*TRAPS, "no text"])
+def test_a_secret_that_is_a_trap(tmp_path: Path, trap: str) -> None:
+    """
+    It is said which file, and nobody waits for it.
+    """
+    file = tmp_path / "token"
+    TRAPS.get(trap, lambda path: path.write_bytes(b"\xff\xfe"))(file)
+    with pytest.raises(SecretMissing, match=str(file)):
+        credentials.fetch(SecretRef(file=str(file)))
+
+
+def test_a_secret_in_a_variable_that_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    It could not be compared with what is sent.
+    """
+    monkeypatch.setenv("GATELODGE_TEST_TOKEN", os.fsdecode(b"\xff" * 40))
+    with pytest.raises(SecretMissing, match="is not text"):
+        credentials.fetch(SecretRef(env="GATELODGE_TEST_TOKEN"))

@@ -654,3 +654,45 @@ async def test_what_is_pruned_while_somebody_looks_is_not_left_out(folder: Path)
     store.pruning = False
     for _ in range(2):
         assert (await store.index()).held[WIKI.name].version == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("names", [["wiki.example.com"]]), ("profile", {}), ("stored_at", "0001-01-01T00:00:00+14:00"), ("key", "")],
+)
+async def test_a_description_that_makes_no_sense(folder: Path, field: str, value: object) -> None:
+    """
+    The version before is held, and this one is told.
+    """
+    store = opened(folder)
+    first = await store.put(WIKI, issued(WIKI))
+    second = await store.put(WIKI, issued(WIKI))
+    meta = Path(second.directory) / contents.META
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), field: value}))
+    index = await opened(folder).index()
+    assert index.held == {WIKI.name: first}
+    assert contents.META in index.damaged[WIKI.name]
+
+
+async def test_a_key_among_bytes_that_are_no_text(folder: Path) -> None:
+    """
+    It is damage, told without them.
+    """
+    store = opened(folder)
+    held = await store.put(WIKI, issued(WIKI))
+    key = Path(held.directory) / contents.KEY
+    key.write_bytes(b"\xfc\n" + key.read_bytes())
+    index = await opened(folder).index()
+    assert index.damaged[WIKI.name].endswith("it is not text")
+
+
+async def test_what_is_called_like_the_next_version_stays(folder: Path) -> None:
+    """
+    Another number is taken.
+    """
+    store = opened(folder)
+    first = await store.put(WIKI, issued(WIKI))
+    strange = Path(first.directory).with_name("2")
+    strange.write_bytes(b"good")
+    assert (await store.put(WIKI, issued(WIKI))).version == 3
+    assert strange.read_bytes() == b"good"

@@ -269,3 +269,18 @@ async def test_cancelled(tmp_path: Path) -> None:
         await documents.put(KIND, "wiki", {"new": number})
         assert await documents.get(KIND, "wiki") == {"new": number}
     assert names(tmp_path) == ["wiki.json"]
+
+
+@pytest.mark.parametrize("key", ["\x01", "\ud800"])
+async def test_document_of_a_key_that_is_none(tmp_path: Path, key: str) -> None:
+    """
+    It is left out and told, as any that is damaged.
+    """
+    heard = Heard()
+    documents = DirectoryDocuments(directory=str(tmp_path), events=heard)
+    await documents.put(KIND, "wiki", {})
+    path = tmp_path / KIND / "x.json"
+    path.write_text(json.dumps({"format": 1, "key": key, "document": {}}))
+    assert await documents.list(KIND) == {"wiki": {}}
+    assert [event for event, _ in heard.events] == ["state.damaged"]
+    assert path.exists()

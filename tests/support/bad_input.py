@@ -24,13 +24,15 @@ from gatelodge.acme import chains, messages, problems, renewal_info, retry_after
 from gatelodge.cli import cli
 from gatelodge.core import addresses, backoff, budget
 from gatelodge.dns.asking import NoAnswer, read
-from gatelodge.errors import ConfigError, GatelodgeError, IssuanceError, StateError
+from gatelodge.errors import ConfigError, GatelodgeError, IssuanceError, NginxMissing, StateError
 from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.issuers.acme.record import Records
+from gatelodge.nginx.letters import Correspondent, Letters
 from gatelodge.nginx.memory import Memory
 from gatelodge.nginx.tree import Trees
 from gatelodge.ports import HttpResponse
 from gatelodge.runtime.events import files as event_files
+from gatelodge.runtime.events import text as event_text
 from gatelodge.runtime.events.log import EventLog
 from gatelodge.runtime.journal import Journal
 from gatelodge.runtime.system import SystemClock
@@ -125,6 +127,8 @@ def events(data: bytes, folder: Path) -> None:
     assert _GOOD in found
     for each in found:
         event_files.event_time(each)
+        shown = event_text.line(each, colours=False)
+        assert shown.isprintable(), shown
     (folder / "journal" / "attempts").mkdir(parents=True)
     EventLog(directory=str(folder), clock=SystemClock(), stream=io.StringIO()).emit("daemon.stopped")
     assert [*event_files.read(str(folder))][-1]["event"] == "daemon.stopped"
@@ -152,6 +156,17 @@ def state(data: bytes, folder: Path) -> None:
     with contextlib.suppress(StateError):
         remembered = Memory(folder / "nginx" / "running").recall()
         assert remembered.reloaded_at is None or remembered.reloaded_at < _LATER
+
+
+def letters(data: bytes, folder: Path) -> None:
+    """
+    What whoever reloads an nginx elsewhere says of it: it is understood, or as good as nothing.
+    """
+    (folder / "about").write_bytes(data)
+    to = Correspondent(answers=folder, nginx="nginx", remedy="start it", seconds=1)
+    box = Letters(box=folder, state_directory=str(folder), group=None, clock=SystemClock(), to=to)
+    with contextlib.suppress(NginxMissing):
+        assert str(box.about().capabilities)
 
 
 async def read_state(folder: Path) -> None:
@@ -194,6 +209,7 @@ JUDGES: Mapping[str, Callable[[bytes, Path], None]] = {
     "dns": dns_answer,
     "events": events,
     "state": state,
+    "letters": letters,
 }
 
 _SEEDS: Mapping[str, tuple[bytes, ...]] = {
