@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from benchmarks import issuance
+from tests.simulation import run as simulation
 from tests.support import pages
 from tests.support.pages import ROOT
 
@@ -111,13 +112,19 @@ def test_what_the_pages_show_can_be_typed() -> None:
     Commands of their own and those within a sentence.
     """
     shown = [*pages.commands(), *(code for _, code in pages.inline_code())]
-    typed = [each for each in shown if each.startswith("scripts/bench ")]
+    readers = {
+        **{f"scripts/bench {word}": parser(word).parse_args for word in WORDS},
+        **{script: parser(word).parse_args for word, script in OTHERS.items()},
+        "scripts/simulate": simulation.parsed,
+    }
+    typed = {each: [script for script in readers if f"{each} ".startswith(f"{script} ")] for each in shown}
+    scripts = [script for found in typed.values() for script in found]
 
-    assert typed
-    for each in typed:
-        word, *arguments = shlex.split(each)[1:]
-        assert word in WORDS, each
-        parser(word).parse_args(arguments)
+    assert set(scripts) >= {"scripts/bench race", *OTHERS.values(), "scripts/simulate"}
+    for each, found in typed.items():
+        assert found or not each.startswith("scripts/bench "), each
+        for script in found:
+            readers[script](shlex.split(each.removeprefix(script)))
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     Run what the command line says. Returns 1 when something was that must never be.
     """
-    asked = _parsed(arguments)
+    asked = parsed(arguments)
     seeds = [asked.seed] if asked.seed is not None else range(asked.first_seed, asked.first_seed + asked.seeds)
     began = time.perf_counter()
     outcomes = []
@@ -98,7 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if summary["breaches"] else 0
 
 
-def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """
+    Read a command line.
+    """
     parser = argparse.ArgumentParser(
         prog="scripts/simulate",
         description="Lets the daemon live for years in a world that is made up and unkind, once for each seed, and looks at what must "

@@ -173,6 +173,14 @@ KNOWN: Mapping[str, Known] = {
     "scripts/bench race --quick --out race": Known(
         elsewhere="tests/benchmarks/test_words.py::test_what_the_pages_show_can_be_typed"
     ),
+    **{
+        shown: Known(elsewhere="tests/benchmarks/test_words.py::test_what_the_pages_show_can_be_typed")
+        for shown in (
+            "scripts/simulate --years 3 --sites 20 --seeds 200 --jobs 2",
+            "scripts/crash-test --times 300",
+            "scripts/soak --minutes 10",
+        )
+    },
     "scripts/lint": Known(elsewhere=".ci/run"),
     "scripts/reference": Known(elsewhere="tests/docs/test_reference.py::test_it_is_up_to_date"),
     "scripts/release": Known(
