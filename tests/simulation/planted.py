@@ -264,7 +264,7 @@ PLANTED = (
     Planted(
         parts=Parts(gates=SpendsTooMuch),
         breaks="limits kept",
-        seed=1,
+        seed=2,
         years=0.4,
         sites=2,
         climate={"first CA sends wrong certificates": 50.0},
@@ -295,5 +295,5 @@ PLANTED = (
         parts=Parts(ledger=NeverSweeps), breaks="nothing left behind", seed=5, years=0.08, sites=3, climate=_DEADLY
     ),
     Planted(parts=Parts(gates=LeavesTokens), breaks="nothing left behind", seed=1, years=0.08, sites=3),
-    Planted(parts=Parts(journal=NeverTriesAgain), breaks="convergence", seed=1, years=0.1, sites=3, climate=_DEADLY),
+    Planted(parts=Parts(journal=NeverTriesAgain), breaks="convergence", seed=2, years=0.1, sites=3, climate=_DEADLY),
 )
