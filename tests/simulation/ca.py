@@ -103,6 +103,7 @@ class Ca(FakeAcme):
         self._ids = itertools.count(1)
         self._by_identifier: dict[str, tuple[dt.datetime, dt.datetime]] = {}
         self._certified: set[frozenset[str]] = set()
+        self._replaced: set[str] = set()
         self._kinds: dict[int, Kind] = {}
         self._numbers: dict[int, int] = {}
         self.services = dict(self.services)
@@ -210,6 +211,8 @@ class Ca(FakeAcme):
         known = names in self._certified
         replaces = payload.get("replaces")
         ours = replaces is not None and _serial(replaces) in self._by_identifier
+        if ours and _serial(replaces) in self._replaced:
+            return self.problem(409, "alreadyReplaced", "a certificate was signed in its place")
         # Let's Encrypt counts it for no limit in the window that it suggested, and only then.
         exempt = ours and self._window(replaces)[0] <= self.clock.now() < self._window(replaces)[1]
         kind = Kind.REPLACEMENT if exempt else Kind.RENEWAL if known else Kind.NEW
@@ -232,6 +235,8 @@ class Ca(FakeAcme):
         self._kinds[number] = kind
         self._world.story.tell(self.name, f"order {number} for {', '.join(sorted(names))} ({kind})")
         self._world.story.count("orders")
+        if exempt:
+            self._world.story.count("replacements")
         return response
 
     def _costs(self, kid: str, names: frozenset[str], kind: Kind) -> list[tuple[Counted, str]]:
@@ -314,6 +319,8 @@ class Ca(FakeAcme):
         serial = certificate.serial_number.to_bytes(certificate.serial_number.bit_length() // 8 + 1, "big")
         self._by_identifier[b64encode(serial).decode()] = (begin, end)
         self._certified.add(frozenset(order.names))
+        if order.replaces:
+            self._replaced.add(_serial(order.replaces))
         self._world.story.tell(self.name, f"signs order {number} for {', '.join(sorted(order.names))}")
         self._world.story.count("certificates signed")
 

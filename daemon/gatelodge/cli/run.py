@@ -39,8 +39,10 @@ async def _run(config: Config, file: Path, *, leave_nginx: bool) -> None:
     from gatelodge import wiring
     from gatelodge.api.routes import Desk
     from gatelodge.api.server import Server
+    from gatelodge.runtime.memory import give_back_large_blocks
     from gatelodge.runtime.supervisor import Supervisor
 
+    give_back_large_blocks()
     with wiring.claim(config, verb="run") as notes:
         async with wiring.open_house(config, file, read=load, notes=notes) as house:
             desk = Desk(
