@@ -178,9 +178,9 @@ class Troubles:
 
     def begin(self, whom: str, kind: str) -> None:
         """
-        Note that trouble began.
+        Note that trouble began; what goes on already began before.
         """
-        self._since[whom, kind] = self._now()
+        self._since.setdefault((whom, kind), self._now())
 
     def end(self, whom: str, kind: str) -> None:
         """

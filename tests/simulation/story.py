@@ -31,9 +31,15 @@ class Story:
         """
         Write something down, and return it as it stands there.
         """
-        told = what.replace(self._hidden, "") if self._hidden else what
+        told = self.open(what)
         self.lines.append(f"{stamp(self._elapsed())}  {who:<6}  {told}")
         return told
+
+    def open(self, text: str) -> str:
+        """
+        Return a text without what is not told. Whoever cuts a text short does this before.
+        """
+        return text.replace(self._hidden, "") if self._hidden else text
 
     def count(self, what: str) -> None:
         """

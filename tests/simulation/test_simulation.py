@@ -15,6 +15,7 @@ from tests.simulation.faults import CUT_SHORT, FAULTS, HOUR, MISHAPS, NOT_SYNCED
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.planted import PLANTED, Planted
 from tests.simulation.run import main, simulate
+from tests.simulation.world import World
 
 #: So many seeds are tried for a bug.
 TRIES = 16
@@ -112,3 +113,26 @@ def test_peace_bears_as_many_hiccups_as_it_is_told() -> None:
     assert longest("ca", "dns", hiccups=1) == 70
     assert longest("ca", "dns", hiccups=3) == 100
     assert longest("machine", hiccups=1) == 120
+
+
+def test_trouble_that_comes_twice_began_with_the_first() -> None:
+    """
+    Two spells of one kind may overlap: what one troubled before the other began was no peace.
+    """
+    moments = iter((10 * HOUR, 90 * HOUR, 100 * HOUR))
+    troubles = Troubles(lambda: next(moments))
+    troubles.begin("ca", "down")
+    troubles.begin("ca", "down")
+    troubles.end("ca", "down")
+    assert troubles.longest_peace(["ca"], 0, 120 * HOUR) == 20 * HOUR
+
+
+def test_a_folder_is_not_told_where_a_text_is_cut_short(tmp_path: Path) -> None:
+    """
+    It is another one each time, and the story would be, too.
+    """
+    world = World(tmp_path, seed=1, years=0.1, sites=1)
+    for before in range(160):
+        world.events.emit("state.failed", error__detail=f"{'.' * before}{tmp_path}/state")
+    world.loop.close()
+    assert not any("/" in line.replace("/state", "") and tmp_path.parts[1] in line for line in world.story.lines)

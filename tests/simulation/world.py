@@ -113,7 +113,11 @@ class Diary:
             return
         self.newest = world.clock.now()
         named = {name.replace("__", "."): value for name, value in fields.items()}
-        told = " ".join(f"{name}={_short(value)}" for name, value in named.items() if value not in (None, [], ()))
+        told = " ".join(
+            f"{name}={_short(world.story.open(_text(value)))}"
+            for name, value in named.items()
+            if value not in (None, [], ())
+        )
         world.story.tell("daemon", f"{event} {told}" if level == "info" else f"{event} ({level}) {told}")
         world.story.count(event)
         if named.get("error.type") == "internal":
@@ -569,8 +573,11 @@ class World:
         return max(moment, min([named, *others]))
 
 
-def _short(value: object) -> str:
-    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 160 else f"{text[:160]}…"
 
 
