@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from tests.support.fake_acme import DIRECTORY, URN, Board, FakeAcme
+from tests.support.fake_acme import DIRECTORY, URN, Board, FakeAcme, FakeOrder
 from tests.support.quick_clock import QuickClock
 
 from gatelodge.core import backoff
@@ -580,6 +580,26 @@ async def test_a_finalize_that_comes_too_early_is_sent_again(world: World) -> No
     world.server.scripted["finalize"] = [world.server.problem(403, "orderNotReady")]
     await world.issue()
     assert world.server.issued == 1
+
+
+@pytest.mark.parametrize("kind", ["orderNotReady", "unauthorized", "malformed"])
+async def test_a_csr_before_the_server_knows_that_the_names_are_proven_costs_nothing(
+    world: World, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whatever it says then: the order is good, and it is waited for.
+    """
+    world.server.scripted["finalize"] = [world.server.problem(403, kind)]
+    known, status = 0, FakeAcme._order_status
+
+    def lagging(server: FakeAcme, order: FakeOrder) -> str:
+        nonlocal known
+        known += status(server, order) == "ready"
+        return "pending" if 0 < known < 3 else status(server, order)
+
+    monkeypatch.setattr(FakeAcme, "_order_status", lagging)
+    await world.issue()
+    assert (len(world.server.orders), world.server.issued) == (1, 1)
 
 
 async def test_a_refused_csr_ends_the_order(world: World) -> None:

@@ -19,7 +19,7 @@ from tests.support.recorder import Recorder
 from gatelodge.core import limits
 from gatelodge.core.failures import Failure, classify
 from gatelodge.core.limits import LIMITS, Counted
-from gatelodge.errors import StateError
+from gatelodge.errors import IssuanceError, StateError
 from gatelodge.issuers.acme.budgets import KIND, Budgets
 from gatelodge.issuers.acme.domains import registered
 from gatelodge.model import CertificateSpec, Name
@@ -164,6 +164,24 @@ async def test_a_renewal_costs_its_set_alone_and_a_replacement_nothing(world: Wo
         pass
     assert round(before - (await left(world, Counted.CERTIFICATES_PER_SET) or 0)) == 1
     assert [order.replaces for order in world.server.orders.values()][-1] is None
+
+
+async def test_a_ca_without_renewal_info_that_refuses_is_not_asked_again(world: World) -> None:
+    """
+    It was not told what is replaced, and the same would come again.
+    """
+    await world.issue()
+    del world.server.services["renewalInfo"]
+    world.restart()
+    world.server.log.clear()
+    world.server.scripted["new-order"] = [
+        world.server.problem(409, "conflict", "no"),
+        world.server.problem(409, "conflict", "no"),
+    ]
+    with pytest.raises(IssuanceError):
+        async with world.acme.issue(SPEC, progress=world.texts.append, replaces="a.b", invited=True):
+            pass
+    assert world.server.log.count("new-order") == 1
 
 
 async def test_a_replacement_that_is_none_is_not_ordered_beyond_the_limit(world: World) -> None:

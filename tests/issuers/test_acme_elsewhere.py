@@ -12,6 +12,7 @@ from tests.support.fake_acme import BASE, DIRECTORY, FakeAcme
 
 from gatelodge.core.failures import Failure, classify
 from gatelodge.errors import IssuanceError, Problem
+from gatelodge.issuers.acme.budgets import KIND as BUDGETS
 from gatelodge.issuers.acme.issuer import Acme
 from gatelodge.issuers.keys import NewKeys
 from gatelodge.model import CertificateAuthority
@@ -71,8 +72,9 @@ async def test_an_order_at_another_ca_is_given_up_first(*, reached: bool) -> Non
     with pytest.raises(IssuanceError):
         async with second.issue(SPEC, progress=world.texts.append):
             pass
-    # It was not begun elsewhere yet, so that it may still come from where it was.
+    # It was not begun elsewhere yet, so that it may still come from where it was, and costs nothing here.
     assert (await world.record())["ca"] == "fake"
+    assert f"{ELSEWHERE}/directory" not in await world.documents.list(BUDGETS)
     world.board.refused = {}
     world.server.unreachable = not reached
     async with second.issue(SPEC, progress=world.texts.append):

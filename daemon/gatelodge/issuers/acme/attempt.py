@@ -161,7 +161,8 @@ class Attempts:
         claim = await self._purse.taken_up(record)
         if isinstance(found, frozenset):
             await claim.failed(found)
-            await claim.perhaps_signed()
+            if record.directory == self._authority.directory:  # else it counts at that CA
+                await claim.perhaps_signed()
             return None
         return *found, claim, {}
 
@@ -174,7 +175,9 @@ class Attempts:
         """
         spec = wish.spec
         directory = await self._transport.directory()
-        exempt = wish.invited and wish.replaces is not None and directory.renewal_info is not None
+        # A CA that tells nothing about renewals knows of no replacement either.
+        replaces = wish.replaces if directory.renewal_info is not None else None
+        exempt = wish.invited and replaces is not None
         claim = await self._purse.order(spec.names, account=client.kid, replaces=exempt, force=wish.force)
         claim.check()
         wish.progress("looking for a way to prove each name")
@@ -192,7 +195,7 @@ class Attempts:
         record, order = await orders.begin(
             spec,
             begun=begun,
-            replaces=wish.replaces,
+            replaces=replaces,
             claim=claim,
             private_key=wish.private_key,
             progress=wish.progress,

@@ -274,7 +274,8 @@ class Fulfilment:
             now = await self._client.order(order.url)
             if now.status in {"processing", "valid"}:
                 return now, True
-            if error.problem.type != "orderNotReady":
+            # While the order is pending, it came too early, whatever the server says of it; a CSR that is no good is refused again.
+            if now.status != "pending" and error.problem.type != "orderNotReady":
                 raise
             self._signing = False
             return now, False

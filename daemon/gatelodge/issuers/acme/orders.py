@@ -168,8 +168,9 @@ class Orders:
         try:
             return await self._client.new_order(record.names, profile=record.profile, replaces=replaces)
         except (IssuanceError, TransientError) as error:
-            if not may_have_acted(error):
-                await claim.not_ordered()
+            if may_have_acted(error):
+                raise
+            await claim.not_ordered()
             if not isinstance(error, IssuanceError):
                 raise
             if replaces is None or not objects_to_replaces(error.problem):
