@@ -38,6 +38,7 @@ from gatelodge.config.read import read
 from gatelodge.core.desired import desired
 from gatelodge.core.plan import plan
 from gatelodge.issuers import selfsigned
+from gatelodge.runtime.memory import give_back_large_blocks
 from gatelodge.stores import contents
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ async def measure(file: Path) -> dict[str, float]:
     """
     Measure everything once at one size: seconds, and megabytes (10^6 bytes).
     """
+    give_back_large_blocks()  # as the daemon does
     config = load(file)
     async with wiring.open_house(config, file, read=load, looking=True) as house:
         gate = house.reconciler.gate

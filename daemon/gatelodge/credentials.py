@@ -76,5 +76,7 @@ def _content(file: str) -> str:
         raise SecretMissing(
             file, f"cannot be read: {error.strerror}", "make it readable by the daemon's user, and by nobody else"
         ) from error
-    except UnicodeDecodeError as error:
-        raise SecretMissing(file, "is not text", "name a file that holds the secret alone") from error
+    except UnicodeDecodeError:
+        raise SecretMissing(
+            file, "is not text", "name a file that holds the secret alone"
+        ) from None  # it quotes the secret

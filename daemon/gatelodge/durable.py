@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: What is read at once: a block of that size is made for it, however small the file is.
+_PIECE = 64 * 1024
+
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -116,7 +119,7 @@ def read(path: Path, *, most: int = MOST_BYTES, follow: bool = True) -> bytes:
     descriptor = open_regular(path, follow=follow)
     try:
         content = b""
-        while len(content) <= most and (part := os.read(descriptor, most + 1 - len(content))):
+        while len(content) <= most and (part := os.read(descriptor, min(most + 1 - len(content), _PIECE))):
             content += part
     finally:
         os.close(descriptor)
@@ -133,9 +136,11 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
         OSError: it cannot be read, or is none.
     """
     descriptor = os.open(path, _READ if follow else _READ | os.O_NOFOLLOW)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
+    with contextlib.ExitStack() as left:
+        left.callback(os.close, descriptor)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            left.pop_all()
+            return descriptor
     raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 

@@ -5,13 +5,16 @@ Trees on disk: whole or not there, numbered for ever, readable by the next daemo
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.nginx.trees import NOW, desired, held, observed, site
 
+from gatelodge import durable
 from gatelodge.core.tree import GENERATION, Generation, Served
 from gatelodge.errors import StateError
 from gatelodge.model import Listener, Name
@@ -214,3 +217,37 @@ def test_a_tree_is_written_while_an_old_one_is_deleted(trees: Trees) -> None:
             new = trees.stage(RENDERED, now=NOW)
             deleted.result()
             assert (trees.tree(old), trees.tree(new) is None) == (None, False)
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_no_number_is_given_twice_for_a_file_that_cannot_be_read_now(
+    trees: Trees, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The highest one is not known, so that no tree is made.
+    """
+
+    def read(path: Path, **_: object) -> bytes:
+        raise OSError(code, "not now", str(path))
+
+    trees.stage(RENDERED, now=NOW)
+    with monkeypatch.context() as patched:
+        patched.setattr(durable, "read", read)
+        with pytest.raises(StateError):
+            trees.stage(RENDERED, now=NOW)
+    assert trees.stage(RENDERED, now=NOW) == 2
+
+
+def test_what_is_no_text_in_the_place_of_a_site_holds_nobody_up(trees: Trees) -> None:
+    """
+    A pipe is none, and bytes are shown as far as they are text.
+    """
+    number = trees.stage(RENDERED, now=NOW)
+    a, b = (trees.folder(number) / "sites" / f"{name}.example.com.conf" for name in "ab")
+    for each in (a, b):
+        each.unlink()
+    os.mkfifo(a)
+    b.write_bytes(b"\xff text")
+    assert trees.site_text(number, "a.example.com") is trees.kept(number, "a.example.com") is None
+    assert trees.site_text(number, "b.example.com") == "\ufffd text"
+    assert {"a.example.com": "", "b.example.com": "\ufffd text"}.items() <= trees.site_texts(number).items()

@@ -28,6 +28,7 @@ from tests.support.stores import opened
 from gatelodge.cli import cli
 from gatelodge.errors import GatelodgeError, StateError
 from gatelodge.issuers.local import Local
+from gatelodge.nginx.log import ErrorLog
 from gatelodge.nginx.memory import Memory
 from gatelodge.nginx.tree import Trees
 from gatelodge.runtime.events import files as event_files
@@ -79,6 +80,9 @@ async def build(folder: Path) -> None:
     tree.mkdir(parents=True)
     shutil.copy(CORPUS / "state" / "tree.json", tree / "tree.json")
     shutil.copy(CORPUS / "state" / "running.json", folder / "nginx" / "running")
+    (tree / "sites").mkdir()
+    (tree / "sites" / "wiki.example.com.conf").write_bytes(b"# a site\n")
+    (folder / "nginx" / "error.log").write_bytes(b"[emerg] 1#1: no\n")
     (folder / "nginx" / "highest").write_bytes(b"1\n")
     (folder / "nginx" / "nginx.pid").write_bytes(b"999999999\n")
     (folder / "nginx" / "current").symlink_to("generations/1")
@@ -244,7 +248,10 @@ async def _started(folder: Path) -> None:
         with contextlib.suppress(StateError):
             await read_state(folder)
         with contextlib.suppress(StateError):
-            Trees(folder / "nginx").trees()
+            trees = Trees(folder / "nginx")
+            for each in trees.trees():
+                trees.site_texts(each.generation.number)
+            ErrorLog(folder / "nginx" / "error.log").emergencies(0)
         Trees(folder / "nginx").current()
         with contextlib.suppress(StateError):
             Memory(folder / "nginx" / "running").recall()

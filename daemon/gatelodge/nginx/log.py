@@ -5,7 +5,10 @@ Reads nginx's error log, and puts logs aside that grew too large. nginx alone wr
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
+
+from gatelodge import durable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +41,7 @@ class ErrorLog:
         Return the `[emerg]` lines from a place on: nginx's reasons for not taking a configuration.
         """
         try:
-            with self.path.open("rb") as file:
+            with os.fdopen(durable.open_regular(self.path), "rb") as file:
                 file.seek(since)
                 text = file.read(_READ_AT_ONCE).decode(errors="replace")
         except OSError:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import errno
 import json
 import os
 import shutil
@@ -42,6 +43,9 @@ FORMAT = 2
 
 #: Ours to write, and nginx's workers' to read.
 _FOR_WORKERS = 0o640
+
+#: What the file of the highest number says when it is gone or broken. A disk that reports an error says nothing about it.
+_NO_NUMBER = durable.BROKEN - {errno.EIO}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +160,11 @@ class Trees:
     def _next(self) -> int:
         try:
             highest = int(durable.read(self._folder / "highest"))
-        except (OSError, ValueError):
+        except ValueError:
+            highest = 0
+        except OSError as error:
+            if error.errno not in _NO_NUMBER:
+                raise  # a machine that is short of something: no number may be given twice for that
             highest = 0
         return max([highest, *self._numbers()]) + 1
 
@@ -278,10 +286,7 @@ class Trees:
         """
         Return the text of a part in a tree, or None.
         """
-        try:
-            return (self.folder(number) / place(site)).read_text()
-        except OSError:
-            return None
+        return _text(self.folder(number) / place(site))
 
     def kept(self, number: int, part: str) -> str | None:
         """
@@ -295,7 +300,7 @@ class Trees:
         Return the texts of all parts of a tree, by name.
         """
         return {
-            f"{prefix}{each.name.removesuffix('.conf')}": each.read_text()
+            f"{prefix}{each.name.removesuffix('.conf')}": _text(each) or ""
             for prefix, folder in (("", "sites"), (STREAM_PREFIX, "streams"))
             for each in sorted((self.folder(number) / folder).glob("*.conf"))
         }
@@ -304,6 +309,16 @@ class Trees:
         with durable.translated(self._all), contextlib.suppress(FileNotFoundError):
             return [int(each.name) for each in self._all.iterdir() if each.name.isascii() and each.name.isdecimal()]
         return []
+
+
+def _text(file: Path) -> str | None:
+    """
+    Return the text of a file of a tree, or None when none can be read.
+    """
+    try:
+        return durable.read(file).decode(errors="replace")
+    except OSError:
+        return None
 
 
 def _is_for(file: Path, group: int) -> bool:

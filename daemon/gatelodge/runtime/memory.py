@@ -2,8 +2,8 @@
 Has memory that is free go back to the machine.
 
 glibc takes large blocks from the kernel one by one and gives them back at once; but each one that is freed raises the size from which it does so,
-up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD). After the first TLS connections, each with a buffer of 256 KiB (asyncio/sslproto.py), they come from
-the heap, which is left full of holes: a daemon grew from 60 to 90 MB over 130 changes, and to 64 with the size kept where it begins.
+up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD). After that they come from the heap, as the buffers of 256 KiB that each TLS connection has
+(asyncio/sslproto.py), and leave it full of holes: a daemon grew from 60 to 90 MB over 130 changes.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatelodge import durable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import FileIO
@@ -66,7 +68,7 @@ def _follow(path: Path, opened: FileIO | None, to: int, stop: threading.Event) -
 
 def _open(path: Path) -> FileIO | None:
     try:
-        return path.open("rb", buffering=0)
+        return os.fdopen(durable.open_regular(path), "rb", buffering=0)
     except OSError:
         return None
 
