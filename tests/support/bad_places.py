@@ -48,6 +48,12 @@ _VERBS = (("status",), ("status", "wiki.example.com"), ("events", "--json"), ("p
 #: What hangs is let go after so long. Seconds.
 _PATIENCE = 8
 
+#: The state directory that is changed, and the folder beside it to which links lead: whoever follows one harms nothing but that.
+_STATE, _ELSEWHERE = "state", "elsewhere"
+
+#: A device to which links lead.
+_DEVICE = Path("/dev/null")
+
 #: Places that every writer takes for its own, whatever stands there; and the log of events, which lets old ones go when it is large.
 _PASSING = ("lock", "/events", "/current", "/.", "format")
 
@@ -153,6 +159,17 @@ def _made(make: Callable[[Path], object]) -> Callable[[Path, bytes], None]:
     return change
 
 
+def _elsewhere(place: Path) -> Path:
+    state = next(each for each in place.parents if each.name == _STATE)
+    return state.with_name(_ELSEWHERE)
+
+
+def _mode(place: Path, mode: int) -> None:
+    # Never through a link: the tests may run as root, and it may lead to a device.
+    if place.exists() and not place.is_symlink():
+        place.chmod(mode)
+
+
 def _full(place: Path) -> None:
     place.mkdir()
     (place / "kept").write_bytes(b"good")
@@ -191,10 +208,10 @@ KINDS: Mapping[str, Callable[[Path, bytes], None]] = {
     "large": _made(_large),
     "link to nothing": _made(lambda place: place.symlink_to("nothing")),
     "link to itself": _made(lambda place: place.symlink_to(place.name)),
-    "link to a device": _made(lambda place: place.symlink_to("/dev/null")),
-    "link elsewhere": _made(lambda place: place.symlink_to("/etc")),
-    "closed": lambda place, _: place.chmod(0) if place.exists() else None,
-    "open": lambda place, _: place.chmod(0o777) if place.exists() else None,
+    "link to a device": _made(lambda place: place.symlink_to(_DEVICE)),
+    "link elsewhere": _made(lambda place: place.symlink_to(_elsewhere(place))),
+    "closed": lambda place, _: _mode(place, 0),
+    "open": lambda place, _: _mode(place, 0o777),
 }
 
 
@@ -202,12 +219,15 @@ def judged(template: Path, folder: Path, changed: tuple[Change, ...]) -> None:
     """
     Change a copy of a state directory, look at it, and hold what comes of it against what must never be.
     """
-    copy = folder / "state"
+    copy = folder / _STATE
     shutil.copytree(template, copy, symlinks=True)
+    (folder / _ELSEWHERE).mkdir()
     for change in changed:
+        place = copy / change.place
         with contextlib.suppress(OSError):  # what stood above it is no folder any more
-            KINDS[change.kind](copy / change.place, change.content)
-    before = _standing(copy)
+            if place.parent.resolve().is_relative_to(copy.resolve()):  # or leads elsewhere
+                KINDS[change.kind](place, change.content)
+    before, device = _standing(copy), _DEVICE.stat().st_mode
     config = folder / "gatelodge.toml"
     config.write_text(
         f'state_directory = "{copy}"\nacme.agree_tos = true\nadmin.socket = "{folder}/admin.sock"\n'
@@ -224,6 +244,7 @@ def judged(template: Path, folder: Path, changed: tuple[Change, ...]) -> None:
             assert "Traceback" not in done.output
             assert "\x1b[2J" not in done.output
         asyncio.run(_started(copy))
+    assert _DEVICE.stat().st_mode == device, "what a link led to was changed"
     after = _standing(copy)
     lost = {
         place
