@@ -390,6 +390,7 @@ async def test_a_record_that_some_name_server_lacks_ends_the_order(world: World)
         ("key", "another key"),
         ("names", "other.test"),
         ("expired", "expired on 2025-12-31"),
+        ("expiring", "expires on 2026-01-01 00:50 UTC already"),
         ("future", "begins on 2026-01-01 02:00"),
         ("long", "a chain of"),
         ("kind", "neither a host's nor an address: RFC822Name"),
@@ -408,6 +409,14 @@ async def test_a_wrong_certificate_is_not_handed_out(world: World, lie: str, wor
     assert words in problem.detail
     assert world.server.log.count("certificate") == 3
     assert await world.record() is None
+
+
+async def test_a_certificate_that_lives_for_minutes_is_taken(world: World) -> None:
+    """
+    What is left is its whole life.
+    """
+    world.server.lie = "brief"
+    assert (await world.issue()).chain.startswith("-----BEGIN CERTIFICATE-----")
 
 
 async def test_a_certificate_that_begins_a_little_ahead_is_taken(world: World) -> None:

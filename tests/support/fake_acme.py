@@ -484,7 +484,7 @@ class FakeAcme:
         now = self.clock.now()
         names = (*order.names, "other.test") if self.lie == "names" else order.names
         key = ec.generate_private_key(ec.SECP256R1()).public_key() if self.lie == "key" else order.csr.public_key()
-        begin = now + {"future": dt.timedelta(hours=2), "soon": dt.timedelta(minutes=59)}.get(
+        begin = now + {"future": dt.timedelta(hours=2), "soon": dt.timedelta(minutes=59), "brief": dt.timedelta(0)}.get(
             self.lie or "", dt.timedelta(days=-1)
         )
         sans: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
@@ -492,7 +492,11 @@ class FakeAcme:
             sans.append(x509.RFC822Name("root@ca.test"))
         if self.lie == "escape":
             sans = [x509.DNSName("\x1b]0;owned\x07")]
-        end = now - dt.timedelta(seconds=1) if self.lie == "expired" else now + dt.timedelta(days=90)
+        end = now + {
+            "expired": dt.timedelta(seconds=-1),
+            "expiring": dt.timedelta(minutes=50),
+            "brief": dt.timedelta(minutes=50),
+        }.get(self.lie or "", dt.timedelta(days=90))
         issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Fake")])
         certificate = (
             x509.CertificateBuilder()

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: What a clock of ours may be slow by. CAs date certificates back, Let's Encrypt by an hour, for clocks like that.
 SLOW = dt.timedelta(hours=1)
 
+#: One that comes with less than this share of its life, and less than a clock of ours may be slow by, may have expired.
+_END = 1 / 20
+
 #: A chain of this length is none: a real one is below 10 kB, and nginx would send it at every handshake.
 _MOST_CHARACTERS = 200_000
 
@@ -75,6 +78,9 @@ def check(pem: str, *, names: Iterable[Name], public_key: PublicKeyTypes, ca: st
         raise _wrong(ca, f"a certificate for {_listed(sans)}, not for {_listed(wanted)}")
     if ends <= now:
         raise _wrong(ca, f"a certificate that expired on {ends:%Y-%m-%d %H:%M} UTC")
+    if ends - min(SLOW, (ends - begins) * _END) <= now:
+        # By a clock that is right it may be over.
+        raise _wrong(ca, f"a certificate that expires on {ends:%Y-%m-%d %H:%M} UTC already")
     if begins > now + SLOW:
         raise _wrong(ca, f"a certificate that begins on {begins:%Y-%m-%d %H:%M} UTC")
     return rewritten
