@@ -184,6 +184,35 @@ async def test_a_ca_without_renewal_info_that_refuses_is_not_asked_again(world: 
     assert world.server.log.count("new-order") == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "detail"),
+    [
+        (409, "alreadyReplaced", "it is replaced"),
+        (500, "serverInternal", "Could not validate ARI 'replaces' field :: failed to retrieve existing certificate"),
+    ],
+)
+async def test_an_objection_is_followed_by_an_ordinary_order(world: World, status: int, kind: str, detail: str) -> None:
+    """
+    Also where the CA calls it an error of its own, as Boulder does.
+    """
+    await world.issue()
+    world.server.log.clear()
+    world.server.objection = world.server.problem(status, kind, detail)
+    async with world.acme.issue(SPEC, progress=world.texts.append, replaces="a.b", invited=True):
+        pass
+    assert world.server.log.count("new-order") == 2
+    assert [order.replaces for order in world.server.orders.values()][-1] is None
+
+
+async def test_a_refusal_for_the_rate_closes_whatever_its_status(world: World) -> None:
+    """
+    Let's Encrypt refuses what comes too fast with 503.
+    """
+    world.server.scripted["new-order"] = [world.server.problem(503, "rateLimited", "slow down", retry_after="7200")] * 2
+    await world.fail()
+    assert (await world.fail()).type == "budget"
+
+
 async def test_a_replacement_that_is_none_is_not_ordered_beyond_the_limit(world: World) -> None:
     """
     Nothing is left of the limit for this set of names: whoever is not invited does not ask, and where the CA objects to what is replaced, it

@@ -168,12 +168,13 @@ class Orders:
         try:
             return await self._client.new_order(record.names, profile=record.profile, replaces=replaces)
         except (IssuanceError, TransientError) as error:
-            if may_have_acted(error):
-                raise
-            await claim.not_ordered()
+            if not may_have_acted(error):
+                await claim.not_ordered()
             if not isinstance(error, IssuanceError):
                 raise
-            if replaces is None or not objects_to_replaces(error.problem):
+            # An answer that makes no sense objects to nothing: it may be a gateway's, and the order may be there.
+            objects = error.problem.type != "badAnswer" and objects_to_replaces(error.problem)
+            if replaces is None or not objects:
                 await claim.refused(error.problem)
                 raise
         claim.replaces_nothing()
