@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: How long the first bytes of an answer may take, and how long others after them, which may not come: who follows events gets no end. Seconds.
-_PATIENCE, _LONGER = 10.0, 0.1
+#: How long the first bytes of an answer may take, how long others after them, which may not come, and how long all of them: who follows events
+#: gets no end, and a comment whenever some of the world's time has passed. Seconds.
+_PATIENCE, _LONGER, _ENOUGH = 10.0, 0.1, 1.0
+
+#: So many bytes are taken at once.
+_PIECE = 1 << 16
 
 #: Nothing of these is ever said: what a traceback has, where we are installed, whose work answers, what opens the door.
 _NEVER = ("Traceback", "site-packages", ".py", "aiohttp", "Python/", TOKEN)
@@ -220,12 +224,11 @@ async def _answered(house: Gatehouse, sent: Sent, folder: Path) -> Said:
             if sent.half_closed:
                 writer.write_eof()
         with contextlib.suppress(ConnectionError, TimeoutError):
-            while True:
-                async with asyncio.timeout(_PATIENCE if not came else _LONGER):
-                    piece = await reader.read(1 << 16)
-                if not piece:
-                    break
-                came += piece
+            async with asyncio.timeout(_PATIENCE):
+                came += await reader.read(_PIECE)
+            async with asyncio.timeout(_ENOUGH):
+                while piece := await asyncio.wait_for(reader.read(_PIECE), _LONGER):
+                    came += piece
     finally:
         writer.transport.abort()
     return Said(raw=bytes(came))
