@@ -19,6 +19,7 @@ from gatelodge.errors import StateError
 from gatelodge.together import together
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from gatelodge.doctor.findings import Findings
@@ -83,6 +84,34 @@ async def test_what_was_seen_in_time_stays(tmp_path: Path) -> None:
     assert [(each.subject, str(each.level)) for each in found] == [("Slow", "note"), ("first", "ok"), ("all", "ok")]
     assert "more than 0.1 s" in found[0].seen
     assert told == [["Slow", "Well"], ["Slow"], []]
+
+
+@pytest.mark.parametrize("first", [_well, _slow, _defective])
+async def test_what_writes_waits_for_what_reads(tmp_path: Path, first: Callable[..., Awaitable[None]]) -> None:
+    """
+    One that begins after another does so when that has ended, however it ends; and at once when that is not looked at.
+    """
+    began: list[str] = []
+
+    def noted(name: str, look: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def one(patient: Patient, findings: Findings) -> None:
+            began.append(f"{name} begins")
+            try:
+                await look(patient, findings)
+            finally:
+                began.append(f"{name} ends")
+
+        return one
+
+    second = Check(name="second", title="Second", look=noted("second", _well), after="first")
+    checks = (second, Check(name="first", title="First", look=noted("first", first), seconds=0.1))
+    patient = Case(folder=tmp_path).patient()
+    await examine(patient, checks)
+    assert began == ["first begins", "first ends", "second begins", "second ends"]
+
+    began.clear()
+    await examine(patient, [second])
+    assert began == ["second begins", "second ends"]
 
 
 async def test_a_check_that_may_not_look_or_fails_harms_no_other(tmp_path: Path) -> None:
@@ -167,8 +196,10 @@ async def test_what_several_ask_for_is_asked_once() -> None:
 
 def test_the_whole_ends_within_a_minute() -> None:
     """
-    Checks run together, so the longest limit and a hasty farewell of the ledger are all that it can take. Names are used once.
+    Checks run together, or one after another that is named, so the longest limits and a hasty farewell of the ledger are all that it can take.
+    Names are used once.
     """
-    assert max(check.seconds for check in CHECKS) + 5 < 60
+    limits = {check.name: check.seconds for check in CHECKS}
+    assert max(check.seconds + (limits[check.after] if check.after else 0) for check in CHECKS) + 5 < 60
     assert USUAL + 5 < 60
-    assert len({check.name for check in CHECKS}) == len(CHECKS)
+    assert len(limits) == len(CHECKS)

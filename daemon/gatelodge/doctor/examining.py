@@ -28,7 +28,8 @@ _LEVELS = tuple(Level)
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """
-    One thing that is looked at: its name in JSON, what people read above its findings, and who looks. `online` ones ask the internet.
+    One thing that is looked at: its name in JSON, what people read above its findings, and who looks. `online` ones ask the internet. One that
+    writes there what another would read begins `after` that has ended.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Check:
     configured: bool = True
     online: bool = False
     seconds: float = USUAL
+    after: str | None = None
 
 
 async def examine(
@@ -51,9 +53,13 @@ async def examine(
     chosen = [check for check in checks if _applies(check, patient)]
     books = [Findings(check.name) for check in chosen]
     left = [check.title for check in chosen]
+    ended = {check.name: asyncio.Event() for check in chosen}
 
     async def one(check: Check, findings: Findings) -> None:
+        if check.after in ended:
+            await ended[check.after].wait()
         await _look(check, patient, findings)
+        ended[check.name].set()
         left.remove(check.title)
         progress(left)
 
