@@ -5,6 +5,7 @@ What the CA of this machine signs, for whom, for how long; and what becomes of i
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
 import datetime as dt
 import ipaddress
@@ -13,6 +14,7 @@ import re
 import shutil
 import stat
 import subprocess
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
@@ -287,6 +289,33 @@ def test_damaged_root_is_never_replaced(tmp_path: Path, file: str, text: str | N
         with pytest.raises(StateError, match=rf"root/{file}: .*restore .* from a backup; or move it away"):
             asyncio.run(work)
     assert {each: each.stat().st_mtime_ns for each in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_a_root_with_a_wrong_byte_is_used_or_refused(tmp_path: Path) -> None:
+    """
+    Whatever byte of its certificate a disk got wrong: it is refused by name, or what was wrong is not needed.
+    """
+    asyncio.run(authority(tmp_path).root_pem())
+    path = tmp_path / "ca" / "root" / "root.pem"
+    sound = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(serialization.Encoding.DER)
+
+    async def refused() -> str | None:
+        try:
+            await authority(tmp_path).root_pem()
+            await issue(authority(tmp_path), "nas.home.arpa")
+        except StateError as error:
+            return str(error)
+        return None
+
+    said = set()
+    for at in range(len(sound)):
+        der = sound[:at] + bytes([sound[at] ^ 0xFF]) + sound[at + 1 :]
+        text = "\n".join(textwrap.wrap(base64.b64encode(der).decode(), 64))
+        path.write_text(f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+        said.add(asyncio.run(refused()))
+    assert {each.partition(":")[0] for each in said if each} == {str(path)}
+    assert None in said
 
 
 def test_key_of_another_root(tmp_path: Path) -> None:

@@ -171,6 +171,8 @@ def _load_root(folder: Path) -> _Authority | None:
     path = folder / "root.pem"
     try:
         certificate = x509.load_pem_x509_certificate(durable.read(path))
+        # Read here what is needed of it later: the library looks at each part when it is asked for.
+        public_key, _, _ = certificate.public_key(), certificate.subject, certificate.not_valid_after_utc
         path = folder / "privkey.pem"
         key = serialization.load_pem_private_key(durable.read(path), password=None)
     except OSError as error:
@@ -181,7 +183,7 @@ def _load_root(folder: Path) -> _Authority | None:
         raise StateError(str(path), "the local CA's root is damaged", _ANEW) from None  # the cause may quote the key
     if (
         not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey))
-        or key.public_key() != certificate.public_key()
+        or key.public_key() != public_key
     ):
         raise StateError(str(path), "this is not the key of the local CA's root", _ANEW)
     return _Authority(certificate=certificate, key=key)
