@@ -14,6 +14,7 @@ from tests.simulation.gates import SimulatedGates
 from tests.simulation.world import Parts
 
 from gatelodge.core.actions import Obtain, Reason
+from gatelodge.core.limits import limits_of
 from gatelodge.issuers.acme.budgets import Budgets
 from gatelodge.model import SELF_SIGNED
 from gatelodge.runtime.journal import Journal
@@ -76,9 +77,9 @@ class RefillsTooFast(Budgets):
     """
 
     def budget(self, authority: CertificateAuthority) -> Budget:
-        found = super().budget(authority)
-        limits = tuple(dataclasses.replace(limit, count=20 * limit.count) for limit in found.limits)
-        return dataclasses.replace(found, limits=limits)
+        allowed = limits_of(authority.directory, public=authority.production)
+        limits = tuple(dataclasses.replace(limit, count=20 * limit.count) for limit in allowed)
+        return dataclasses.replace(super().budget(authority), limits=limits)
 
 
 class SpendsTooMuch(SimulatedGates):

@@ -3,7 +3,8 @@ Decides whether a CA can be asked within its rate limits, and when it can be oth
 
 What a CA allows is data (`limits`). Our count is a lower bound of what is left: others may share the account or the domain, so a
 429 of the CA's own always wins, and is remembered until the time that it names. A bucket is spent before the request is sent:
-what we do not know to have failed is counted as done. The clock may jump; a bucket never refills from the future, nor below zero.
+what we do not know to have failed is counted as done. The clock may jump; a bucket never refills from the future, nor below zero, and what
+refills slowly only with time that has passed by any clock that we believe.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ LONGEST = dt.timedelta(days=30)
 #: A set of names whose last certificate is older than that was certified by nobody whom its CA remembers.
 _REMEMBERED = dt.timedelta(days=400)
 
+#: Our clock is believed within an hour of the CA's (`runtime.timekeeper`), so that since any moment it may have gone two hours further than the CA's.
+#: What refills more often than that is not held up by it: a request that is refused costs less than the wait.
+_DOUBT = dt.timedelta(hours=2)
+
 #: What counts as one: fractions of a bucket are sums of fractions.
 _ONE = 1 - 1e-6
 
@@ -46,11 +51,12 @@ _SHOWN = 200
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
     """
-    How full a bucket was at a time. `closed_until` is what the CA itself said when it refused, if it did.
+    How full a bucket was at a time, and since when it has not been full. `closed_until` is what the CA itself said when it refused, if it did.
     """
 
     left: float
     at: dt.datetime
+    since: dt.datetime
     closed_until: dt.datetime | None = None
 
 
@@ -132,8 +138,9 @@ class Budget:
         for cost in costs:
             limit = self._limit(cost)
             if limit is not None:
-                left = _left(limit, levels.get(cost), now)
-                levels[cost] = Level(left=left, at=now, closed_until=min(until, now + LONGEST))
+                levels[cost] = dataclasses.replace(
+                    _changed(limit, levels.get(cost), now), closed_until=min(until, now + LONGEST)
+                )
         return dataclasses.replace(self, levels=levels)
 
     def certify(self, names: Iterable[Name], now: dt.datetime) -> Budget:
@@ -149,7 +156,11 @@ class Budget:
         limit = self._limit(cost)
         if limit is None:
             return None
-        return 0 if self._closed(cost, now) else int(_left(limit, self.levels.get(cost), now))
+        return (
+            0
+            if self._closed(cost, now)
+            else int(min(limit.count, max(0.0, _certain(limit, self.levels.get(cost), now))))
+        )
 
     def settled(self, now: dt.datetime) -> Budget:
         """
@@ -157,14 +168,15 @@ class Budget:
         written: a bucket that was last touched in the future was touched now.
         """
         kept = {
-            cost: dataclasses.replace(level, at=min(level.at, now), closed_until=_sensible(level.closed_until, now))
+            cost: _sensible_level(limit, level, now)
             for cost, level in self.levels.items()
+            if (limit := self._limit(cost)) is not None
         }
         kept = {
             cost: level
             for cost, level in kept.items()
             if (limit := self._limit(cost)) is not None
-            and (_left(limit, level, now) < limit.count or level.closed_until is not None)
+            and (_certain(limit, level, now) < limit.count or level.closed_until is not None)
         }
         certified = {each: at for each, at in self.certified.items() if now - at < _REMEMBERED}
         return dataclasses.replace(self, levels=kept, certified=certified)
@@ -176,15 +188,13 @@ class Budget:
         for cost, level in sorted(self.settled(now).levels.items()):
             limit = self._limit(cost)
             if limit is not None:
-                left = _left(limit, level, now)
-                missing = (limit.count - left) * limit.period / limit.count
                 yield {
                     "limit": str(limit.counted),
                     "whose": cost[1],
                     "left": self.left(cost, now),
                     "of": limit.count,
                     "period": limit.period.total_seconds(),
-                    "full_at": (now + missing).isoformat(),
+                    "full_at": _when(limit, level, now, limit.count).isoformat(),
                     "closed_until": level.closed_until.isoformat() if level.closed_until else None,
                     "source": limit.source,
                 }
@@ -200,6 +210,7 @@ class Budget:
                     "whose": whose,
                     "left": level.left,
                     "at": level.at.isoformat(),
+                    "since": level.since.isoformat(),
                     "closed_until": level.closed_until.isoformat() if level.closed_until else None,
                 }
                 for (counted, whose), level in self.levels.items()
@@ -212,17 +223,14 @@ class Budget:
         for cost in costs:
             limit = self._limit(cost)
             if limit is not None:
-                before = levels.get(cost)
-                left = min(max(0.0, _left(limit, before, now) + by), limit.count)
-                levels[cost] = Level(left=left, at=now, closed_until=before.closed_until if before else None)
+                levels[cost] = _changed(limit, levels.get(cost), now, by=by)
         return dataclasses.replace(self, levels=levels)
 
     def _missing(self, cost: Bucket, now: dt.datetime) -> Shortage | None:
         closed, limit, level = self._closed(cost, now), self._limit(cost), self.levels.get(cost)
         if limit is None or level is None:
             return None
-        left = _left(limit, level, now)
-        until = now + (1 - left) * limit.period / limit.count if left < _ONE else now
+        until = now if _certain(limit, level, now) >= _ONE else _when(limit, level, now, 1)
         if closed is not None and closed.until >= until:
             return closed
         return Shortage(limit=limit, whose=cost[1], until=until, closed=False) if until > now else None
@@ -253,12 +261,15 @@ def from_document(document: JsonObject, limits: tuple[Limit, ...]) -> Budget:
 def _bucket(entry: Any) -> tuple[Bucket, Level] | None:
     try:
         at, closed_until = _time(entry["at"]), _time(entry.get("closed_until"))
+        since = _time(entry.get("since")) or at
         cost = Counted[entry["counted"]], str(entry["whose"])
         left = float(entry["left"])
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
     # No number at all is less than none.
-    return None if at is None or left != left else (cost, Level(left=left, at=at, closed_until=closed_until))  # noqa: PLR0124 - NaN
+    if at is None or since is None or left != left:  # noqa: PLR0124 - NaN
+        return None
+    return cost, Level(left=left, at=at, since=min(since, at), closed_until=closed_until)
 
 
 def _time(value: Any) -> dt.datetime | None:
@@ -269,11 +280,67 @@ def _time(value: Any) -> dt.datetime | None:
     return time if time.tzinfo is not None else None
 
 
-def _left(limit: Limit, level: Level | None, now: dt.datetime) -> float:
+def _refill(limit: Limit) -> dt.timedelta:
+    """
+    Return how long it takes until one more is there.
+    """
+    return limit.period / limit.count
+
+
+def _doubt(limit: Limit) -> dt.timedelta:
+    """
+    Return how much of the time that our clock says has passed may not have.
+    """
+    return _DOUBT if _refill(limit) > _DOUBT else dt.timedelta(0)
+
+
+def _refilled(limit: Limit, level: Level, now: dt.datetime) -> float:
+    """
+    Return what a bucket that has no rim would hold. It refills with the latest time that our clock has shown: when it goes to and fro, what it
+    showed before is no new time.
+    """
+    return max(0.0, level.left) + max(dt.timedelta(0), now - level.at) / _refill(limit)
+
+
+def _certain(limit: Limit, level: Level | None, now: dt.datetime) -> float:
+    """
+    Return what a bucket that has no rim would hold by any clock that we believe; less than nothing when it was taken on doubtful time.
+    """
     if level is None:
         return float(limit.count)
-    elapsed = max(dt.timedelta(0), now - level.at)
-    return min(float(limit.count), max(0.0, level.left) + limit.count * (elapsed / limit.period))
+    doubted = min(_doubt(limit), max(level.at, now) - level.since) / _refill(limit)
+    return _refilled(limit, level, now) - doubted
+
+
+def _changed(limit: Limit, before: Level | None, now: dt.datetime, *, by: float = 0) -> Level:
+    """
+    Return how full a bucket is now, with so much put in.
+    """
+    full = _certain(limit, before, now) + max(0.0, by) >= limit.count
+    if before is None:
+        before = Level(left=float(limit.count), at=now, since=now)
+    left = min(float(limit.count), max(0.0, min(float(limit.count), _refilled(limit, before, now)) + by))
+    latest = max(before.at, now)
+    return dataclasses.replace(before, left=left, at=latest, since=latest if full else before.since)
+
+
+def _when(limit: Limit, level: Level, now: dt.datetime, wanted: float) -> dt.datetime:
+    """
+    Return when so many are left by any clock that we believe: now, when they are.
+    """
+    if _certain(limit, level, now) >= wanted:
+        return now
+    # Until then nothing refills that would be believed.
+    growing = max(now, level.at, level.since + _doubt(limit))
+    return growing + max(0.0, wanted - _certain(limit, level, growing)) * _refill(limit)
+
+
+def _sensible_level(limit: Limit, level: Level, now: dt.datetime) -> Level:
+    """
+    Return a level without what only a wrong clock can have written.
+    """
+    at = min(level.at, now + _doubt(limit))
+    return Level(left=level.left, at=at, since=min(level.since, at), closed_until=_sensible(level.closed_until, now))
 
 
 def _sensible(until: dt.datetime | None, now: dt.datetime) -> dt.datetime | None:

@@ -181,10 +181,7 @@ def _load_root(folder: Path) -> _Authority | None:
         raise durable.state_error(path, error) from error
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise StateError(str(path), "the local CA's root is damaged", _ANEW) from None  # the cause may quote the key
-    if (
-        not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey))
-        or key.public_key() != public_key
-    ):
+    if not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)) or key.public_key() != public_key:
         raise StateError(str(path), "this is not the key of the local CA's root", _ANEW)
     return _Authority(certificate=certificate, key=key)
 
