@@ -159,3 +159,58 @@ async def test_a_clock_that_was_set_is_doubted_until_it_was_compared() -> None:
 
     assert keeper.doubt is None
     assert events.names() == []
+
+
+async def test_what_a_ca_said_holds_while_none_answers() -> None:
+    """
+    A clock that is wrong is not right because the network went away, however long that takes; and one that is right stays so.
+    """
+    clock, events = FakeClock(), Recorder()
+    keeper = Timekeeper(clock=clock, events=events, newest_event=None)
+    await keeper.compare([saying(START - 10 * DAY)], every=12 * HOUR)
+    for _ in range(90):
+        await clock.advance(60)
+        await keeper.compare([saying(None)], every=12 * HOUR)
+
+        assert keeper.doubt is not None
+
+    await keeper.compare([saying(clock.now())], every=12 * HOUR)
+    await keeper.compare([saying(None)], every=12 * HOUR)
+
+    assert keeper.doubt is None
+    assert events.names() == ["clock.doubted", "clock.trusted"]
+
+    await clock.advance(11 * 3600)
+
+    assert not keeper.due
+
+
+async def test_a_clock_that_was_set_while_no_ca_answers_is_doubted_for_an_hour() -> None:
+    """
+    Nobody can say whether it is right. It is believed when one does, or after an hour, and compared soon after that.
+    """
+    for answers in (True, False):
+        clock, events = FakeClock(), Recorder()
+        keeper = Timekeeper(clock=clock, events=events, newest_event=None)
+        await keeper.compare([saying(START)], every=12 * HOUR)
+        clock.time += DAY
+        for _ in range(60):
+            await keeper.compare([saying(None)], every=12 * HOUR)
+
+            assert keeper.doubt is not None
+            assert "no CA answers" in keeper.doubt.reason
+
+            await clock.advance(60)
+
+        await keeper.compare([saying(clock.now() if answers else None)], every=12 * HOUR)
+
+        assert keeper.doubt is None
+        assert events.names() == ["clock.doubted", "clock.trusted"]
+
+        await clock.advance(3600)
+
+        assert keeper.due is not answers
+
+        await keeper.compare([saying(None)], every=12 * HOUR)
+
+        assert keeper.doubt is None

@@ -248,7 +248,7 @@ EVENTS: Mapping[str, Event] = {
         line="{hook} for {told}: {error.detail}",
     ),
     "clock.doubted": Event(
-        when="the clock is far from the CA's, or behind what was done before; issuance pauses",
+        when="the clock is far from the CA's, behind what was done before, or was set while no CA answers; issuance pauses",
         levels=_WARNING,
         fields=("reason",),
         line="{reason}",

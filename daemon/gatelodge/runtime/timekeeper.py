@@ -3,12 +3,14 @@ Doubts the clock: a machine without one of its own starts in the past, and an ho
 dead.
 
 The CA's Date decides whenever it can be had. Within an hour of it the clock is believed, whatever is stored. Further off,
-issuance and expiry judgements pause and the CA is asked again every minute. Without a CA to ask, a time before the newest stored
-event is a warning, and pauses one hour at most.
+issuance and expiry judgements pause and the CA is asked again every minute. While no CA answers, what the last one said holds for as long as
+nobody sets the clock. A clock that was set since, or a time before the newest stored event, pauses too, for one hour at most: nobody can be
+asked.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
@@ -45,6 +47,16 @@ def judge(*, now: dt.datetime, date: dt.datetime | None, newest_event: dt.dateti
     return None
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """
+    A CA's time, and ours when it said so: seconds by which they are before the clock that nobody sets.
+    """
+
+    right: float
+    ours: float
+
+
 class Timekeeper:
     """
     Holds the present doubt. Before the first look it doubts for as long as that look takes.
@@ -56,6 +68,7 @@ class Timekeeper:
         self._newest_event = newest_event
         self._paused_since: float | None = None
         self._offset = self._wall_offset()
+        self._answer: _Answer | None = None
         self.doubt: Doubt | None = Doubt(reason="the clock was not compared yet", until=clock.now() + ASK_AGAIN)
         self._due_at = clock.monotonic()
 
@@ -82,17 +95,21 @@ class Timekeeper:
             every: how long a believed clock is left alone.
         """
         date = await _first_answer(dates)
-        now = self._clock.now()
-        reason = judge(now=now, date=date, newest_event=self._newest_event)
+        now, self._offset = self._clock.now(), self._wall_offset()
+        if date is not None:
+            self._answer = _Answer(right=date.timestamp() - self._clock.monotonic(), ours=self._offset)
+        else:
+            date = self._remembered()
+        reason = self._judge(now, date)
         if reason is not None and date is None and self._paused_long_enough():
-            reason = None
+            self._answer = reason = None
         told = self.doubt.reason if self.doubt is not None and self._paused_since is not None else None
-        self._offset = self._wall_offset()
         if reason is None:
             if told is not None:
                 self._events.emit("clock.trusted")
             self.doubt, self._paused_since = None, None
-            self._due_at = self._clock.monotonic() + every.total_seconds()
+            alone = every if date is not None or not dates else min(every, LONGEST_PAUSE_WITHOUT_CA)
+            self._due_at = self._clock.monotonic() + alone.total_seconds()
             return
         if told is None:
             self._events.emit("clock.doubted", level="warning", reason=reason)
@@ -100,15 +117,33 @@ class Timekeeper:
         self.doubt = Doubt(reason=reason, until=now + ASK_AGAIN)
         self._due_at = self._clock.monotonic() + ASK_AGAIN.total_seconds()
 
+    def _remembered(self) -> dt.datetime | None:
+        """
+        Return the time by what a CA said before, unless the clock was set since: that may have been what it needed.
+        """
+        said = self._answer
+        if said is None or _apart(said.ours, self._offset):
+            return None
+        return dt.datetime.fromtimestamp(said.right + self._clock.monotonic(), dt.UTC)
+
+    def _judge(self, now: dt.datetime, date: dt.datetime | None) -> str | None:
+        if date is None and self._answer is not None:
+            return f"this machine's clock was set to {_text(now)}, and no CA answers that could say whether it is right"
+        return judge(now=now, date=date, newest_event=self._newest_event)
+
     def _paused_long_enough(self) -> bool:
         since = self._paused_since
         return since is not None and self._clock.monotonic() - since >= LONGEST_PAUSE_WITHOUT_CA.total_seconds()
 
     def _was_set(self) -> bool:
-        return abs(self._wall_offset() - self._offset) > TOLERANCE.total_seconds() / 2
+        return _apart(self._wall_offset(), self._offset)
 
     def _wall_offset(self) -> float:
         return self._clock.now().timestamp() - self._clock.monotonic()
+
+
+def _apart(one: float, other: float) -> bool:
+    return abs(one - other) > TOLERANCE.total_seconds() / 2
 
 
 async def _first_answer(dates: Sequence[Callable[[], Awaitable[dt.datetime]]]) -> dt.datetime | None:
