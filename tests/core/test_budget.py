@@ -13,24 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatelodge.core import backoff
-from gatelodge.core.budget import (
-    _DOUBT,
-    LONGEST,
-    SHORT,
-    Budget,
-    Level,
-    costs_of_failures,
-    costs_of_order,
-    from_document,
-    of_certificates,
-    set_of,
-)
+from gatelodge.core.bucket import _DOUBT, LONGEST, Level
+from gatelodge.core.budget import SHORT, Budget, from_document
+from gatelodge.core.charges import of_certificates, of_failures, of_order, set_of
 from gatelodge.core.limits import GENEROUS, LIMITS, Counted, Kind, limits_of, refused
 from gatelodge.errors import Problem
 from gatelodge.model import Name
 
 if TYPE_CHECKING:
-    from gatelodge.core.budget import Bucket
+    from gatelodge.core.charges import Bucket
     from gatelodge.core.limits import Limit
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -47,7 +38,7 @@ def order(
     """
     Return what an order costs.
     """
-    return costs_of_order(names, kind, limits, account=ACCOUNT, registered=registered)
+    return of_order(names, kind, limits, account=ACCOUNT, registered=registered)
 
 
 def registered(name: str) -> str:
@@ -76,7 +67,7 @@ def test_renewals_and_replacements_cost_less(kind: Kind, counted: set[Counted]) 
             "example.com",
             "example.org",
         }
-    assert bool(costs_of_failures(NAMES, kind, LETSENCRYPT, account=ACCOUNT)) is (kind is not Kind.REPLACEMENT)
+    assert bool(of_failures(NAMES, kind, LETSENCRYPT, account=ACCOUNT)) is (kind is not Kind.REPLACEMENT)
 
 
 def test_five_of_a_set_a_week_and_one_more_after_36_hours() -> None:

@@ -3,27 +3,27 @@ Decides whether a CA can be asked within its rate limits, and when it can be oth
 
 What a CA allows is data (`limits`). Our count is a lower bound of what is left: others may share the account or the domain, so a
 429 of the CA's own always wins, and is remembered until the time that it names. A bucket is spent before the request is sent:
-what we do not know to have failed is counted as done. The clock may jump; a bucket never refills from the future, nor below zero, and what
-refills slowly only with time that has passed by any clock that we believe.
+what we do not know to have failed is counted as done. How full a bucket is by a
+clock that jumps stands in `bucket`, and which ones an order takes from in `charges`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import hashlib
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from gatelodge.core.limits import Counted, Kind, Limit, told
+from gatelodge.core import bucket
+from gatelodge.core.bucket import Level
+from gatelodge.core.charges import set_of
+from gatelodge.core.limits import Counted, Limit, told
 from gatelodge.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from gatelodge.core.charges import Bucket
     from gatelodge.model import JsonObject, Name
-
-#: A limit, and for whom it counts.
-Bucket: TypeAlias = tuple[Counted, str]
 
 #: The type of the problem that stands for an empty bucket.
 SHORT = "budget"
@@ -31,33 +31,11 @@ SHORT = "budget"
 #: A CA that refuses and does not say for how long is left alone for this long.
 UNSAID = dt.timedelta(hours=1)
 
-#: No CA closes for longer than it counts; a later time was written by a clock that was wrong.
-LONGEST = dt.timedelta(days=30)
-
 #: A set of names whose last certificate is older than that was certified by nobody whom its CA remembers.
 _REMEMBERED = dt.timedelta(days=400)
 
-#: Our clock is believed within an hour of the CA's (`runtime.timekeeper`), so that since any moment it may have gone two hours further than the CA's.
-#: What refills more often than that is not held up by it: a request that is refused costs less than the wait.
-_DOUBT = dt.timedelta(hours=2)
-
 #: What counts as one: fractions of a bucket are sums of fractions.
 _ONE = 1 - 1e-6
-
-#: Characters of a set's names that are kept to show whose bucket it is.
-_SHOWN = 200
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """
-    How full a bucket was at a time, and since when it has not been full. `closed_until` is what the CA itself said when it refused, if it did.
-    """
-
-    left: float
-    at: dt.datetime
-    since: dt.datetime
-    closed_until: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +117,7 @@ class Budget:
             limit = self._limit(cost)
             if limit is not None:
                 levels[cost] = dataclasses.replace(
-                    _changed(limit, levels.get(cost), now), closed_until=min(until, now + LONGEST)
+                    bucket.changed(limit, levels.get(cost), now), closed_until=min(until, now + bucket.LONGEST)
                 )
         return dataclasses.replace(self, levels=levels)
 
@@ -159,7 +137,7 @@ class Budget:
         return (
             0
             if self._closed(cost, now)
-            else int(min(limit.count, max(0.0, _certain(limit, self.levels.get(cost), now))))
+            else int(min(limit.count, max(0.0, bucket.certain(limit, self.levels.get(cost), now))))
         )
 
     def settled(self, now: dt.datetime) -> Budget:
@@ -168,7 +146,7 @@ class Budget:
         written: a bucket that was last touched in the future was touched now.
         """
         kept = {
-            cost: _sensible_level(limit, level, now)
+            cost: bucket.sensible(limit, level, now)
             for cost, level in self.levels.items()
             if (limit := self._limit(cost)) is not None
         }
@@ -176,7 +154,7 @@ class Budget:
             cost: level
             for cost, level in kept.items()
             if (limit := self._limit(cost)) is not None
-            and (_certain(limit, level, now) < limit.count or level.closed_until is not None)
+            and (bucket.certain(limit, level, now) < limit.count or level.closed_until is not None)
         }
         certified = {each: at for each, at in self.certified.items() if now - at < _REMEMBERED}
         return dataclasses.replace(self, levels=kept, certified=certified)
@@ -194,7 +172,7 @@ class Budget:
                     "left": self.left(cost, now),
                     "of": limit.count,
                     "period": limit.period.total_seconds(),
-                    "full_at": _when(limit, level, now, limit.count).isoformat(),
+                    "full_at": bucket.when(limit, level, now, limit.count).isoformat(),
                     "closed_until": level.closed_until.isoformat() if level.closed_until else None,
                     "source": limit.source,
                 }
@@ -223,21 +201,21 @@ class Budget:
         for cost in costs:
             limit = self._limit(cost)
             if limit is not None:
-                levels[cost] = _changed(limit, levels.get(cost), now, by=by)
+                levels[cost] = bucket.changed(limit, levels.get(cost), now, by=by)
         return dataclasses.replace(self, levels=levels)
 
     def _missing(self, cost: Bucket, now: dt.datetime) -> Shortage | None:
         closed, limit, level = self._closed(cost, now), self._limit(cost), self.levels.get(cost)
         if limit is None or level is None:
             return None
-        until = now if _certain(limit, level, now) >= _ONE else _when(limit, level, now, 1)
+        until = now if bucket.certain(limit, level, now) >= _ONE else bucket.when(limit, level, now, 1)
         if closed is not None and closed.until >= until:
             return closed
         return Shortage(limit=limit, whose=cost[1], until=until, closed=False) if until > now else None
 
     def _closed(self, cost: Bucket, now: dt.datetime) -> Shortage | None:
         limit, level = self._limit(cost), self.levels.get(cost)
-        until = _sensible(level.closed_until, now) if level is not None else None
+        until = bucket.sensible_closure(level.closed_until, now) if level is not None else None
         return (
             None if limit is None or until is None else Shortage(limit=limit, whose=cost[1], until=until, closed=True)
         )
@@ -278,125 +256,3 @@ def _time(value: Any) -> dt.datetime | None:
     except (TypeError, ValueError):
         return None
     return time if time.tzinfo is not None else None
-
-
-def _refill(limit: Limit) -> dt.timedelta:
-    """
-    Return how long it takes until one more is there.
-    """
-    return limit.period / limit.count
-
-
-def _doubt(limit: Limit) -> dt.timedelta:
-    """
-    Return how much of the time that our clock says has passed may not have.
-    """
-    return _DOUBT if _refill(limit) > _DOUBT else dt.timedelta(0)
-
-
-def _refilled(limit: Limit, level: Level, now: dt.datetime) -> float:
-    """
-    Return what a bucket that has no rim would hold. It refills with the latest time that our clock has shown: when it goes to and fro, what it
-    showed before is no new time.
-    """
-    return max(0.0, level.left) + max(dt.timedelta(0), now - level.at) / _refill(limit)
-
-
-def _certain(limit: Limit, level: Level | None, now: dt.datetime) -> float:
-    """
-    Return what a bucket that has no rim would hold by any clock that we believe; less than nothing when it was taken on doubtful time.
-    """
-    if level is None:
-        return float(limit.count)
-    doubted = min(_doubt(limit), max(level.at, now) - level.since) / _refill(limit)
-    return _refilled(limit, level, now) - doubted
-
-
-def _changed(limit: Limit, before: Level | None, now: dt.datetime, *, by: float = 0) -> Level:
-    """
-    Return how full a bucket is now, with so much put in.
-    """
-    full = _certain(limit, before, now) + max(0.0, by) >= limit.count
-    if before is None:
-        before = Level(left=float(limit.count), at=now, since=now)
-    left = min(float(limit.count), max(0.0, min(float(limit.count), _refilled(limit, before, now)) + by))
-    latest = max(before.at, now)
-    return dataclasses.replace(before, left=left, at=latest, since=latest if full else before.since)
-
-
-def _when(limit: Limit, level: Level, now: dt.datetime, wanted: float) -> dt.datetime:
-    """
-    Return when so many are left by any clock that we believe: now, when they are.
-    """
-    if _certain(limit, level, now) >= wanted:
-        return now
-    # Until then nothing refills that would be believed.
-    growing = max(now, level.at, level.since + _doubt(limit))
-    return growing + max(0.0, wanted - _certain(limit, level, growing)) * _refill(limit)
-
-
-def _sensible_level(limit: Limit, level: Level, now: dt.datetime) -> Level:
-    """
-    Return a level without what only a wrong clock can have written.
-    """
-    at = min(level.at, now + _doubt(limit))
-    return Level(left=level.left, at=at, since=min(level.since, at), closed_until=_sensible(level.closed_until, now))
-
-
-def _sensible(until: dt.datetime | None, now: dt.datetime) -> dt.datetime | None:
-    return until if until is not None and now < until <= now + LONGEST else None
-
-
-def set_of(names: Iterable[Name]) -> str:
-    """
-    Name a set of names, whatever their order: by themselves when they are few.
-    """
-    listed = sorted(names)
-    whole = ", ".join(listed)
-    if len(whole) <= _SHOWN:
-        return whole
-    return f"{listed[0]} and {len(listed) - 1} more ({hashlib.sha256(whole.encode()).hexdigest()[:16]})"
-
-
-def costs_of_order(
-    names: Iterable[Name],
-    kind: Kind | None,
-    limits: Iterable[Limit],
-    *,
-    account: str,
-    registered: Callable[[str], str],
-) -> frozenset[Bucket]:
-    """
-    Return the buckets that an order takes one out of.
-
-    Args:
-        kind: None for one that nothing exempts.
-        account: its URL: some limits count for it alone.
-        registered: returns the registered domain of a name (the address itself, or its network, of an address).
-    """
-    listed = sorted(names)
-    whose: dict[Counted, list[str]] = {
-        Counted.ORDERS: [account],
-        Counted.CERTIFICATES_PER_DOMAIN: [registered(name.removeprefix("*.")) for name in listed],
-        Counted.CERTIFICATES_PER_SET: [set_of(listed)],
-    }
-    counted = [limit.counted for limit in limits if kind not in limit.exempt]
-    return frozenset((each, one) for each in counted for one in whose.get(each, []))
-
-
-def costs_of_failures(
-    names: Iterable[Name], kind: Kind | None, limits: Iterable[Limit], *, account: str
-) -> frozenset[Bucket]:
-    """
-    Return the buckets that failed authorizations of these names take one out of; what is empty among them forbids to try.
-    """
-    counts = any(limit.counted is Counted.FAILURES_PER_NAME and kind not in limit.exempt for limit in limits)
-    return frozenset((Counted.FAILURES_PER_NAME, f"{name} at {account}") for name in names) if counts else frozenset()
-
-
-def of_certificates(costs: Iterable[Bucket]) -> frozenset[Bucket]:
-    """
-    Return those of an order's costs that its certificate is counted by, not the order.
-    """
-    signed = {Counted.CERTIFICATES_PER_DOMAIN, Counted.CERTIFICATES_PER_SET}
-    return frozenset(cost for cost in costs if cost[0] in signed)

@@ -3,7 +3,7 @@ Keeps what is left at each CA on disk, and spends it before the CA is asked.
 
 One document for each directory, whatever the configuration calls it: the same limits are met under any name. What is spent is on disk
 before the request leaves, so a daemon that dies in between has spent it. A document that cannot be read is told (`state.damaged`) and
-begun anew as full: what the CA closes it says again. How much anything costs stands in `core.budget`.
+begun anew as full: what the CA closes it says again. How much anything costs stands in `core.charges`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import collections
 from typing import TYPE_CHECKING
 
-from gatelodge.core import budget, limits
+from gatelodge.core import budget, charges, limits
 from gatelodge.core.limits import Counted, Kind
 from gatelodge.errors import IssuanceError
 from gatelodge.issuers.acme import domains
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Mapping
 
-    from gatelodge.core.budget import Bucket, Budget
+    from gatelodge.core.budget import Budget
+    from gatelodge.core.charges import Bucket
     from gatelodge.errors import Problem
     from gatelodge.issuers.acme.record import Record
     from gatelodge.model import CertificateAuthority, JsonObject, Name
@@ -137,7 +138,7 @@ class Purse:
         if any(limit.counted is Counted.CERTIFICATES_PER_DOMAIN for limit in found.limits):
             # Read beside the loop, which the list would hold up.
             await asyncio.to_thread(domains.suffixes)
-        known = budget.set_of(listed) in found.certified
+        known = charges.set_of(listed) in found.certified
         kind = Kind.REPLACEMENT if replaces and not force else Kind.RENEWAL if known else Kind.NEW
         return Claim(self, listed, account=account, kind=kind, known=known, force=force)
 
@@ -257,7 +258,7 @@ class Claim:
         Raises:
             IssuanceError: `budget`.
         """
-        failures = budget.costs_of_failures(self._names, self.kind, self._purse.limits, account=self._account)
+        failures = charges.of_failures(self._names, self.kind, self._purse.limits, account=self._account)
         self._purse.check(self._costs(self.kind) | failures, self._everything(), force=self._force)
 
     async def pay(self) -> None:
@@ -295,26 +296,26 @@ class Claim:
         """
         The order ended before it could be signed: it counts, and no certificate does.
         """
-        await self._purse.give_back(budget.of_certificates(self._costs(self.kind)))
+        await self._purse.give_back(charges.of_certificates(self._costs(self.kind)))
 
     async def failed(self, names: Iterable[Name]) -> None:
         """
         Count failed authorizations.
         """
         limits = self._purse.limits
-        await self._purse.spend(budget.costs_of_failures(names, self.kind, limits, account=self._account))
+        await self._purse.spend(charges.of_failures(names, self.kind, limits, account=self._account))
 
     async def signed(self) -> None:
         """
         Remember that these names were certified.
         """
-        await self._purse.certified(self._names, budget.of_certificates(self._costs(self.kind)))
+        await self._purse.certified(self._names, charges.of_certificates(self._costs(self.kind)))
 
     async def perhaps_signed(self) -> None:
         """
         The order ended, and the CA may have signed a certificate that never came: it counts from now.
         """
-        await self._purse.postpone(budget.of_certificates(self._costs(self.kind)))
+        await self._purse.postpone(charges.of_certificates(self._costs(self.kind)))
 
     async def refused(self, problem: Problem) -> None:
         """
@@ -323,12 +324,12 @@ class Claim:
         await self._purse.refused(problem, self._everything(), usual=Counted.ORDERS)
 
     def _costs(self, kind: Kind | None) -> frozenset[Bucket]:
-        return budget.costs_of_order(
+        return charges.of_order(
             self._names, kind, self._purse.limits, account=self._account, registered=domains.registered
         )
 
     def _everything(self) -> frozenset[Bucket]:
-        failures = budget.costs_of_failures(self._names, None, self._purse.limits, account=self._account)
+        failures = charges.of_failures(self._names, None, self._purse.limits, account=self._account)
         return self._costs(None) | failures
 
 
