@@ -221,14 +221,13 @@ PEERS: dict[str, Callable[[Path, pebble.Pebble, int], Run]] = {
 MOST = {"Caddy": 100, "certbot": 10, "lego": 10, "dehydrated": 10}
 
 
-async def _measure(client: Callable[[Path, pebble.Pebble, int], Run], count: int) -> Run:
+async def _measure(client: Callable[[Path, pebble.Pebble, int], Run], count: int, folder: Path) -> Run:
     (http_port,) = pebble.free_ports(1)
-    with scratch.folder() as folder:
-        async with pebble.running(folder, http_port=http_port, environment=PEBBLE) as ca:
-            return await asyncio.to_thread(client, folder, ca, count)
+    async with pebble.running(folder, http_port=http_port, environment=PEBBLE) as ca:
+        return await asyncio.to_thread(client, folder, ca, count)
 
 
-def _try(client: Callable[[Path, pebble.Pebble, int], Run], count: int) -> Run:
+def _try(client: Callable[[Path, pebble.Pebble, int], Run], count: int, folder: Callable[[], Path]) -> Run:
     """
     Measure one run. One that fails is told of and done again, since pebble can hang.
 
@@ -237,13 +236,13 @@ def _try(client: Callable[[Path, pebble.Pebble, int], Run], count: int) -> Run:
     """
     for _ in range(_TRIES - 1):
         try:
-            return asyncio.run(_measure(client, count))
+            return asyncio.run(_measure(client, count, folder()))
         except Failed as failure:
             show.tell(f"done again, since {failure}")
-    return asyncio.run(_measure(client, count))
+    return asyncio.run(_measure(client, count, folder()))
 
 
-def _run(name: str, count: int) -> Run | None:
+def _run(name: str, count: int, folder: Callable[[], Path]) -> Run | None:
     """
     Measure one run of somebody's. A peer who fails too often is told of, and has none: the others are measured all the same.
 
@@ -251,9 +250,9 @@ def _run(name: str, count: int) -> Run | None:
         Failed: ours, or the bare requests, did too often.
     """
     if name in CLIENTS:
-        return _try(CLIENTS[name], count)
+        return _try(CLIENTS[name], count, folder)
     try:
-        return _try(PEERS[name], count)
+        return _try(PEERS[name], count, folder)
     except Failed as failure:
         show.tell(f"{name} has no run here, since {failure}")
         return None
@@ -310,11 +309,12 @@ def tables(given: argparse.Namespace) -> list[Table]:
         if name not in peers:
             show.tell(f"{name} is not installed: left out")
     made: list[dict[str, Any]] = []
-    for count in given.counts or [1, 10, 100, 500]:
-        names = contenders(count, peers=peers, patient=given.patient)
-        works = {name: functools.partial(_run, name, count) for name in names}
-        often = {name: min(given.runs, given.peer_runs) if name in PEERS else given.runs for name in names}
-        made += rows(count, in_turn(works, often, tell=f"{count} certificates"))
+    with scratch.folders() as folder:
+        for count in given.counts or [1, 10, 100, 500]:
+            names = contenders(count, peers=peers, patient=given.patient)
+            works = {name: functools.partial(_run, name, count, folder) for name in names}
+            often = {name: min(given.runs, given.peer_runs) if name in PEERS else given.runs for name in names}
+            made += rows(count, in_turn(works, often, tell=f"{count} certificates"))
     note = (
         f"seconds, medians, whole processes from an empty folder; the goal for 500 is {GOAL:g} times the bare requests; the CA is on this "
         "machine and waits for nothing: a public one is slower, whoever asks"
