@@ -70,9 +70,9 @@ about() {
   } | put about
 }
 
-# Answers the request with that nonce.
+# Answers the request with that nonce. Of what nginx says the end is told: its error stands there, below warnings by the thousand.
 answer() {
-  { printf 'nonce %s\nresult %s\noutput\n' "$nonce" "$1"; printf '%s\n' "$2"; } | put answer
+  { printf 'nonce %s\nresult %s\noutput\n' "$nonce" "$1"; printf '%s\n' "$2" | tail -c 65536; } | put answer
   rm -f "$box/undo"
 }
 
