@@ -12,9 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from gatelodge.acme import problems
-
-#: What the library raises for a certificate that is none.
-_UNREADABLE = (ValueError, TypeError, x509.InvalidVersion)
+from gatelodge.certificate_errors import UNREADABLE
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +52,6 @@ def _names(pem: str) -> list[str]:
             for each in issuer.get_attributes_for_oid(oid)
             if isinstance(value := each.value, str)
         ]
-    except _UNREADABLE:
+    except UNREADABLE:
         return []
     return [shown for name in found if (shown := problems.shown(name))]

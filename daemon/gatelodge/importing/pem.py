@@ -9,9 +9,9 @@ import warnings
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from gatelodge.certificate_errors import UNREADABLE
 from gatelodge.model import KeyKind
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def read(text: str) -> Seen | None:
             certificate = x509.load_pem_x509_certificate(text.encode())
             kind, key = _key(certificate)
             return Seen(names=_names(certificate), key=key, kind=kind, ends=certificate.not_valid_after_utc)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except UNREADABLE:
         return None
 
 

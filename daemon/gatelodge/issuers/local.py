@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gatelodge import durable
+from gatelodge.certificate_errors import UNREADABLE
 from gatelodge.errors import IssuanceError, Problem, StateError
 from gatelodge.issuers.selfsigned import general_name
 from gatelodge.issuers.subject import name_below, root_name
@@ -179,7 +179,7 @@ def _load_root(folder: Path) -> _Authority | None:
         if error.errno in durable.BROKEN:
             raise StateError(str(path), f"the local CA's root cannot be read ({error.strerror})", _ANEW) from error
         raise durable.state_error(path, error) from error
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise StateError(str(path), "the local CA's root is damaged", _ANEW) from None  # the cause may quote the key
     if not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)) or key.public_key() != public_key:
         raise StateError(str(path), "this is not the key of the local CA's root", _ANEW)

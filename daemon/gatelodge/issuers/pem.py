@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from gatelodge import durable
+from gatelodge.certificate_errors import UNREADABLE
 from gatelodge.model import KeyKind, Name, Secret
 
 if TYPE_CHECKING:
@@ -29,12 +30,6 @@ MOST_BYTES = 1024 * 1024
 #: Kinds by curve and by size of an RSA key, where ours has a word for them.
 _KINDS = {"secp256r1": KeyKind.ECDSA_P256, "secp384r1": KeyKind.ECDSA_P384}
 _SIZES = {2048: KeyKind.RSA_2048, 3072: KeyKind.RSA_3072, 4096: KeyKind.RSA_4096}
-
-#: What the library raises for a certificate that is none, or of a kind that nobody uses.
-_UNREADABLE = (
-    *(ValueError, TypeError, UnsupportedAlgorithm),
-    *(x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
-)
 
 _KEY = re.compile(rb"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 
@@ -72,7 +67,7 @@ def certificates(pem: bytes) -> list[x509.Certificate]:
         found = x509.load_pem_x509_certificates(pem)
         for each in found:
             each.public_key()
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ValueError(str(error)) from error
     return found
 
@@ -123,7 +118,7 @@ def names(leaf: x509.Certificate) -> tuple[Name, ...]:
     """
     try:
         san = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, *_UNREADABLE):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return ()
     addresses = [str(address) for address in san.get_values_for_type(x509.IPAddress)]
     return tuple(Name(name.lower()) for name in (*san.get_values_for_type(x509.DNSName), *addresses))

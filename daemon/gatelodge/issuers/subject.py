@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from gatelodge import durable
+from gatelodge.certificate_errors import UNREADABLE
 from gatelodge.model import CaSubject
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def find_other_name(subject: CaSubject, file: Path) -> str | None:
     try:
         root = x509.load_pem_x509_certificate(durable.read(file))
         identifier = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    except (OSError, ValueError, x509.ExtensionNotFound):
+        found = root.subject
+    except (OSError, x509.ExtensionNotFound, *UNREADABLE):
         return None  # whoever needs it says so
-    same = set(root.subject) == set(root_name(subject, identifier))
-    return None if same else root.subject.rfc4514_string()
+    same = set(found) == set(root_name(subject, identifier))
+    return None if same else found.rfc4514_string()

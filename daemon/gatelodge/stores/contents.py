@@ -18,6 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from gatelodge.certificate_errors import UNREADABLE
 from gatelodge.core import moments
 from gatelodge.core.observed import Held
 from gatelodge.model import SELF_SIGNED, KeyKind, Name, Secret
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 FULL_CHAIN, CHAIN, LEAF, KEY, META = "fullchain.pem", "chain.pem", "cert.pem", "privkey.pem", "meta.json"
-
-#: What the library raises for a certificate that is none, or of a kind that nobody uses.
-_UNREADABLE = (
-    *(ValueError, TypeError, UnsupportedAlgorithm),
-    *(x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
-)
 
 FILES = (FULL_CHAIN, CHAIN, LEAF, KEY, META)
 
@@ -222,7 +217,7 @@ def _certificates(pem: bytes) -> list[x509.Certificate]:
     try:
         found = x509.load_pem_x509_certificates(pem)
         found[0].public_key()
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise Damaged(FULL_CHAIN, f"it holds no certificate that can be read ({error})") from error
     return found
 
@@ -276,7 +271,7 @@ def _authority(leaf: x509.Certificate) -> str:
     """
     try:
         found = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except (*_UNREADABLE, x509.ExtensionNotFound):
+    except (*UNREADABLE, x509.ExtensionNotFound):
         return ""
     return found.hex() if found else ""
 
@@ -294,7 +289,7 @@ def _names(leaf: x509.Certificate) -> frozenset[str]:
         san = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return frozenset()
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise Damaged(FULL_CHAIN, f"the names of its leaf cannot be read ({error})") from error
     addresses = (str(address) for address in san.get_values_for_type(x509.IPAddress))
     return frozenset((*(name.lower() for name in san.get_values_for_type(x509.DNSName)), *addresses))

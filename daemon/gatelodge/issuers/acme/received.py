@@ -13,10 +13,10 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gatelodge.acme import problems
+from gatelodge.certificate_errors import UNREADABLE
 from gatelodge.errors import IssuanceError, Problem
 
 if TYPE_CHECKING:
@@ -38,16 +38,6 @@ _MOST_CHARACTERS = 200_000
 #: Lines with dashes of a certificate: where it begins and where it ends.
 _EDGES = 2
 
-#: What the library raises for a certificate that is none, or of a kind that nobody uses.
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-
 
 def check(pem: str, *, names: Iterable[Name], public_key: PublicKeyTypes, ca: str, now: dt.datetime) -> str:
     """
@@ -66,7 +56,7 @@ def check(pem: str, *, names: Iterable[Name], public_key: PublicKeyTypes, ca: st
         theirs = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
         rewritten = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in chain)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _wrong(ca, f"no certificate ({error})") from None
     if sum(line.startswith("-") for line in pem.splitlines()) != _EDGES * len(chain):
         # The library passes over a certificate without an end, and without the one in the middle no visitor believes the first.
