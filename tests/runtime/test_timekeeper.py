@@ -12,33 +12,13 @@ from tests.support.clock import START, FakeClock
 from tests.support.recorder import Recorder
 
 from gatelodge.errors import HttpUnreachable
-from gatelodge.runtime.timekeeper import Timekeeper, judge
+from gatelodge.runtime.timekeeper import Timekeeper
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
-
-
-@pytest.mark.parametrize(
-    ("date", "newest", "doubted"),
-    [
-        (START, None, False),
-        (START + HOUR, None, False),
-        (START - HOUR, START + DAY, False),  # the CA agrees: what is stored was wrong
-        (START + HOUR + dt.timedelta(seconds=1), None, True),
-        (START - DAY, None, True),
-        (None, None, False),
-        (None, START - DAY, False),
-        (None, START + dt.timedelta(seconds=1), True),
-    ],
-)
-def test_who_is_believed(date: dt.datetime | None, newest: dt.datetime | None, *, doubted: bool) -> None:
-    """
-    Within an hour of the CA the clock is believed, whatever is stored.
-    """
-    assert (judge(now=START, date=date, newest_event=newest) is not None) == doubted
 
 
 def saying(*dates: dt.datetime | None) -> Callable[[], Awaitable[dt.datetime]]:
@@ -54,6 +34,29 @@ def saying(*dates: dt.datetime | None) -> Callable[[], Awaitable[dt.datetime]]:
         return date
 
     return ask
+
+
+@pytest.mark.parametrize(
+    ("date", "newest", "doubted"),
+    [
+        (START, None, False),
+        (START + HOUR, None, False),
+        (START - HOUR, START + DAY, False),  # the CA agrees: what is stored was wrong
+        (START + HOUR + dt.timedelta(seconds=1), None, True),
+        (START - DAY, None, True),
+        (None, None, False),
+        (None, START - DAY, False),
+        (None, START + dt.timedelta(seconds=1), True),
+    ],
+)
+async def test_who_is_believed(date: dt.datetime | None, newest: dt.datetime | None, *, doubted: bool) -> None:
+    """
+    Within an hour of the CA the clock is believed, whatever is stored.
+    """
+    keeper = Timekeeper(clock=FakeClock(), events=Recorder(), newest_event=newest)
+    await keeper.compare([saying(date)], every=12 * HOUR)
+
+    assert (keeper.doubt is not None) == doubted
 
 
 async def test_a_wrong_clock_pauses_and_is_asked_about_every_minute() -> None:
@@ -161,56 +164,119 @@ async def test_a_clock_that_was_set_is_doubted_until_it_was_compared() -> None:
     assert events.names() == []
 
 
-async def test_what_a_ca_said_holds_while_none_answers() -> None:
+class Gate:
     """
-    A clock that is wrong is not right because the network went away, however long that takes; and one that is right stays so.
+    A machine's clock, and a keeper that is asked to compare it every minute while it wants to, without an answer.
     """
-    clock, events = FakeClock(), Recorder()
-    keeper = Timekeeper(clock=clock, events=events, newest_event=None)
-    await keeper.compare([saying(START - 10 * DAY)], every=12 * HOUR)
-    for _ in range(90):
-        await clock.advance(60)
-        await keeper.compare([saying(None)], every=12 * HOUR)
 
-        assert keeper.doubt is not None
+    def __init__(self, *, newest_event: dt.datetime | None = None) -> None:
+        self.clock, self.events = FakeClock(), Recorder()
+        self.keeper = Timekeeper(clock=self.clock, events=self.events, newest_event=newest_event)
 
-    await keeper.compare([saying(clock.now())], every=12 * HOUR)
-    await keeper.compare([saying(None)], every=12 * HOUR)
+    async def ask(self, *dates: dt.datetime | None) -> bool:
+        """
+        Compare once, and tell whether the clock is doubted.
+        """
+        await self.keeper.compare([saying(date) for date in dates], every=12 * HOUR)
+        return self.keeper.doubt is not None
 
-    assert keeper.doubt is None
-    assert events.names() == ["clock.doubted", "clock.trusted"]
+    async def live(self, span: dt.timedelta, *, alone: bool = False) -> dt.timedelta:
+        """
+        Let time pass while no CA answers, or none is there (`alone`). Returns for how long the clock was doubted.
+        """
+        doubted = dt.timedelta(0)
+        for _ in range(span // dt.timedelta(minutes=1)):
+            self.keeper.look()
+            if self.keeper.due:
+                await self.ask(*(() if alone else (None,)))
+            doubted += dt.timedelta(minutes=1) if self.keeper.doubt else dt.timedelta(0)
+            await self.clock.advance(60)
+        return doubted
 
-    await clock.advance(11 * 3600)
 
-    assert not keeper.due
+async def test_what_a_ca_said_decides_while_none_answers() -> None:
+    """
+    A clock that is wrong is not right because the network went away; one that is right stays so; and one that is set right is believed at once.
+    """
+    gate = Gate()
+    assert await gate.ask(START - 10 * DAY)
+    assert await gate.live(3 * HOUR) == 3 * HOUR
+    assert gate.keeper.doubt is not None
+    assert (
+        "by what a CA said before it is 2025-12-22 03:00" in gate.keeper.doubt.reason
+        or "CA said" in gate.keeper.doubt.reason
+    )
+
+    gate.clock.time -= 10 * DAY
+
+    assert await gate.live(30 * HOUR) == dt.timedelta(0)
+    assert gate.events.names() == ["clock.doubted", "clock.trusted"]
+
+
+async def test_no_doubt_is_for_ever_where_nobody_answers() -> None:
+    """
+    A CA whose own clock is wrong, and is gone: after a day the clock is taken as it is. At once, when no CA is left in the configuration.
+    """
+    gate = Gate()
+    assert await gate.ask(START - 10 * DAY)
+    assert DAY <= await gate.live(5 * DAY) <= DAY + dt.timedelta(minutes=2)
+    assert gate.events.names() == ["clock.doubted", "clock.trusted"]
+
+    gate = Gate()
+    assert await gate.ask(START - 10 * DAY)
+    assert await gate.live(DAY, alone=True) <= dt.timedelta(minutes=1)
 
 
 async def test_a_clock_that_was_set_while_no_ca_answers_is_doubted_for_an_hour() -> None:
     """
-    Nobody can say whether it is right. It is believed when one does, or after an hour, and compared soon after that.
+    Nobody can say whether it is right. Each time anew, whatever was doubted before; and it is compared soon after that.
     """
-    for answers in (True, False):
-        clock, events = FakeClock(), Recorder()
-        keeper = Timekeeper(clock=clock, events=events, newest_event=None)
-        await keeper.compare([saying(START)], every=12 * HOUR)
-        clock.time += DAY
-        for _ in range(60):
-            await keeper.compare([saying(None)], every=12 * HOUR)
+    gate = Gate()
+    assert not await gate.ask(START)
+    for _ in range(3):
+        gate.clock.time += DAY
 
-            assert keeper.doubt is not None
-            assert "no CA answers" in keeper.doubt.reason
+        assert HOUR <= await gate.live(7 * HOUR) <= HOUR + dt.timedelta(minutes=2)
 
-            await clock.advance(60)
+    assert gate.events.names() == ["clock.doubted", "clock.trusted"] * 3
 
-        await keeper.compare([saying(clock.now() if answers else None)], every=12 * HOUR)
+    gate = Gate()
+    assert await gate.ask(START - 10 * DAY)
+    assert await gate.live(2 * HOUR) == 2 * HOUR
 
-        assert keeper.doubt is None
-        assert events.names() == ["clock.doubted", "clock.trusted"]
+    gate.clock.time += 100 * DAY
 
-        await clock.advance(3600)
+    assert HOUR <= await gate.live(7 * HOUR) <= HOUR + dt.timedelta(minutes=2)
+    assert await gate.ask(START)
 
-        assert keeper.due is not answers
 
-        await keeper.compare([saying(None)], every=12 * HOUR)
+async def test_what_was_done_in_the_future_is_doubted_once() -> None:
+    """
+    It says the same for ever, and so would we.
+    """
+    gate = Gate(newest_event=START + 1000 * DAY)
 
-        assert keeper.doubt is None
+    assert HOUR <= await gate.live(2 * DAY) <= HOUR + dt.timedelta(minutes=2)
+    assert gate.events.names() == ["clock.doubted", "clock.trusted"]
+
+
+async def test_a_machine_that_slept_was_not_set() -> None:
+    """
+    Both clocks go on while it is suspended.
+    """
+    gate = Gate()
+    assert not await gate.ask(START)
+    await gate.clock.advance(8 * 3600)
+
+    assert await gate.live(13 * HOUR) == dt.timedelta(0)
+
+
+async def test_a_ca_of_the_year_9999_is_borne() -> None:
+    """
+    Its Date is one that Python can say, and later ones are not.
+    """
+    gate = Gate()
+    assert await gate.ask(dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC))
+    await gate.live(3 * HOUR)
+
+    assert gate.keeper.doubt is None

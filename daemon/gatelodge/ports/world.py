@@ -25,7 +25,7 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """
-        Return seconds that never go back, for deadlines.
+        Return seconds that never go back, and go on while the machine is suspended; for deadlines.
         """
         ...
 

@@ -43,9 +43,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """
-        Return seconds that never go back.
+        Return seconds that never go back, those asleep too (CLOCK_BOOTTIME, clock_gettime(2)): a machine that wakes was not set.
         """
-        return time.monotonic()
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     async def sleep(self, seconds: float) -> None:
         """

@@ -3,48 +3,47 @@ Doubts the clock: a machine without one of its own starts in the past, and an ho
 dead.
 
 The CA's Date decides whenever it can be had. Within an hour of it the clock is believed, whatever is stored. Further off,
-issuance and expiry judgements pause and the CA is asked again every minute. While no CA answers, what the last one said holds for as long as
-nobody sets the clock. A clock that was set since, or a time before the newest stored event, pauses too, for one hour at most: nobody can be
-asked.
+issuance and expiry judgements pause and the CA is asked again every minute. While none answers, the time by what the last one said decides,
+for a day. A clock that was set to something else, or that is before the newest stored event, is doubted for an hour. Then it is taken as it is:
+nobody can be asked, and the LAN's own names and alarms cannot wait for ever. All of it is forgotten with the process.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import enum
 from typing import TYPE_CHECKING
 
 from gatelodge.core.observed import Doubt
 from gatelodge.errors import GatelodgeError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from gatelodge.ports import Clock, Events
 
 TOLERANCE = dt.timedelta(hours=1)
 ASK_AGAIN = dt.timedelta(minutes=1)
-LONGEST_PAUSE_WITHOUT_CA = dt.timedelta(hours=1)
 
 
-def judge(*, now: dt.datetime, date: dt.datetime | None, newest_event: dt.datetime | None) -> str | None:
+class _Why(enum.Enum):
     """
-    Say why the clock is doubted, or None.
-
-    Args:
-        date: the CA's time, None when it cannot be had.
-        newest_event: when the last event was written down.
+    What a doubt stands on.
     """
-    if date is not None:
-        if abs(now - date) <= TOLERANCE:
-            return None
-        return f"this machine's clock says {_text(now)}, the CA's says {_text(date)}; set the clock (NTP)"
-    if newest_event is not None and now < newest_event:
-        return (
-            f"this machine's clock says {_text(now)}, but something was done here at {_text(newest_event)}; "
-            "set the clock (NTP)"
-        )
-    return None
+
+    SAYS = enum.auto()
+    SAID = enum.auto()
+    SET = enum.auto()
+    BEHIND = enum.auto()
+
+
+#: How long a doubt may last that no CA is there to ask about.
+_LONGEST: Mapping[_Why, dt.timedelta] = {
+    _Why.SAID: dt.timedelta(days=1),
+    _Why.SET: dt.timedelta(hours=1),
+    _Why.BEHIND: dt.timedelta(hours=1),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +56,17 @@ class _Answer:
     ours: float
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Unsure:
+    """
+    A doubt, what our clock showed then (as `_Answer.ours`), and since when.
+    """
+
+    why: _Why
+    ours: float
+    since: float
+
+
 class Timekeeper:
     """
     Holds the present doubt. Before the first look it doubts for as long as that look takes.
@@ -66,9 +76,10 @@ class Timekeeper:
         self._clock = clock
         self._events = events
         self._newest_event = newest_event
-        self._paused_since: float | None = None
-        self._offset = self._wall_offset()
         self._answer: _Answer | None = None
+        self._believed: float | None = None
+        self._unsure: _Unsure | None = None
+        self._compared = self._offset()
         self.doubt: Doubt | None = Doubt(reason="the clock was not compared yet", until=clock.now() + ASK_AGAIN)
         self._due_at = clock.monotonic()
 
@@ -77,13 +88,13 @@ class Timekeeper:
         """
         Tell whether the clock should be compared now: it never was, the time to ask again has come, or it was set.
         """
-        return self._was_set() or self._clock.monotonic() >= self._due_at
+        return _apart(self._offset(), self._compared) or self._clock.monotonic() >= self._due_at
 
     def look(self) -> None:
         """
         Doubt a clock that was set since it was compared, until it is compared again.
         """
-        if self.doubt is None and self._was_set():
+        if self.doubt is None and _apart(self._offset(), self._compared):
             reason = "the clock was set and not compared yet"
             self.doubt = Doubt(reason=reason, until=self._clock.now() + ASK_AGAIN)
 
@@ -95,51 +106,76 @@ class Timekeeper:
             every: how long a believed clock is left alone.
         """
         date = await _first_answer(dates)
-        now, self._offset = self._clock.now(), self._wall_offset()
+        now, self._compared = self._clock.now(), self._offset()
         if date is not None:
-            self._answer = _Answer(right=date.timestamp() - self._clock.monotonic(), ours=self._offset)
-        else:
-            date = self._remembered()
-        reason = self._judge(now, date)
-        if reason is not None and date is None and self._paused_long_enough():
-            self._answer = reason = None
-        told = self.doubt.reason if self.doubt is not None and self._paused_since is not None else None
-        if reason is None:
-            if told is not None:
+            self._answer = _Answer(right=date.timestamp() - self._clock.monotonic(), ours=self._compared)
+        elif not dates:
+            self._answer = None
+        found = _wrong(now, date) if date is not None else self._without_answer(now)
+        if found is not None and date is None and self._lasts_too_long(found[0]):
+            self._answer = self._newest_event = found = None
+        was_told, sure = self._unsure is not None, date is not None or self._answer is not None
+        if found is None:
+            if was_told:
                 self._events.emit("clock.trusted")
-            self.doubt, self._paused_since = None, None
-            alone = every if date is not None or not dates else min(every, LONGEST_PAUSE_WITHOUT_CA)
+            self.doubt, self._unsure, self._believed = None, None, self._compared
+            alone = every if sure or not dates else min(every, _LONGEST[_Why.SET])
             self._due_at = self._clock.monotonic() + alone.total_seconds()
             return
-        if told is None:
+        why, reason = found
+        if not was_told:
             self._events.emit("clock.doubted", level="warning", reason=reason)
-            self._paused_since = self._clock.monotonic()
+        if self._unsure is None or self._is_another(why, self._unsure):
+            self._unsure = _Unsure(why=why, ours=self._compared, since=self._clock.monotonic())
         self.doubt = Doubt(reason=reason, until=now + ASK_AGAIN)
         self._due_at = self._clock.monotonic() + ASK_AGAIN.total_seconds()
 
+    def _without_answer(self, now: dt.datetime) -> tuple[_Why, str] | None:
+        said = self._remembered()
+        if said is not None and _wrong(now, said) is None:
+            return None
+        if said is not None and self._answer is not None and not _apart(self._answer.ours, self._compared):
+            told = f"this machine's clock says {_text(now)}, and by what a CA said before it is {_text(said)}; set the clock (NTP)"
+            return _Why.SAID, told
+        if said is not None or (self._believed is not None and _apart(self._believed, self._compared)):
+            set_to = f"this machine's clock was set to {_text(now)}"
+            return _Why.SET, f"{set_to}, and no CA answers that could say whether it is right"
+        if self._newest_event is not None and now < self._newest_event:
+            done = f"something was done here at {_text(self._newest_event)}"
+            return _Why.BEHIND, f"this machine's clock says {_text(now)}, but {done}; set the clock (NTP)"
+        return None
+
     def _remembered(self) -> dt.datetime | None:
         """
-        Return the time by what a CA said before, unless the clock was set since: that may have been what it needed.
+        Return the time by what a CA said last.
         """
-        said = self._answer
-        if said is None or _apart(said.ours, self._offset):
+        if self._answer is None:
             return None
-        return dt.datetime.fromtimestamp(said.right + self._clock.monotonic(), dt.UTC)
+        try:
+            return dt.datetime.fromtimestamp(self._answer.right + self._clock.monotonic(), dt.UTC)
+        except (ValueError, OverflowError):  # it said the year 9999
+            return None
 
-    def _judge(self, now: dt.datetime, date: dt.datetime | None) -> str | None:
-        if date is None and self._answer is not None:
-            return f"this machine's clock was set to {_text(now)}, and no CA answers that could say whether it is right"
-        return judge(now=now, date=date, newest_event=self._newest_event)
+    def _lasts_too_long(self, why: _Why) -> bool:
+        unsure = self._unsure
+        if unsure is None or self._is_another(why, unsure):
+            return False
+        return self._clock.monotonic() - unsure.since >= _LONGEST[why].total_seconds()
 
-    def _paused_long_enough(self) -> bool:
-        since = self._paused_since
-        return since is not None and self._clock.monotonic() - since >= LONGEST_PAUSE_WITHOUT_CA.total_seconds()
+    def _is_another(self, why: _Why, unsure: _Unsure) -> bool:
+        return why is not unsure.why or _apart(unsure.ours, self._compared)
 
-    def _was_set(self) -> bool:
-        return _apart(self._wall_offset(), self._offset)
-
-    def _wall_offset(self) -> float:
+    def _offset(self) -> float:
         return self._clock.now().timestamp() - self._clock.monotonic()
+
+
+def _wrong(now: dt.datetime, date: dt.datetime) -> tuple[_Why, str] | None:
+    """
+    Say that a clock is wrong by a CA's Date, or None.
+    """
+    if abs(now - date) <= TOLERANCE:
+        return None
+    return _Why.SAYS, f"this machine's clock says {_text(now)}, the CA's says {_text(date)}; set the clock (NTP)"
 
 
 def _apart(one: float, other: float) -> bool:
