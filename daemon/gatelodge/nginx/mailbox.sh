@@ -38,12 +38,13 @@ current() {
 # Writes a file of the mailbox whole or not at all. Its text is on standard input.
 put() {
   umask 022
-  cat >"$box/.$1.new" && mv -f "$box/.$1.new" "$box/$1"
+  cat >"$box/.$1.new" && [ -s "$box/.$1.new" ] && mv -f "$box/.$1.new" "$box/$1"
 }
 
-# Says what this nginx is: where it looks names up, whether it speaks IPv6, where others' servers listen, and its version.
+# Says what this nginx is: where it looks names up, whether it speaks IPv6, where others' servers listen, and its version. All of it is there
+# before any is written: who is killed meanwhile leaves what was said before.
 about() {
-  {
+  told=$(
     echo "format 1"
     if [ -s /proc/net/if_inet6 ]; then echo "ipv6 yes"; else echo "ipv6 no"; fi
     for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt; do
@@ -67,7 +68,8 @@ about() {
       }' | sort -u
     echo "version"
     $nginx -V 2>&1
-  } | put about
+  )
+  printf '%s\n' "$told" | put about
 }
 
 # Answers the request with that nonce. Of what nginx says the end is told: its error stands there, below warnings by the thousand.
