@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.patient import Case
 
+from gatelodge.doctor import examining
 from gatelodge.doctor.checks import CHECKS
-from gatelodge.doctor.examining import USUAL, Check, examine
+from gatelodge.doctor.examining import LONGEST_BEFORE, USUAL, Check, examine
 from gatelodge.doctor.patient import Once
 from gatelodge.errors import StateError
 from gatelodge.together import together
@@ -114,6 +115,20 @@ async def test_what_writes_waits_for_what_reads(tmp_path: Path, first: Callable[
     assert began == ["second begins", "second ends"]
 
 
+async def test_what_takes_long_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Both have their time then, side by side.
+    """
+    monkeypatch.setattr(examining, "LONGEST_BEFORE", 0.05)
+    checks = (
+        Check(name="first", title="First", look=_slow, seconds=0.5),
+        Check(name="second", title="Second", look=_well, after="first"),
+    )
+    told: list[list[str]] = []
+    await examine(Case(folder=tmp_path).patient(), checks, progress=lambda left: told.append([*left]))
+    assert told == [["First", "Second"], ["First"], []]
+
+
 async def test_a_check_that_may_not_look_or_fails_harms_no_other(tmp_path: Path) -> None:
     """
     What it could not look at, and why, is a note; so is a defect of ours.
@@ -199,7 +214,9 @@ def test_the_whole_ends_within_a_minute() -> None:
     Checks run together, or one after another that is named, so the longest limits and a hasty farewell of the ledger are all that it can take.
     Names are used once.
     """
-    limits = {check.name: check.seconds for check in CHECKS}
-    assert max(check.seconds + (limits[check.after] if check.after else 0) for check in CHECKS) + 5 < 60
+    assert max(check.seconds + (LONGEST_BEFORE if check.after else 0) for check in CHECKS) + 5 < 60
     assert USUAL + 5 < 60
-    assert len(limits) == len(CHECKS)
+    names = {check.name for check in CHECKS}
+    assert len(names) == len(CHECKS)
+    assert {check.name: check.after for check in CHECKS if check.after} == {"dns": "addresses"}
+    assert "addresses" in names

@@ -21,13 +21,13 @@ from gatelodge.doctor import (
 from gatelodge.doctor.examining import Check
 
 #: A TXT record at `_acme-challenge.NAME` hides NAME from a wildcard record of its zone while it stands (RFC 4592 §2.2.2), so that providers are
-#: tried when addresses have been looked up. Both together end within a minute.
+#: tried when addresses have been looked up.
 CHECKS = (
     Check(name="configuration", title="Configuration", look=configuration.look, configured=False),
     Check(name="state", title="State directory", look=state.look, configured=False),
     Check(name="clock", title="Clock", look=clock.look, configured=False, online=True),
     Check(name="certificates", title="Certificates and sites", look=certificates.look, configured=False),
-    Check(name="addresses", title="Addresses of hosts", look=addresses.look, online=True, seconds=14.0),
+    Check(name="addresses", title="Addresses of hosts", look=addresses.look, online=True),
     Check(name="caa", title="CAA records", look=caa.look, online=True),
     Check(name="dns", title="DNS providers", look=zones.look, online=True, seconds=40.0, after="addresses"),
     Check(name="ports", title="Ports", look=ports.look),

@@ -1,5 +1,6 @@
 """
-Has everything looked at together, each check for a limited time, so that the whole ends within a minute on any network.
+Has everything looked at together, but for what would see what another writes; each check for a limited time, so that the whole ends within a
+minute on any network.
 
 A check that fails, or may not look, is a finding of its own: nothing that one does costs another anything.
 """
@@ -7,6 +8,7 @@ A check that fails, or may not look, is a finding of its own: nothing that one d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 #: Seconds for one check, unless it says otherwise. A record that was added is taken away in four seconds more.
 USUAL = 30.0
 
+#: Seconds that one check waits for another.
+LONGEST_BEFORE = 14.0
+
 _LEVELS = tuple(Level)
 
 
@@ -29,7 +34,7 @@ _LEVELS = tuple(Level)
 class Check:
     """
     One thing that is looked at: its name in JSON, what people read above its findings, and who looks. `online` ones ask the internet. One that
-    writes there what another would read begins `after` that has ended.
+    writes there what another would read begins `after` that has ended, or has taken `LONGEST_BEFORE`.
     """
 
     name: str
@@ -57,7 +62,8 @@ async def examine(
 
     async def one(check: Check, findings: Findings) -> None:
         if check.after in ended:
-            await ended[check.after].wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended[check.after].wait(), LONGEST_BEFORE)
         await _look(check, patient, findings)
         ended[check.name].set()
         left.remove(check.title)
