@@ -1,8 +1,9 @@
 """
 How full a bucket is: a token bucket, as CAs keep them, by a clock that may be wrong.
 
-It refills with the latest time that our clock has shown, never from the future; what refills slowly counts only as far as it has refilled by any
-clock that we believe. What is counted, and for whom, is decided in `budget`.
+It refills with the latest time that our clock has shown, within what is believed of it: a time further ahead was written by a clock that was
+wrong, and means now. What refills slowly counts only as far as it has refilled by any clock that we believe. What is counted, and for whom, is
+decided in `charges`.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def certain(limit: Limit, level: Level | None, now: dt.datetime) -> float:
     """
     if level is None:
         return float(limit.count)
+    level = sensible(limit, level, now)
     doubted = min(_doubt(limit), max(level.at, now) - level.since) / _refill(limit)
     return _refilled(limit, level, now) - doubted
 
@@ -71,8 +73,7 @@ def changed(limit: Limit, before: Level | None, now: dt.datetime, *, by: float =
     Return how full a bucket is now, with so much put in.
     """
     full = certain(limit, before, now) + max(0.0, by) >= limit.count
-    if before is None:
-        before = Level(left=float(limit.count), at=now, since=now)
+    before = Level(left=float(limit.count), at=now, since=now) if before is None else sensible(limit, before, now)
     left = min(float(limit.count), max(0.0, min(float(limit.count), _refilled(limit, before, now)) + by))
     latest = max(before.at, now)
     return dataclasses.replace(before, left=left, at=latest, since=latest if full else before.since)
@@ -84,6 +85,7 @@ def when(limit: Limit, level: Level, now: dt.datetime, wanted: float) -> dt.date
     """
     if certain(limit, level, now) >= wanted:
         return now
+    level = sensible(limit, level, now)
     # Until then nothing refills that would be believed.
     growing = max(now, level.at, level.since + _doubt(limit))
     return growing + max(0.0, wanted - certain(limit, level, growing)) * _refill(limit)
@@ -93,10 +95,11 @@ def sensible(limit: Limit, level: Level, now: dt.datetime) -> Level:
     """
     Return a level without what only a wrong clock can have written.
     """
-    at = min(level.at, now + _doubt(limit))
-    return Level(
-        left=level.left, at=at, since=min(level.since, at), closed_until=sensible_closure(level.closed_until, now)
-    )
+    at, closed_until = min(level.at, now + _doubt(limit)), sensible_closure(level.closed_until, now)
+    since = min(level.since, at)
+    if (at, since, closed_until) == (level.at, level.since, level.closed_until):
+        return level
+    return Level(left=level.left, at=at, since=since, closed_until=closed_until)
 
 
 def sensible_closure(until: dt.datetime | None, now: dt.datetime) -> dt.datetime | None:

@@ -91,8 +91,14 @@ class Budgets:
         if self._kept is None:
             return budget.Budget(limits=known)
         if directory not in self._budgets:
-            self._budgets[directory] = budget.from_document(self._kept.get(directory, {}), known)
-        return self._budgets[directory].settled(self.now)
+            self._budgets[directory] = budget.from_document(self._kept.get(directory, {}), known).settled(self.now)
+        return self._budgets[directory]
+
+    def settle(self, authority: CertificateAuthority) -> None:
+        """
+        Forget what is no matter any more, as `Budget.settled`.
+        """
+        self._budgets[authority.directory] = self.budget(authority).settled(self.now)
 
     async def change(self, authority: CertificateAuthority, change: Callable[[Budget, dt.datetime], Budget]) -> None:
         """
@@ -103,7 +109,7 @@ class Budgets:
         """
         directory = authority.directory
         before = self.budget(authority)
-        after = self._budgets[directory] = change(before, self.now).settled(self.now)
+        after = self._budgets[directory] = change(before, self.now)
         if after == before:
             return
         self._changes[directory] += 1
@@ -111,6 +117,8 @@ class Budgets:
         async with self._writing:
             if self._written[directory] < mine:
                 upto = self._changes[directory]
+                # Here, and not at each change: it looks at every bucket, and certificates come by the hundred.
+                self.settle(authority)
                 await self._documents.put(KIND, directory, self._budgets[directory].document())
                 self._written[directory] = upto
 
@@ -189,6 +197,8 @@ class Purse:
         now, found = self._budgets.now, self._budgets.budget(self._authority)
         short = found.closure(everything, now) or (None if force else found.shortage(costs, now))
         if short is not None:
+            # What a clock that was wrong has dated ahead refills from now on.
+            self._budgets.settle(self._authority)
             raise IssuanceError(short.problem(self._authority.name, now))
 
     async def spend(self, costs: frozenset[Bucket]) -> None:
