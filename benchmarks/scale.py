@@ -36,15 +36,21 @@ from benchmarks.turns import in_turn
 from gatelodge import wiring
 from gatelodge.config.read import read
 from gatelodge.core.desired import desired
+from gatelodge.core.limits import Counted
 from gatelodge.core.plan import plan
 from gatelodge.issuers import selfsigned
+from gatelodge.issuers.acme.budgets import Budgets
+from gatelodge.model import CertificateAuthority, Name
 from gatelodge.runtime.memory import give_back_large_blocks
+from gatelodge.runtime.system import SystemClock
 from gatelodge.stores import contents
+from gatelodge.stores.memory import MemoryDocuments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gatelodge.config.shape import Config
+    from gatelodge.issuers.acme.budgets import Claim
 
 #: Seconds.
 GOAL_PASS = 0.2
@@ -125,8 +131,30 @@ async def measure(file: Path) -> dict[str, float]:
         "first render": rendering,
         "render again": statistics.median(again),
         "plan": statistics.median(planning),
+        "count an order": await counting(sorted(config.sites)),
         _MEMORY: held,
     }
+
+
+async def counting(names: Sequence[str]) -> float:
+    """
+    Return the seconds that it takes to say whether Let's Encrypt allows one more order, when there was one for each of these names.
+    """
+    directory = "https://acme-v02.api.letsencrypt.org/directory"
+    budgets = Budgets(documents=MemoryDocuments(), clock=SystemClock())
+    purse = budgets.of(CertificateAuthority(name="letsencrypt", directory=directory))
+
+    async def claim(name: str) -> Claim:
+        return await purse.order((Name(name),), account="", replaces=False, force=False)
+
+    (await claim(names[0])).check()
+    await purse.spend(frozenset((Counted.CERTIFICATES_PER_SET, name) for name in names))
+    seconds = []
+    for number in range(_PASSES):
+        began = time.perf_counter()
+        (await claim(f"new-{number}.example")).check()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
 
 
 def _fresh_render() -> Callable[..., object]:
@@ -181,7 +209,7 @@ def rows(found: Mapping[int, Sequence[Mapping[str, float]]]) -> list[dict[str, A
         grown = exponent(points)
         unit = "MB" if what == _MEMORY else "seconds"
         made += [
-            {"what": what, "sites": size, "median": round(value, 4), "unit": unit, "exponent": grown}
+            {"what": what, "sites": size, "median": round(value, 5), "unit": unit, "exponent": grown}
             for size, value in points.items()
         ]
     return made

@@ -59,6 +59,7 @@ def test_scale_measures_everything_at_each_size() -> None:
         "first render",
         "render again",
         "plan",
+        "count an order",
         "memory",
     }
     assert {row["sites"] for row in table["rows"]} == {2, 4}
