@@ -38,15 +38,21 @@ _TIDY_AFTER = 4000
 
 class Disk:
     """
-    The disk below a folder; `state` is the state directory on it. `before_write` is called before anything is made or synced, with what it is, and
-    with what cuts short what was written; it may raise, or kill. `lost` hears what a loss of power took. `full` while nothing more can be written. `changes` counts by the folder's name what may have changed one of its files, and `moves` what may have
-    changed more than that, `touched` all: who looks at the disk need not look again before. `moved` are the certificates about whose folders
-    something may have changed; whoever looks at them empties it, and "" stands for any.
+    The disk below a folder; `state` is the state directory on it.
+
+    `before_write` is called before anything is made or synced, with what it is, and with what cuts short what was written; it may raise, or kill.
+    `before_change` is called before anything is moved or removed, and may raise. `lost` hears what a loss of power took. `full` while nothing more
+    can be written.
+
+    `changes` counts by the folder's name what may have changed one of its files, and `moves` what may have changed more than that, `touched` all:
+    who looks at the disk need not look again before. `moved` are the certificates about whose folders something may have changed; whoever looks
+    at them empties it, and "" stands for any.
     """
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
         self.full = False
         self.before_write: Callable[[str, Callable[[], None]], None] = lambda _step, _cut: None
+        self.before_change: Callable[[], None] = lambda: None
         self.lost: Callable[[str], None] = lambda _: None
         self.syncs = 0
         self.changes: collections.Counter[str] = collections.Counter()
@@ -94,6 +100,7 @@ class Disk:
 
         def changing(work: Callable[..., object], *, moves: bool) -> Callable[..., object]:
             def changed(path: object, *arguments: object, **named: object) -> object:
+                self.before_change()
                 self.changes[_folder(path)] += 1
                 self.touched += 1
                 if moves:
@@ -148,12 +155,6 @@ class Disk:
         self._names.clear()
         self._contents.clear()
         self._believe(self._image)
-
-    def hide(self) -> None:
-        """
-        Let nobody find anything any more.
-        """
-        self.state.unlink()
 
     def _moved(self, path: object) -> None:
         self.moves += 1

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import heapq
 import itertools
 import sys
@@ -62,8 +61,9 @@ class Scheduler(asyncio.BaseEventLoop):
         self.rounds = 0
         self._elapsed = 0.0
         self._numbers = itertools.count()
-        self._graves: list[_Counted] = []
+        self._graves: list[tuple[int, _Counted]] = []
         self._contexts: dict[int, contextvars.Context] = {}
+        self._owners: dict[int, int] = {}
         self._living: dict[int, list[_Counted]] = {}
         self._rounds_without_rest = 0
         self.set_task_factory(self._make_task)
@@ -94,8 +94,8 @@ class Scheduler(asyncio.BaseEventLoop):
         End a process now, wherever it is.
         """
         self.killed.add(process)
-        # Kept, for whoever forgets a coroutine runs its `finally`.
-        self._graves += (each for each in self._living.pop(process, []) if not each.done())
+        # Kept until they are buried, for whoever forgets a coroutine runs its `finally`.
+        self._graves += ((process, each) for each in self._living.pop(process, []) if not each.done())
 
     def in_world(self, seconds: float, happening: Callable[[], None]) -> asyncio.TimerHandle:
         """
@@ -115,20 +115,20 @@ class Scheduler(asyncio.BaseEventLoop):
 
     def bury(self) -> None:
         """
-        Let go of everything that was begun. Only when nothing that its coroutines could still do harms anybody.
+        Let go of everything that those who are killed had begun. What their coroutines do in a `finally` is done in their name: it is for the
+        world to let the dead change nothing.
         """
-        tasks = [*self._graves, *itertools.chain.from_iterable(self._living.values())]
-        self._graves.clear()
-        self._living.clear()
+        graves, self._graves = self._graves, []
         told, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                while tasks:
-                    _close(tasks.pop())
-                gc.collect()
+                while graves:
+                    process, task = graves.pop()
+                    self._contexts[process].run(_close, task)
         finally:
             sys.unraisablehook = told
+        self._contexts = {process: each for process, each in self._contexts.items() if process not in self.killed}
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         """
@@ -143,7 +143,8 @@ class Scheduler(asyncio.BaseEventLoop):
             try:
                 result = func(*args)
             except BaseException as error:  # noqa: BLE001 - as an executor does
-                done.set_exception(error)
+                if PROCESS.get() not in self.killed:  # else nobody would ever hear of it
+                    done.set_exception(error)
             else:
                 done.set_result(result)
 
@@ -183,6 +184,14 @@ class Scheduler(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         pass
+
+    def _asyncgen_firstiter_hook(self, agen: Any) -> None:
+        self._owners[id(agen)] = PROCESS.get()
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        # What a generator of the dead has in its `finally` is never done.
+        if self._owners.pop(id(agen), 0) not in self.killed:
+            self.call_soon(self.create_task, agen.aclose())
 
     def _make_task(self, loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> _Counted:
         task = _Counted(work, loop=loop, **more)

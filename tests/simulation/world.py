@@ -179,7 +179,6 @@ class World:
         self.gates: SimulatedGates | None = None
         self.wanted_since: dict[str, float] = {}
         self._wanted: dict[str, Wanted] = {}
-        self._buried = False
         self._process = 0
         self._stamped: set[str] = set()
         self.loop.calm = self._calm
@@ -187,6 +186,7 @@ class World:
         self.loop.oversleep = self._oversleep
         self.loop.blocking = self._blocking
         self.disk.before_write = self._before_write
+        self.disk.before_change = self._before_change
         self.disk.lost = lambda what: self.story.count(f"fault: {what}")
 
     @property
@@ -228,8 +228,7 @@ class World:
             try:
                 self.loop.run_until_complete(self._live())
             finally:
-                self._buried = True
-                self.disk.hide()
+                self.loop.kill(self._process)
                 self.loop.close()
                 self.loop.bury()
 
@@ -267,11 +266,17 @@ class World:
 
     # What ports ask of the world
 
+    def dead(self) -> bool:
+        """
+        Tell whether the process that asks was killed.
+        """
+        return PROCESS.get() in self.loop.killed
+
     def present(self) -> None:
         """
         Go on only when the process that asks still lives.
         """
-        assert PROCESS.get() not in self.loop.killed, "the dead do not ask"
+        assert not self.dead(), "the dead do not ask"
 
     async def touch(self, port: str, what: str) -> str | None:
         """
@@ -303,14 +308,14 @@ class World:
         return mishap
 
     async def _unless_dead(self) -> None:
-        if PROCESS.get() in self.loop.killed:
+        if self.dead():
             await self.loop.create_future()
 
     def _blocking(self) -> float:
         """
         Say how much longer blocking work takes.
         """
-        mishap = self.weather.mishap("disk") if PROCESS.get() else None
+        mishap = self.weather.mishap("disk") if PROCESS.get() and not self.dead() else None
         if mishap not in {"hang", "delay"}:
             return 0.0
         self.story.count(f"fault: {mishap}")
@@ -320,8 +325,8 @@ class World:
         """
         Let something go wrong before the disk does something: `cut` cuts short what was written.
         """
-        if PROCESS.get() in self.loop.killed:
-            return
+        if self.dead():
+            raise OSError(errno.EIO, "the dead write nothing")
         mishap = self.weather.mishap("disk")
         if mishap not in {"daemon killed", "power lost", "disk error", "partial write"}:
             return
@@ -338,6 +343,10 @@ class World:
                 self.kill(power=False, writing=True)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.kill(power=mishap == "power lost", writing=True)
+
+    def _before_change(self) -> None:
+        if self.dead():
+            raise OSError(errno.EIO, "the dead change nothing")
 
     def keys_in(self, folder: str) -> frozenset[bytes]:
         """
@@ -408,6 +417,10 @@ class World:
             self.loop.in_world(_PATIENCE, lambda: process == self._process and self.kill(power=False))
 
     def _boot(self) -> None:
+        # A rough world sees the end of a thousand daemons: what they held is let go of.
+        if self._process:
+            self.loop.kill(self._process)
+        self.loop.bury()
         self.disk.back()
         self._stamped = set()
         self._process += 1
@@ -420,12 +433,17 @@ class World:
         try:
             await self._serve()
         except StateError as error:
-            self.story.tell("daemon", f"does not start: {error}")
+            told = f"does not start: {error}"
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not be
-            if self._buried:
-                return
-            self.died.append(_told(error))
-            self.story.tell("daemon", f"ends: {_told(error)}")
+            told = f"ends: {_told(error)}"
+            if not self.dead():
+                self.died.append(_told(error))
+        else:
+            told = None
+        if self.dead():
+            return
+        if told is not None:
+            self.story.tell("daemon", told)
         self.reconciler = self.gates = None
         self.troubles.begin("machine", "down")
         self.loop.in_world(self.chance.uniform(*_RESTART), self._boot)
