@@ -225,6 +225,8 @@ async def test_no_doubt_is_for_ever_where_nobody_answers() -> None:
     gate = Gate()
     assert await gate.ask(START - 10 * DAY)
     assert await gate.live(DAY, alone=True) <= dt.timedelta(minutes=1)
+    gate.clock.time += 20000 * DAY
+    assert await gate.live(DAY, alone=True) == dt.timedelta(0)
 
 
 async def test_a_clock_that_was_set_while_no_ca_answers_is_doubted_for_an_hour() -> None:

@@ -3,8 +3,8 @@ Decides whether a CA can be asked within its rate limits, and when it can be oth
 
 What a CA allows is data (`limits`). Our count is a lower bound of what is left: others may share the account or the domain, so a
 429 of the CA's own always wins, and is remembered until the time that it names. A bucket is spent before the request is sent:
-what we do not know to have failed is counted as done. How full a bucket is by a
-clock that jumps stands in `bucket`, and which ones an order takes from in `charges`.
+what we do not know to have failed is counted as done. How full a bucket is, by a clock that jumps, stands in `bucket`; which
+ones an order takes from, in `charges`.
 """
 
 from __future__ import annotations
@@ -134,11 +134,9 @@ class Budget:
         limit = self._limit(cost)
         if limit is None:
             return None
-        return (
-            0
-            if self._closed(cost, now)
-            else int(min(limit.count, max(0.0, bucket.certain(limit, self.levels.get(cost), now))))
-        )
+        if self._closed(cost, now):
+            return 0
+        return int(min(limit.count, max(0.0, bucket.certain(limit, self.levels.get(cost), now))))
 
     def settled(self, now: dt.datetime) -> Budget:
         """

@@ -109,8 +109,8 @@ class Timekeeper:
         now, self._compared = self._clock.now(), self._offset()
         if date is not None:
             self._answer = _Answer(right=date.timestamp() - self._clock.monotonic(), ours=self._compared)
-        elif not dates:
-            self._answer = None
+        elif not dates:  # nobody will ever answer
+            self._answer = self._believed = None
         found = _wrong(now, date) if date is not None else self._without_answer(now)
         if found is not None and date is None and self._lasts_too_long(found[0]):
             self._answer = self._newest_event = found = None
