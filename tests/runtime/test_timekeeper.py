@@ -252,6 +252,23 @@ async def test_a_clock_that_was_set_while_no_ca_answers_is_doubted_for_an_hour()
     assert await gate.ask(START)
 
 
+@pytest.mark.parametrize("answers", [True, False])
+async def test_who_believed_a_clock_without_a_ca_asks_again_soon(*, answers: bool) -> None:
+    """
+    In an hour, in place of the twelve that a CA's word is good for.
+    """
+    gate = Gate()
+    assert not await gate.ask(START)
+    gate.clock.time += DAY
+    await gate.live(HOUR + dt.timedelta(minutes=2))
+    if answers:
+        assert not await gate.ask(gate.clock.now())
+    assert gate.keeper.doubt is None
+    await gate.clock.advance(3600)
+
+    assert gate.keeper.due is not answers
+
+
 async def test_what_was_done_in_the_future_is_doubted_once() -> None:
     """
     It says the same for ever, and so would we.

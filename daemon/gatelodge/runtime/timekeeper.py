@@ -139,7 +139,10 @@ class Timekeeper:
             return _Why.SAID, told
         if said is not None or (self._believed is not None and _apart(self._believed, self._compared)):
             set_to = f"this machine's clock was set to {_text(now)}"
-            return _Why.SET, f"{set_to}, and no CA answers that could say whether it is right"
+            return (
+                _Why.SET,
+                f"{set_to}, and no CA answers that could say whether it is right; it is believed when one does, or in an hour",
+            )
         if self._newest_event is not None and now < self._newest_event:
             done = f"something was done here at {_text(self._newest_event)}"
             return _Why.BEHIND, f"this machine's clock says {_text(now)}, but {done}; set the clock (NTP)"
