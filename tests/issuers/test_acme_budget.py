@@ -105,6 +105,33 @@ async def test_the_sixth_of_a_week_waits_and_force_does_not(world: World) -> Non
     await world.issue()
 
 
+async def test_what_a_clock_that_was_ahead_has_spent_refills_from_the_first_refusal(world: World) -> None:
+    """
+    Not from the day that it was dated to, which may be years away. After a restart likewise.
+    """
+    for restarts in (False, True):
+        world.clock.time += dt.timedelta(days=400)
+        for _ in range(5):
+            await world.issue()
+        world.clock.time -= dt.timedelta(days=390)
+        if restarts:
+            world.restart()
+        assert (await world.fail()).type == "budget"
+        world.clock.time += dt.timedelta(hours=38)
+        await world.issue()
+
+
+async def test_full_buckets_are_not_kept(world: World) -> None:
+    """
+    Whatever is written next leaves them out.
+    """
+    await world.issue()
+    assert (Counted.CERTIFICATES_PER_SET, SET) in await kept(world)
+    world.clock.time += dt.timedelta(days=8)
+    await world.issue(OTHER)
+    assert (Counted.CERTIFICATES_PER_SET, SET) not in await kept(world)
+
+
 @pytest.mark.parametrize("lie", [None, "key"])
 async def test_a_certificate_counts_from_when_it_may_have_been_signed(world: World, lie: str | None) -> None:
     """
