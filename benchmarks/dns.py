@@ -23,6 +23,7 @@ from benchmarks.tables import Table
 from tests.support import alidns, bind
 
 from gatelodge.demo import pebble
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     import argparse
@@ -75,7 +76,7 @@ def names(count: int) -> list[str]:
 
 
 async def _once(folder: Path, ca: pebble.Pebble, server: Bind, count: int, provider: str) -> Run:
-    (https,) = pebble.free_ports(1)
+    (https,) = free_ports(1)
     quoted = ", ".join(f'"{name}"' for name in names(count))
     config = folder / "gatelodge.toml"
     text = _TOML.format(
@@ -144,7 +145,7 @@ async def _measure(client: str, count: int) -> tuple[Run, int | None]:
     """
     Run one client in a world of its own. What it published must be gone.
     """
-    (http_port,) = pebble.free_ports(1)
+    (http_port,) = free_ports(1)
     with scratch.folder() as folder:
         async with (
             bind.running(folder, zones=(ZONE,)) as server,

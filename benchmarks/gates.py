@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 from benchmarks import daemon
 from benchmarks.measure import Failed
 from benchmarks.memory import descendants
-from tests.support.nginx_house import quiet_ports
 
+from gatelodge.demo.ports import free_ports
 from gatelodge.nginx import binary
 
 if TYPE_CHECKING:
@@ -362,7 +362,7 @@ def ours(nginx: Path, folder: Path, *, more: str = "") -> Iterator[tuple[Gate, P
 
     Yields: our gate, and what the others need to stand beside it.
     """
-    http, https, upstream = quiet_ports(3)
+    http, https, upstream = free_ports(3)
     config = folder / "gatelodge.toml"
     config.write_text(_TOML.format(folder=folder, nginx=nginx, http=http, https=https, upstream=upstream) + more)
     state = folder / "state"
@@ -383,7 +383,7 @@ def running(name: str, command: Callable[[Place, int], list[str]], place: Place)
     """
     Run a gate of somebody else's inside the context, once it answers.
     """
-    (port,) = quiet_ports(1)
+    (port,) = free_ports(1)
     log = place.folder / f"{port}.out"
     with process(command(place, port), log) as pid:
         gate = Gate(name=name, port=port, pid=lambda: pid)

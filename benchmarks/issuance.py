@@ -29,6 +29,7 @@ from benchmarks.tables import Table, ratio
 from benchmarks.turns import in_turn
 
 from gatelodge.demo import pebble
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     import argparse
@@ -78,7 +79,7 @@ def write_config(folder: Path, ca: pebble.Pebble, count: int, *, reload_interval
     Write a configuration with so many sites.
     """
     config = folder / "gatelodge.toml"
-    (https,) = pebble.free_ports(1)
+    (https,) = free_ports(1)
     head = _TOML.format(folder=folder, ca=ca, https=https, reload_interval=reload_interval)
     config.write_text(head + "".join(f'"{name}" = "http://127.0.0.1:9"\n' for name in names(count)))
     return config
@@ -193,7 +194,7 @@ def caddy(folder: Path, ca: pebble.Pebble, count: int) -> Run:
     """
     Run Caddy until it has stored all certificates.
     """
-    (https,) = pebble.free_ports(1)
+    (https,) = free_ports(1)
     file = folder / "Caddyfile"
     sites = (f"{name} {{\n    reverse_proxy 127.0.0.1:9\n}}\n" for name in names(count))
     file.write_text(_CADDY.format(folder=folder, ca=ca, https=https) + "".join(sites))
@@ -222,7 +223,7 @@ MOST = {"Caddy": 100, "certbot": 10, "lego": 10, "dehydrated": 10}
 
 
 async def _measure(client: Callable[[Path, pebble.Pebble, int], Run], count: int, folder: Path) -> Run:
-    (http_port,) = pebble.free_ports(1)
+    (http_port,) = free_ports(1)
     async with pebble.running(folder, http_port=http_port, environment=PEBBLE) as ca:
         return await asyncio.to_thread(client, folder, ca, count)
 

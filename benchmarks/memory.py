@@ -21,6 +21,7 @@ from benchmarks.issuance import PEBBLE, names, write_config
 from benchmarks.tables import Table
 
 from gatelodge.demo import pebble
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     import argparse
@@ -91,7 +92,7 @@ def _caddys(folder: Path, sites: int) -> list[dict[str, Any]]:
     """
     if not shutil.which("caddy"):
         return []
-    http, https = pebble.free_ports(2)
+    http, https = free_ports(2)
     caddyfile = peers.write_caddyfile(folder, http=http, https=https, sites=sites)
     rows = []
     for when in ("after its own issuance", "after a restart"):
@@ -107,7 +108,7 @@ def _traefiks(folder: Path, sites: int) -> list[dict[str, Any]]:
     """
     if not shutil.which("traefik"):
         return []
-    (https,) = pebble.free_ports(1)
+    (https,) = free_ports(1)
     file = peers.write_traefik(folder, certificates=folder / "state" / "certificates", sites=sites)
     show.tell(f"{sites} sites, Traefik")
     with peers.traefik(folder, file, https=https) as pid:
@@ -128,7 +129,7 @@ async def measure(sites: int) -> list[dict[str, Any]]:
     """
     Measure a daemon with so many sites.
     """
-    (http_port,) = pebble.free_ports(1)
+    (http_port,) = free_ports(1)
     with scratch.folder() as folder:
         async with pebble.running(folder, http_port=http_port, environment=PEBBLE) as ca:
             return await asyncio.to_thread(_measure, folder, ca, sites)

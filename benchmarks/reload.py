@@ -23,9 +23,9 @@ from benchmarks.measure import Failed
 from benchmarks.tables import Table
 from benchmarks.turns import in_turn
 from benchmarks.visitors import Line, Tally, hold_websocket, keep_asking
-from tests.support.nginx_house import quiet_ports
 
 from gatelodge.demo import upstreams
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     import argparse
@@ -121,7 +121,7 @@ async def meet(reloading: Reloading, chat: int, reloads: int, interval: float) -
     """
     found = {name: Tally() for name in _VISITORS}
     port, over = reloading.gate.port, asyncio.Event()
-    (wiki,) = quiet_ports(1)
+    (wiki,) = free_ports(1)
 
     async def visit(name: str, streams: int) -> None:
         async with asyncio.TaskGroup() as group:
@@ -172,7 +172,7 @@ def measure(given: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[
     """
     Run the gates, reload them, and return the rows: of visitors, and from stored to served.
     """
-    (chat,) = quiet_ports(1)
+    (chat,) = free_ports(1)
     nginx = gates.find_nginx(given.nginx)
     with scratch.folder() as folder, reloadings.running(nginx, folder, chat) as found:
         works = {each.gate.name: functools.partial(served.take, each, given.interval) for each in found}

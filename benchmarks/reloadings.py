@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import gates
 from benchmarks.measure import Failed
-from tests.support.nginx_house import quiet_ports
 
 from gatelodge.api import client
+from gatelodge.demo.ports import free_ports
 from gatelodge.issuers import selfsigned
 from gatelodge.model import Name
 
@@ -115,7 +115,7 @@ def _tuned(stack: contextlib.ExitStack, place: gates.Place, chat: int) -> Reload
 
 def _caddy(stack: contextlib.ExitStack, place: gates.Place, chat: int) -> Reloading:
     link = _own_certificate(place, "caddy-certificates")
-    (admin,) = quiet_ports(1)
+    (admin,) = free_ports(1)
     gate = stack.enter_context(
         gates.running(
             gates.CADDY,

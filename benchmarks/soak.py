@@ -25,10 +25,10 @@ from benchmarks.steady import DESCRIPTORS, MEGABYTES, SHARE, Series, descriptors
 from benchmarks.tables import Table
 from benchmarks.visitors import Line, Tally, hold_websocket, keep_asking
 from tests.support.house import House
-from tests.support.nginx_house import quiet_ports
 
 from gatelodge.api import client
 from gatelodge.demo import pebble, upstreams
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     import argparse
@@ -206,8 +206,8 @@ class Soak:
 
 @contextlib.asynccontextmanager
 async def _opened(folder: Path) -> AsyncIterator[tuple[House, int]]:
-    http, https = quiet_ports(2)
-    upstream, chat = pebble.free_ports(2)
+    http, https = free_ports(2)
+    upstream, chat = free_ports(2)
     environment = {"PEBBLE_AUTHZREUSE": "0"}  # it can deadlock where it looks for proofs to use again
     async with (
         pebble.running(folder, http_port=http, environment=environment) as ca,

@@ -26,6 +26,7 @@ from benchmarks.tables import Table, ratio
 from benchmarks.turns import in_turn
 
 from gatelodge.demo import pebble
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     import argparse
@@ -122,11 +123,11 @@ def _measure(folder: Path, ca: pebble.Pebble, sites: int, runs: int) -> list[dic
     port = int(config.read_text().partition("https_port = ")[2].split()[0])
     starts, empty = {"gatelodge": _ours(config, folder, port)}, {"gatelodge": folder / "state"}
     if shutil.which("traefik"):
-        (https,) = pebble.free_ports(1)
+        (https,) = free_ports(1)
         file = peers.write_traefik(folder, certificates=folder / "state" / "certificates", sites=sites)
         starts["Traefik"] = _answering(lambda: peers.traefik(folder, file, https=https), https)
     if shutil.which("caddy"):
-        http, caddys_https = pebble.free_ports(2)
+        http, caddys_https = free_ports(2)
         caddyfile = peers.write_caddyfile(folder, http=http, https=caddys_https, sites=sites)
         starts["Caddy"] = _answering(lambda: peers.caddy(folder, caddyfile), caddys_https)
         empty["Caddy"] = folder / "caddy"
@@ -142,7 +143,7 @@ async def measure(sites: int, runs: int) -> list[dict[str, Any]]:
     """
     Measure with so many sites, all certified before.
     """
-    (http_port,) = pebble.free_ports(1)
+    (http_port,) = free_ports(1)
     with scratch.folder() as folder:
         async with pebble.running(folder, http_port=http_port, environment=PEBBLE) as ca:
             return await asyncio.to_thread(_measure, folder, ca, sites, runs)

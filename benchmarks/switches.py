@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import gates, h2load, proxy, scratch, show, turns
 from benchmarks.measure import Failed
 from benchmarks.tables import Table
-from tests.support.nginx_house import quiet_ports
+
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     import argparse
@@ -172,7 +173,7 @@ def copies(names: list[str], nginx: Path, folder: Path) -> Iterator[list[gates.G
 
         def command(switch: Callable[[str], str]) -> Callable[[gates.Place, int], list[str]]:
             def make(place: gates.Place, port: int) -> list[str]:
-                (http,) = quiet_ports(1)
+                (http,) = free_ports(1)
                 file = f"copy-{port}"
                 text = switch(copy(file, http, port)).replace("{folder}", str(folder))
                 return gates.nginx_command(place, file, text)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from benchmarks import gates, reloadings, served
 from benchmarks.measure import Failed, run
-from tests.support.nginx_house import quiet_ports
 from tests.support.pages import ROOT
+
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ def test_a_stored_certificate_is_served(tmp_path: Path) -> None:
     By each gate that is there; and each reloads when it is told to.
     """
     tmp_path.chmod(0o755)
-    with reloadings.running(gates.find_nginx("debian"), tmp_path, *quiet_ports(1)) as found:
+    with reloadings.running(gates.find_nginx("debian"), tmp_path, *free_ports(1)) as found:
         seconds = {each.gate.name: served.take(each, 1.2) for each in found}
         for each in found:
             each.now()

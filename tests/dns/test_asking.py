@@ -28,7 +28,7 @@ from tests.support.name_servers import Records, refusing, reply, silence
 from tests.support.quick_clock import QuickClock
 from tests.support.waiting import until
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 from gatelodge.dns import asking
 from gatelodge.dns.asking import Answer, Asker, NoAnswer, ask_server, ask_service, read
 from gatelodge.runtime.system import Web

@@ -18,7 +18,7 @@ from tests.support import leftovers, name_servers
 from tests.support.eventful_clock import EventfulClock
 from tests.support.name_servers import Cache, Records, refusing, reply, silence
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 from gatelodge.dns import asking
 from gatelodge.dns.resolver import PublicResolver
 from gatelodge.errors import DnsError, Problem

@@ -17,7 +17,7 @@ from tests.support import bind, leftovers, name_servers
 from tests.support.name_servers import NameServer, Records, refusing, reply, silence
 from tests.support.quick_clock import QuickClock
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 from gatelodge.dns import asking
 from gatelodge.dns.caches import DOH
 from gatelodge.dns.resolver import MOST_ADDRESSES, MOST_CNAMES, PublicResolver, Zone

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support import upstream
 from tests.support.patient import Case
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 from gatelodge.doctor import ports
 from gatelodge.nginx.writing.prelude import GENERATION_PATH
 

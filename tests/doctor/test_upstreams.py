@@ -16,7 +16,7 @@ from tests.support import upstream
 from tests.support.nginx_dns import naming
 from tests.support.patient import NGINX, Case
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 from gatelodge.doctor import upstreams
 
 if TYPE_CHECKING:

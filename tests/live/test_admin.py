@@ -18,7 +18,7 @@ import pytest
 from tests.support.house import House, opened
 from tests.support.waiting import until
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

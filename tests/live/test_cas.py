@@ -23,6 +23,7 @@ from tests.support.house import House, opened
 from tests.support.waiting import until
 
 from gatelodge.demo import pebble
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -91,7 +92,7 @@ class Door:
     """
 
     def __init__(self, directory: str) -> None:
-        (self.port,) = pebble.free_ports(1)
+        (self.port,) = free_ports(1)
         self._behind = int(directory.rpartition(":")[2].partition("/")[0])
         self.directory = directory.replace(f":{self._behind}/", f":{self.port}/")
         self._server: asyncio.Server | None = None

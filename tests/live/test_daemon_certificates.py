@@ -19,9 +19,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.support.house import House, opened, serial_number
-from tests.support.nginx_house import RealClock, quiet_ports
+from tests.support.nginx_house import RealClock
 from tests.support.pems import DAY, Bought, buy
 from tests.support.waiting import until
+
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -261,7 +263,7 @@ async def test_a_gate_behind_a_proxy_that_says_who_comes(house: House) -> None:
     Every listener wants a PROXY header: the token is seen, the CA comes through the proxy, the tree is proven, visitors are served.
     """
     outside = house.http, house.https
-    house.http, house.https = quiet_ports(2)
+    house.http, house.https = free_ports(2)
     tables = "".join(f'[listen.{port}]\nproxy_protocol = ["127.0.0.1/32"]\n' for port in (house.http, house.https))
     house.write(WIKI, more=tables)
     async with front(outside[0], house.http), front(outside[1], house.https):

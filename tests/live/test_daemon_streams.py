@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.house import House, opened, serial_number
-from tests.support.nginx_house import quiet_ports
 from tests.support.plain import echoing, echoing_datagrams, say, visiting
 from tests.support.waiting import until
+
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,7 +51,7 @@ async def test_streams_come_with_certificates_and_go_on_through_renewals(house: 
     A service over TLS by a CA's certificate, one by UDP; a visitor who stays is there through a renewal, and status, plan and events
     tell of all of it.
     """
-    secured, datagrams = quiet_ports(2)
+    secured, datagrams = free_ports(2)
     async with echoing() as tcp, echoing_datagrams() as udp:
         streams = f"""
             [streams.mqtt]
@@ -121,7 +122,7 @@ async def test_a_mail_server_shares_its_certificate_with_its_site(house: House) 
     """
     One name, several ports, one order.
     """
-    imaps, smtps = quiet_ports(2)
+    imaps, smtps = free_ports(2)
     async with echoing() as tcp:
         rows = "".join(
             f'{name} = {{ listen = [{port}], upstream = "127.0.0.1:{tcp.port}", tls = "acme", hosts = ["{WIKI}"] }}\n'

@@ -26,7 +26,7 @@ from tests.support.nginx_external import SCRIPT, HisNginx
 from tests.support.nginx_house import DEBIAN
 from tests.support.waiting import until
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.house import House, opened
 from tests.support.waiting import until
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 from gatelodge.nginx.writing.prelude import GENERATION_PATH, STATUS_PATH
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.nginx_house import DEBIAN, WHEEL, quiet_ports, state_directory
+from tests.support.nginx_house import DEBIAN, WHEEL, state_directory
 from tests.support.pems import Bought, buy, rsa_key
 from tests.support.waiting import until
 
 from gatelodge.core.tree import Served
+from gatelodge.demo.ports import free_ports
 from gatelodge.model import INTERNAL_HOST, Listener, Name
 from gatelodge.nginx.proof import ask_generation, find_unserved
 from gatelodge.nginx.writing.prelude import GENERATION_PATH
@@ -99,7 +100,7 @@ async def home(request: pytest.FixtureRequest) -> AsyncIterator[Home]:
     An nginx with two certificates, once each.
     """
     names = ("plain", "plain_proxied", "tls", "tls_proxied", "modern", "single")
-    ports = dict(zip(names, quiet_ports(len(names)), strict=True))
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     found = Home(ports=ports, ec=buy(WIKI), rsa=buy(WIKI, key=rsa_key()))
     with state_directory(None) as folder:
         found.ec.lay(folder, "ec")

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support import upstream
 from tests.support.nginx_dns import naming
-from tests.support.nginx_house import DEBIAN, WHEEL, house, quiet_ports, url
+from tests.support.nginx_house import DEBIAN, WHEEL, house, url
 from tests.support.waiting import until
 
+from gatelodge.demo.ports import free_ports
 from gatelodge.model import Balance, Pool, Route, Server, Spread
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ async def workers() -> AsyncIterator[list[Worker]]:
     """
     Yield three servers that run.
     """
-    made = [Worker(port=port) for port in quiet_ports(3)]
+    made = [Worker(port=port) for port in free_ports(3)]
     for each in made:
         await each.start()
     try:

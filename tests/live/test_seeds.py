@@ -20,7 +20,7 @@ from tests.support import dns_house, house
 from tests.support.seeds import FOLDER, outside, seed, serving, settled
 from tests.support.waiting import until
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 from gatelodge.demo.visitor import Visitor
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.nginx_house import quiet_ports
 from tests.support.quick_clock import QuickClock
 
+from gatelodge.demo.ports import free_ports
 from gatelodge.errors import HttpDisconnected, HttpUnreachable
 from gatelodge.model import Listener, ListenSettings, Name, NginxSettings
 from gatelodge.ports import Challenge
@@ -79,7 +79,7 @@ async def test_nobody_there_and_nobody_who_answers_are_told_apart() -> None:
     """
     Nothing was sent to the first.
     """
-    (port,) = quiet_ports(1)
+    (port,) = free_ports(1)
     with pytest.raises(HttpUnreachable, match=rf"127\.0\.0\.1:{port}"):
         await Proxied().request("GET", f"http://127.0.0.1:{port}/x")
 

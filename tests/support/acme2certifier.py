@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from gatelodge.demo.pebble import free_ports, listening
+from gatelodge.demo.pebble import listening
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,7 +17,7 @@ from tests.world import DAY, World, inhabited
 
 from gatelodge.api.routes import Desk
 from gatelodge.api.server import Server
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 from gatelodge.model import AdminSettings, Listener, Secret, SecretRef
 from gatelodge.runtime.standing.measured import MeasuredEvents
 from gatelodge.runtime.standing.measures import Measures

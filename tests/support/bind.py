@@ -30,7 +30,7 @@ import dns.xfr
 import dns.zone
 from tests.support.waiting import until
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

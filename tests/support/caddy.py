@@ -15,8 +15,9 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.nginx_house import quiet_ports
 from tests.support.waiting import until
+
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -77,7 +78,7 @@ async def running(folder: Path, *, name_server: str) -> AsyncIterator[Caddy]:
     """
     own = folder / "caddy"
     own.mkdir()
-    (port,) = quiet_ports(1)
+    (port,) = free_ports(1)
     config, root = own / "Caddyfile", own / "storage" / "pki" / "authorities" / "local" / "root.crt"
     config.write_text(_CONFIG.format(folder=own, port=port, name_server=name_server))
     homes = {each: str(own) for each in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}

@@ -25,7 +25,7 @@ from tests.support.pages import ROOT
 from tests.support.waiting import until
 
 import gatelodge
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,10 +17,10 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
-from tests.support.nginx_house import quiet_ports
 from tests.support.waiting import until
 
 from gatelodge.demo import pebble, upstreams
+from gatelodge.demo.ports import free_ports
 from gatelodge.demo.visitor import Visitor
 from gatelodge.nginx import process
 from gatelodge.runtime.events.files import read
@@ -250,8 +250,8 @@ async def opened(
         environment: settings of the CA's own.
     """
     _let_through(folder)
-    http, https = quiet_ports(2)
-    upstream, chat = pebble.free_ports(2)
+    http, https = free_ports(2)
+    upstream, chat = free_ports(2)
     async with (
         pebble.running(folder, http_port=http, name_server=name_server, environment=environment) as ca,
         upstreams.running(wiki_port=upstream, chat_port=chat),

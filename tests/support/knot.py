@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from tests.support import bind
 
-from gatelodge.demo.pebble import free_ports, listening
+from gatelodge.demo.pebble import listening
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

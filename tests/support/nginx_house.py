@@ -10,10 +10,8 @@ import dataclasses
 import datetime as dt
 import grp
 import os
-import random
 import shutil
 import signal
-import socket
 import ssl
 import tempfile
 import time
@@ -27,6 +25,7 @@ from tests.support.waiting import until
 from gatelodge.core.desired import Desired
 from gatelodge.core.observed import Held, Observed
 from gatelodge.core.observed import Nginx as NginxObserved
+from gatelodge.demo.ports import free_ports
 from gatelodge.issuers import selfsigned
 from gatelodge.model import (
     INTERNAL_HOST,
@@ -352,25 +351,12 @@ def state_directory(group: str | None) -> Iterator[Path]:
         shutil.rmtree(state)
 
 
-def quiet_ports(count: int) -> list[int]:
-    """
-    Return ports below those that the kernel gives to clients and to servers that ask for any (ip_local_port_range): nginx may let
-    go of its ports for a moment, and nobody who runs beside this test is to take them.
-    """
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(10_000, 32_000)  # noqa: S311 - nothing secret
-        with contextlib.suppress(OSError), socket.create_server(("", port)):
-            found += [port] if port not in found else []
-    return found
-
-
 @contextlib.asynccontextmanager
 async def house(program: str, **changes: object) -> AsyncIterator[House]:
     """
     Yield a house whose nginx is `program`. An nginx that was started in it is stopped at the end.
     """
-    http_port, https_port, *spare = quiet_ports(6)
+    http_port, https_port, *spare = free_ports(6)
     settings = NginxSettings(
         binary=program,
         http_port=http_port,

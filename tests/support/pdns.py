@@ -16,7 +16,7 @@ from tests.support.knot import described, found, served
 from tests.support.pdns_update import _fill
 from tests.support.waiting import until
 
-from gatelodge.demo.pebble import free_ports
+from gatelodge.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -14,9 +14,9 @@ import json
 import os
 import shutil
 import signal
-import socket
 from typing import TYPE_CHECKING
 
+from gatelodge.demo.ports import free_ports
 from gatelodge.issuers import selfsigned
 from gatelodge.model import Name
 
@@ -41,17 +41,6 @@ class Pebble:
     dns: str
     dns_server: str
     http_port: int
-
-
-def free_ports(count: int) -> list[int]:
-    """
-    Return TCP ports of the loopback address that nothing listens on.
-    """
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @contextlib.asynccontextmanager

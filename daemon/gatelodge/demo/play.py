@@ -24,6 +24,7 @@ import aiohttp
 from cryptography import x509
 
 from gatelodge.demo import pebble, upstreams
+from gatelodge.demo.ports import free_ports
 from gatelodge.demo.visitor import Tally, Visitor
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _open_to_workers(folder: Path) -> Path:
 async def _perform(
     folder: Path, stack: contextlib.AsyncExitStack, result: Result, *, once: bool, say: Callable[[str], None]
 ) -> None:
-    http, https, wiki, chat, down = pebble.free_ports(5)
+    http, https, wiki, chat, down = free_ports(5)
     ca = await stack.enter_async_context(pebble.running(folder, http_port=http))
     say(f"pebble, an ACME test CA, runs at {ca.directory}. It refuses 5 % of nonces, as it does by default.")
     await stack.enter_async_context(upstreams.running(wiki_port=wiki, chat_port=chat))
