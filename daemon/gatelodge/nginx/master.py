@@ -45,8 +45,9 @@ _KILL_SECONDS = 0.5
 #: How long each signal has to make nginx give up its ports.
 _LEAVE_SECONDS = 5.0
 
-#: How long workers that were told to leave may go on taking visitors: nginx tells them a tenth of a second after it has new ones.
-_LEAVING_SECONDS = 5.0
+#: How often workers are looked at that were told to leave, 5 s or more: nginx tells them a tenth of a second after it has new ones.
+#: Looks and not seconds, so that a machine that stood still has not used them up.
+_LEAVING_LOOKS = 250
 
 
 class Master:
@@ -85,8 +86,9 @@ class Master:
         """
         Return once these workers take no more visitors, or did not come to it in time: one that hangs is no reason to go back.
         """
-        deadline = self._clock.monotonic() + _LEAVING_SECONDS
-        while self._clock.monotonic() < deadline and await in_thread(lambda: any(map(process.accepts, workers))):
+        for _ in range(_LEAVING_LOOKS):
+            if not await in_thread(lambda: any(map(process.accepts, workers))):
+                return
             await self._clock.sleep(_POLL_SECONDS)
 
     def is_of(self, master: Process, found: Capabilities) -> bool:
