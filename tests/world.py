@@ -340,13 +340,13 @@ class World:
         for name, number in self.nginx.serving.references if self.nginx.serving else ():
             held = self.store.version(name, number)
             assert held is not None, f"nginx serves {name} {number}, which is not held"
-            if name not in self.gate.desired.certificates or name == INTERNAL_HOST:
-                continue
-            if held.placeholder:
-                assert name not in self._certified, f"{name} fell back to a placeholder"
-            else:
+        for name in self.gate.desired.certificates.keys() - {INTERNAL_HOST}:
+            shown = self.served(name)
+            if shown is not None and shown.placeholder:
+                assert name not in self._certified, f"{name} fell back to the placeholder"
+            elif shown is not None:
                 self._certified.add(name)
-                if held.not_after <= self.ca.now():
+                if shown.not_after <= self.ca.now():
                     self.expired.add(name)
 
     # What a visitor sees
@@ -355,8 +355,13 @@ class World:
         """
         Return the certificate that visitors of a site with a certificate of that NAME are shown.
         """
-        references: dict[str, int] = dict(self.nginx.serving.references) if self.nginx.serving else {}
-        return self.store.version(name, references[name]) if name in references else None
+        serving = self.nginx.serving
+        references: dict[str, int] = dict(serving.references) if serving else {}
+        if name in references:
+            return self.store.version(name, references[name])
+        sites = [site.file_name for site in self.gate.desired.sites if name in site.certificates]
+        stands_in = serving is not None and any(file in serving.sites for file in sites)
+        return self.store.version(INTERNAL_HOST, references[INTERNAL_HOST]) if stands_in else None
 
     def good(self, *hosts: str) -> bool:
         """

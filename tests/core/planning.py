@@ -24,7 +24,7 @@ from gatelodge.core.actions import (
     tries,
 )
 from gatelodge.core.desired import Desired
-from gatelodge.core.observed import Attempt, Held, Nginx, Observed
+from gatelodge.core.observed import Attempt, Held, Nginx, Observed, shown
 from gatelodge.core.plan import Plan, plan
 from gatelodge.core.tree import Capabilities, Generation, Rendered
 from gatelodge.errors import Problem
@@ -109,17 +109,11 @@ def placeholder(wanted: CertificateSpec, *, version: int = 1) -> Held:
 
 def rendered(desired: Desired, observed: Observed) -> Rendered:
     """
-    Return a tree that names what a real one would: the newest version held of each certificate that a site needs.
+    Return a tree that names what a real one would: what is shown of the certificates of each site.
     """
-    sites = {}
-    for site in desired.sites:
-        found = observed.held.get(site.certificates[0] if site.certificates else "")
-        sites[site.file_name] = f"{found.name} {found.version}" if found else "not yet"
-    references = frozenset(
-        (found.name, found.version)
-        for site in desired.sites
-        if (found := observed.held.get(site.certificates[0] if site.certificates else "")) is not None
-    )
+    named = {site.file_name: shown(site.certificates[:1], observed.held) for site in desired.sites}
+    sites = {file: " ".join(f"{found.name} {found.version}" for found in shows) for file, shows in named.items()}
+    references = frozenset((found.name, found.version) for shows in named.values() for found in shows)
     text = repr(sorted(sites.items()))
     return Rendered(
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],

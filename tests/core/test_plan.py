@@ -25,7 +25,7 @@ from tests.core.planning import (
 
 from gatelodge.core.actions import ABANDONING, NGINX, ApplyTree, Obtain, Reason, certificate_key
 from gatelodge.core.asking import failed
-from gatelodge.core.observed import Attempt, Doubt, InFlight, Job, Nginx, Observed, Requests
+from gatelodge.core.observed import Attempt, Doubt, InFlight, Job, Nginx, Observed, Requests, shown
 from gatelodge.core.plan import GATHER
 from gatelodge.core.tree import Generation
 from gatelodge.errors import Problem
@@ -54,16 +54,13 @@ def kept(world: World, **changes: object) -> World:
     return world
 
 
-def test_a_new_gate_makes_placeholders_before_anything_else() -> None:
+def test_a_new_gate_makes_the_placeholder_before_anything_else() -> None:
     """
-    Nothing waits for issuance: first placeholders, then nginx, and only then the CA, which looks for its proof at nginx.
+    Nothing waits for issuance: first the placeholder, one for all, then nginx, and only then the CA, which looks for its proof at nginx.
     """
-    world = fresh_world(A)
+    world = fresh_world(A, B)
 
-    assert names_of(world.plan()) == [
-        "MakePlaceholder placeholder:a.example",
-        f"MakePlaceholder placeholder:{INTERNAL_HOST}",
-    ]
+    assert names_of(world.plan()) == [f"MakePlaceholder placeholder:{INTERNAL_HOST}"]
 
     for action in world.plan().actions:
         world.carry_out(action)
@@ -72,7 +69,7 @@ def test_a_new_gate_makes_placeholders_before_anything_else() -> None:
 
     world.carry_out(world.plan().actions[0])
 
-    assert names_of(world.plan()) == ["Obtain certificate:a.example"]
+    assert names_of(world.plan()) == ["Obtain certificate:a.example", "Obtain certificate:b.example"]
 
 
 def test_a_local_certificate_needs_no_nginx() -> None:
@@ -145,8 +142,7 @@ def test_a_failure_waits_and_delays_nobody_else() -> None:
     world = fresh_world(A, B, failing=frozenset({"a.example"}))
     world.settle()
 
-    assert world.observed.held["a.example"].placeholder
-    assert not world.observed.held["b.example"].placeholder
+    assert "a.example" not in world.observed.held
     current = world.observed.nginx.current
     assert current is not None
     assert ("b.example", world.observed.held["b.example"].version) in current.references
@@ -202,7 +198,7 @@ def test_a_doubted_clock_pauses_issuance_and_deletion_but_not_nginx() -> None:
             world.carry_out(action)
 
     assert world.observed.nginx.running
-    assert world.observed.held["a.example"].placeholder
+    assert "a.example" not in world.observed.held
     assert "gone.example" in world.observed.held
     assert world.plan().look_at == NOW + dt.timedelta(minutes=1)
 
@@ -249,13 +245,13 @@ def test_an_order_begun_over_and_over_slows_down() -> None:
     """
     A daemon that dies at every order takes one up at once, and then ever more rarely.
     """
-    world = served(A)
+    world = fresh_world(A)
+    world.carry_out(world.plan().actions[0])
+    world.carry_out(world.plan().actions[0])
     waits = []
     for begun in (1, 2, 3, 4):
         order = InFlight(certificate="a.example", issuer="acme:pebble", digest=A.digest, begun=begun, at=NOW)
-        kept(
-            world, held={**world.observed.held, "a.example": placeholder(A, version=2)}, in_flight={"a.example": order}
-        )
+        kept(world, in_flight={"a.example": order})
         asked = [action for action in world.plan().actions if isinstance(action, Obtain)]
         waits.append(None if asked else world.plan().look_at - NOW)
 
@@ -360,7 +356,7 @@ def test_a_tree_whose_certificate_is_damaged_is_not_started() -> None:
 
 def test_a_damaged_certificate_that_nginx_still_serves_is_not_replaced_by_a_placeholder() -> None:
     """
-    Nginx has the good one in memory: a new one is asked for first, and a placeholder comes only when that failed.
+    Nginx has the good one in memory: a new one is asked for first, and the placeholder is shown only when that failed.
     """
     world = served(A)
     damaged = {
@@ -374,8 +370,9 @@ def test_a_damaged_certificate_that_nginx_still_serves_is_not_replaced_by_a_plac
 
     world.failing = frozenset({"a.example"})
     world.carry_out(world.plan().actions[0])
+    world.now += HOUR
 
-    assert names_of(world.plan()) == ["MakePlaceholder placeholder:a.example"]
+    assert names_of(world.plan()) == ["ApplyTree nginx"]
 
 
 def test_a_start_that_fails_gives_way_to_a_mended_configuration() -> None:
@@ -621,10 +618,10 @@ def test_carrying_out_plans_comes_to_rest(world: World) -> None:
     assert nginx.current.proven
     assert nginx.running == nginx.current.number
     for name, wanted in world.desired.certificates.items():
-        found = world.observed.held[name]
-        assert found.satisfies(wanted) or failed(world.observed.attempts, name)
+        found = world.observed.held.get(name)
+        assert (found is not None and found.satisfies(wanted)) or failed(world.observed.attempts, name)
     for site in world.desired.sites:
-        newest = world.observed.held[site.certificates[0] if site.certificates else ""]
+        (newest,) = shown(site.certificates[:1], world.observed.held)
         assert (newest.name, newest.version) in nginx.current.references
 
 

@@ -9,11 +9,11 @@ import datetime as dt
 
 from tests.core.planning import NOW, fresh_world, held, names_of, placeholder, spec
 
-from gatelodge.core.actions import Obtain, Reason, digest, tries
-from gatelodge.core.observed import Attempt, Offer
+from gatelodge.core.actions import Obtain, Reason, digest, key, tries
+from gatelodge.core.observed import Attempt, Job, Offer
 from gatelodge.core.plan import Plan, plan
 from gatelodge.errors import Problem
-from gatelodge.model import ADOPTED
+from gatelodge.model import ADOPTED, INTERNAL_HOST
 
 DAY = dt.timedelta(days=1)
 WIKI = dataclasses.replace(spec("wiki.example"), adopt="/etc/letsencrypt/live/wiki.example", challenges=("dns:home",))
@@ -43,7 +43,7 @@ def adopted(**changes: object) -> object:
 
 def test_it_is_held_in_place_of_nothing_and_of_a_placeholder() -> None:
     """
-    No placeholder is made where there is something better.
+    An older Gatelodge made a placeholder for each certificate.
     """
     assert names_of(planned()) == ["Adopt adopt:wiki.example"]
     assert names_of(planned(held={"wiki.example": placeholder(WIKI)})) == ["Adopt adopt:wiki.example"]
@@ -71,9 +71,9 @@ def test_a_newer_one_of_the_other_tool_is_taken_while_ours_does_not_come() -> No
 
 def test_what_has_expired_is_not_adopted() -> None:
     """
-    A placeholder says no less.
+    The placeholder says no less.
     """
-    assert names_of(planned(OFFER.not_after)) == ["MakePlaceholder placeholder:wiki.example"]
+    assert names_of(planned(OFFER.not_after)) == ["Obtain certificate:wiki.example"]
 
 
 def test_what_cannot_be_used_leaves_the_placeholder() -> None:
@@ -85,6 +85,31 @@ def test_what_cannot_be_used_leaves_the_placeholder() -> None:
         tries=tries(adopt), digest=digest(adopt), failures=1, problem=Problem(type="adopt", detail=""), at=NOW,
         retry_at=NOW + DAY,
     )  # fmt: skip
-    assert names_of(planned(attempts={attempt.tries: attempt})) == ["MakePlaceholder placeholder:wiki.example"]
+    assert names_of(planned(attempts={attempt.tries: attempt})) == ["Obtain certificate:wiki.example"]
     changed = dataclasses.replace(attempt, digest="other files")
     assert names_of(planned(attempts={attempt.tries: changed})) == ["Adopt adopt:wiki.example"]
+
+
+def test_no_tree_is_made_before_it_is_held_so_that_nobody_is_shown_the_placeholder() -> None:
+    """
+    Neither while it is being read; but once it was of no use.
+    """
+    world = fresh_world(WIKI)
+    internal = world.desired.certificates[INTERNAL_HOST]
+    world.observed = dataclasses.replace(
+        world.observed,
+        held={INTERNAL_HOST: placeholder(internal)},
+        versions={INTERNAL_HOST: (1,)},
+        offers={"wiki.example": OFFER},
+    )
+    (adopt,) = world.plan().actions
+    assert key(adopt) == "adopt:wiki.example"
+    seen = world.observed
+    world.observed = dataclasses.replace(seen, jobs={key(adopt): Job(key=key(adopt), digest=digest(adopt), since=NOW)})
+    assert world.plan().actions == ()
+    attempt = Attempt(
+        tries=tries(adopt), digest=digest(adopt), failures=1, problem=Problem(type="adopt", detail=""), at=NOW,
+        retry_at=NOW + DAY,
+    )  # fmt: skip
+    world.observed = dataclasses.replace(seen, attempts={attempt.tries: attempt})
+    assert "ApplyTree nginx" in names_of(world.plan())

@@ -12,7 +12,7 @@ from tests.core.planning import LIFE, NOW, World, fresh_world, names_of, spec
 from gatelodge.core.actions import ApplyTree, MakePlaceholder, Obtain, Reason
 from gatelodge.core.observed import Attempt
 from gatelodge.errors import Problem
-from gatelodge.model import KeyKind, Site
+from gatelodge.model import INTERNAL_HOST, KeyKind, Site
 
 DAY = dt.timedelta(days=1)
 WIKI = spec("wiki.example", local=True)
@@ -36,10 +36,10 @@ def test_nothing_stands_in_for_it_and_nothing_waits_for_it() -> None:
     """
     world = both()
     first = world.plan()
-    assert {action.spec.name for action in first.actions if isinstance(action, MakePlaceholder)} == {
-        "wiki.example", "gatelodge.invalid",
-    }  # fmt: skip
-    assert [(a.spec.name, a.reason) for a in first.actions if isinstance(a, Obtain)] == [(BESIDE.name, Reason.MISSING)]
+    assert [action.spec.name for action in first.actions if isinstance(action, MakePlaceholder)] == [INTERNAL_HOST]
+    assert [(a.spec.name, a.reason) for a in first.actions if isinstance(a, Obtain)] == [
+        (WIKI.name, Reason.MISSING), (BESIDE.name, Reason.MISSING),
+    ]  # fmt: skip
     for action in first.actions:
         if isinstance(action, MakePlaceholder):
             world.carry_out(action)

@@ -15,7 +15,7 @@ from gatelodge.core.brought import STILL
 from gatelodge.core.observed import Attempt, Doubt, Held, InFiles, InFlight, Job, Requests
 from gatelodge.core.plan import Plan, plan
 from gatelodge.errors import Problem
-from gatelodge.model import FILES, CertificateSpec, FileIssuer, Name
+from gatelodge.model import FILES, INTERNAL_HOST, CertificateSpec, FileIssuer, Name
 
 DAY = dt.timedelta(days=1)
 WIKI = dataclasses.replace(spec("wiki.example"), issuer=FileIssuer(certificate="/x.crt", key="/x.key"))
@@ -103,7 +103,7 @@ def test_what_is_of_no_use_leaves_the_old_one_and_is_tried_when_it_changes() -> 
     (take,) = planned(there=broken, held=taken()).actions
     attempts = failed(take)
     assert names_of(planned(there=broken, held=taken(), attempts=attempts)) == []
-    assert names_of(planned(there=broken, attempts=attempts)) == ["MakePlaceholder placeholder:wiki.example"]
+    assert names_of(planned(there=broken, attempts=attempts)) == []
     assert reason(planned(NOW + DAY, there=broken, held=taken(), attempts=attempts)) is Reason.REPLACED
     other = dataclasses.replace(broken, mark="m3")
     assert reason(planned(there=other, held=taken(), attempts=attempts)) is Reason.REPLACED
@@ -133,9 +133,9 @@ def test_files_that_are_being_changed_are_looked_at_again_soon() -> None:
 
 def test_files_that_were_not_looked_at_say_nothing() -> None:
     """
-    They are a placeholder's matter then, as everything that is not there.
+    The placeholder is shown then, as for everything that is not there.
     """
-    assert names_of(planned(there=None)) == ["MakePlaceholder placeholder:wiki.example"]
+    assert names_of(planned(there=None)) == []
     assert names_of(planned(there=None, held=taken())) == []
 
 
@@ -161,3 +161,22 @@ def test_an_order_that_was_begun_is_given_up_when_another_issuer_is_asked() -> N
     assert names_of(planned(wanted=local, held=mine, in_flight=in_flight)) == ["Abandon certificate:wiki.example"]
     (obtain,) = planned(wanted=local, held={"wiki.example": held(local, age=80 * DAY)}, in_flight=in_flight).actions
     assert isinstance(obtain, Obtain), "one job a key: the order is given up after that"
+
+
+def test_no_tree_is_made_before_it_is_taken_so_that_nobody_is_shown_the_placeholder() -> None:
+    """
+    But once its files turn out to be of no use.
+    """
+    world = fresh_world(WIKI)
+    internal = world.desired.certificates[INTERNAL_HOST]
+    seen = dataclasses.replace(
+        world.observed,
+        held={INTERNAL_HOST: placeholder(internal)},
+        versions={INTERNAL_HOST: (1,)},
+        brought={"wiki.example": THERE},
+    )
+    world.observed = seen
+    (take,) = world.plan().actions
+    assert isinstance(take, Take)
+    world.observed = dataclasses.replace(seen, attempts=failed(take))
+    assert names_of(world.plan()) == ["ApplyTree nginx"]

@@ -151,7 +151,7 @@ async def test_a_port_in_use_is_named_and_taken_when_it_is_free(house: House) ->
     await house.serving(WIKI)
 
 
-async def test_an_unreachable_ca_is_named_and_the_gate_stands_with_placeholders(house: House) -> None:
+async def test_an_unreachable_ca_is_named_and_the_gate_stands_with_a_placeholder(house: House) -> None:
     """
     Nginx serves, the failure says which CA and when it is tried again, `once` exits 1.
     """

@@ -599,15 +599,15 @@ async def test_a_port_that_cannot_be_one_is_not_passed_on(home: House, up: upstr
         assert headers["x-forwarded-port"] == (told or "443")
 
 
-async def test_a_site_whose_certificate_is_not_there_is_left_out_of_tls(home: House, up: upstream.Upstream) -> None:
+async def test_a_site_whose_certificate_is_not_there_shows_the_placeholder(home: House, up: upstream.Upstream) -> None:
     """
-    It is redirected already; its neighbour is served.
+    It is served already, and redirected for now; so is its neighbour, as usual.
     """
     home.add("a.example.com", to=f"http://127.0.0.1:{up.port}")
     home.add("new.example.com", to=f"http://127.0.0.1:{up.port}", certify=False)
     await serve(home)
-    with pytest.raises(ssl.SSLError):
-        await home.fingerprint("new.example.com")
+    assert await home.fingerprint("new.example.com") == home.held[INTERNAL_HOST].fingerprint
+    assert (await home.get("new.example.com")).status == 200
     assert (await home.get("new.example.com", tls=False)).status == 302
     assert (await home.get("a.example.com")).status == 200
 

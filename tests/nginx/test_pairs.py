@@ -12,6 +12,7 @@ from tests.nginx.trees import desired, held, observed, site
 
 from gatelodge.core.observed import Held, shown
 from gatelodge.model import (
+    INTERNAL_HOST,
     SELF_SIGNED,
     AcmeIssuer,
     ByMailbox,
@@ -81,7 +82,8 @@ def test_both_stand_in_the_text_and_each_is_asked_for() -> None:
     [
         ([EC], [WIKI]),
         ([EC, BESIDE], [WIKI, RSA]),
-        ([kept(issuer=SELF_SIGNED)], [WIKI]),
+        ([], [INTERNAL_HOST]),
+        ([kept(issuer=SELF_SIGNED)], [INTERNAL_HOST]),
         ([kept(issuer=SELF_SIGNED), BESIDE], [RSA]),
         ([EC, kept(RSA, issuer=SELF_SIGNED)], [WIKI]),
         ([kept(key=KeyKind.RSA_4096), BESIDE], [WIKI]),
@@ -94,15 +96,17 @@ def test_one_of_each_kind_is_shown_and_no_placeholder_beside_a_real_one(
     """
     While they come one after the other, and after somebody had one RSA key, or adopted one: two of one kind would hide each other.
     """
-    assert [each.name for each in shown(certificates)] == chosen
+    names = [each.name for each in certificates] or [WIKI]
+    assert [each.name for each in shown(names, observed(*certificates).held)] == chosen
     assert shows(rendered(*certificates)) == [(name, place > 0) for place, name in enumerate(chosen)]
 
 
 def test_nothing_is_shown_of_nothing() -> None:
     """
-    Such a site is left out.
+    Neither where no certificate is asked for, nor before there is a placeholder: such a site is left out.
     """
-    assert shown([]) == ()
+    assert shown([], observed().held) == ()
+    assert shown([WIKI], {}) == ()
 
 
 def test_where_tls_1_3_is_spoken_alone_the_second_is_not_asked_for() -> None:

@@ -55,7 +55,6 @@ EXAMPLES = {
         desired(CHAT, BY_ADDRESS, PLAIN, settings=NginxSettings(public_https_port=2443)),
         observed(
             held("chat.example.com", version=3),
-            held("192.0.2.10", issuer="selfsigned"),
             found=nginx(*map(int, version.split("."))),
         ),
     )
@@ -115,7 +114,7 @@ def test_what_is_named_is_listed() -> None:
     Versions, listeners and visits: what pruning, trial and proof go by.
     """
     rendered = render(*EXAMPLES["1.22.1"])
-    assert rendered.references == {("chat.example.com", 3), ("192.0.2.10", 1)}
+    assert rendered.references == {("chat.example.com", 3), (INTERNAL_HOST, 1)}
     assert rendered.listeners == {Listener(port=80), Listener(port=443), Listener(port=5555)}
     assert rendered.proof == "http://127.0.0.1:80"
     assert rendered.served == (
@@ -125,7 +124,7 @@ def test_what_is_named_is_listed() -> None:
             certificate="chat.example.com",
             fingerprint=f"{3:064x}",
         ),
-        Served(listener=Listener(port=5555), server_name=None, certificate="192.0.2.10", fingerprint=f"{1:064x}"),
+        Served(listener=Listener(port=5555), server_name=None, certificate=INTERNAL_HOST, fingerprint=f"{1:064x}"),
     )
 
 
@@ -209,9 +208,10 @@ def test_a_site_that_cannot_be_written_answers_503_and_says_why() -> None:
 
 def test_without_listeners_there_is_nothing_to_prove() -> None:
     """
-    `http_port = 0` and no certificate yet: the tree is valid and opens nothing.
+    `http_port = 0` and no certificate yet, not even the placeholder: the tree is valid and opens nothing.
     """
-    rendered = render(desired(site("a.example.com"), settings=NginxSettings(http_port=0)), observed())
+    nothing = dataclasses.replace(observed(), held={})
+    rendered = render(desired(site("a.example.com"), settings=NginxSettings(http_port=0)), nothing)
     assert (rendered.proof, rendered.listeners, rendered.served) == ("", frozenset(), ())
 
 

@@ -133,11 +133,11 @@ class Wishes:
         """
         look = await self._reconciler.look()
         name = _held_as(wanted, look)
-        if name is None:
+        if name is None and (name := find(wanted, look.gate.desired)) is None:
             return Answer(ok=False, message=_unknown(wanted, look.observed.held.keys() - {INTERNAL_HOST}))
-        held = look.observed.held[name]
-        if held.issuer not in look.gate.cas:
-            whose = "of no CA" if held.placeholder else f"of {held.issuer}"
+        held = look.observed.held.get(name)
+        if held is None or held.issuer not in look.gate.cas:
+            whose = "of no CA" if held is None or held.placeholder else f"of {held.issuer}"
             return Answer(
                 ok=False,
                 message=f"{name} is {whose}; only what a CA of [acme] issued, and one that is still configured, can be revoked here",

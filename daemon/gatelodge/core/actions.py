@@ -12,8 +12,6 @@ import enum
 import hashlib
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from gatelodge.model import INTERNAL_HOST
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -43,7 +41,7 @@ class Reason(enum.StrEnum):
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MakePlaceholder:
     """
-    Hold a self-signed certificate, so that nothing waits for issuance.
+    Hold the self-signed certificate that is shown for whatever has none yet, so that nothing waits for issuance.
     """
 
     spec: CertificateSpec
@@ -352,7 +350,7 @@ def describe(action: Action) -> str:
     """
     match action:
         case MakePlaceholder(spec=spec):
-            return f"make a placeholder for {'names that nobody serves' if spec.name == INTERNAL_HOST else spec.name}"
+            return "make the placeholder, a certificate for whatever has none yet"
         case Adopt(spec=spec, directory=directory):
             return f"adopt the certificate in {directory} for {spec.name}"
         case Take(spec=spec, reason=reason):

@@ -1,5 +1,6 @@
 """
-Decides the next step for each certificate that is asked for: a placeholder, another tool's, the user's own, or one from an issuer.
+Decides the next step for each certificate that is asked for: another tool's, the user's own, or one from an issuer; and that there is a
+placeholder, one for all who have none yet.
 
 One name never waits for another, and what is held is never given up before there is something in its place.
 """
@@ -15,6 +16,7 @@ from gatelodge.core.actions import (
     REVOKING,
     TAKING,
     Action,
+    Adopt,
     AskRenewals,
     Cancel,
     MakePlaceholder,
@@ -58,15 +60,15 @@ class Certificates:
             held = self._observed.held.get(spec.name)
             if spec.name in self._observed.closed:
                 continue  # its files are not ours to replace; an order would be thrown away
-            ready = self._brought(spec) or brought.adopt(spec, self._observed, self._pace.now)
+            ready = self._ready(spec)
             if ready is not None and not self._pace.held_back(ready):
                 yield ready
                 continue
-            if held is None and spec.beside is None:
-                mend = Obtain(spec=spec.ways[0], reason=Reason.DAMAGED)
-                yield mend if self._lost_while_serving(spec) and self._possible(spec) else MakePlaceholder(spec=spec)
+            if isinstance(spec.issuer, SelfSigned):
+                if held is None:
+                    yield MakePlaceholder(spec=spec)
                 continue
-            if isinstance(spec.issuer, SelfSigned | FileIssuer):
+            if isinstance(spec.issuer, FileIssuer):
                 continue
             reason = self._reason(spec, held)
             if reason is not None:
@@ -97,6 +99,12 @@ class Certificates:
             return True
         return self._due(held) is not None
 
+    def _ready(self, spec: CertificateSpec) -> Take | Adopt | None:
+        """
+        Return how a certificate is had that lies on this machine.
+        """
+        return self._brought(spec) or brought.adopt(spec, self._observed, self._pace.now)
+
     def _brought(self, spec: CertificateSpec) -> Take | None:
         """
         Return how a certificate is taken from the user's files, and look again soon at those that are being changed.
@@ -107,15 +115,31 @@ class Certificates:
             self._pace.reached(self._pace.now + brought.STILL)
         return brought.take(spec, self._observed)
 
-    def _lost_while_serving(self, spec: CertificateSpec) -> bool:
+    def any_soon(self) -> bool:
         """
-        Tell whether only nginx's memory still holds a certificate, its files being damaged. A placeholder would take its place,
-        so one try is made to get a new one first.
+        Tell whether something is about to be there, without waiting for anybody, that a tree of now would lack or show the placeholder for.
+        """
+        lacking = self._desired.certificates.keys() - self._observed.held.keys() - self._observed.closed
+        return any(self._soon(self._desired.certificates[name]) for name in lacking)
+
+    def _soon(self, spec: CertificateSpec) -> bool:
+        if spec.beside is not None:
+            return False
+        if isinstance(spec.issuer, SelfSigned):
+            return True
+        ready = self._ready(spec)
+        return (ready is not None and not self._pace.held_back(ready)) or self._in_memory_alone(spec)
+
+    def _in_memory_alone(self, spec: CertificateSpec) -> bool:
+        """
+        Tell whether only nginx's memory still holds a certificate, its files being damaged. The placeholder would take its place, so one try
+        is made to get a new one first.
         """
         if isinstance(spec.issuer, FileIssuer):
             return False
         untried = not asking.failed(self._observed.attempts, spec.name)
-        return spec.name in self._observed.damaged and self._observed.nginx.serving and untried
+        lost = spec.name in self._observed.damaged and self._observed.nginx.serving and untried
+        return lost and self._possible(spec)
 
     def _reason(self, spec: CertificateSpec, held: Held | None) -> Reason | None:
         requests = self._observed.requests

@@ -61,8 +61,8 @@ class Desired:
     """
     What the configuration asks for.
 
-    `certificates` holds a spec for every NAME that sites name, one kind of key each, and one for `INTERNAL_HOST`, which nginx's default
-    servers and the proof use. `webroot` is where http-01 tokens lie.
+    `certificates` holds a spec for every NAME that sites name, one kind of key each, and one for `INTERNAL_HOST`, the placeholder: for nginx's
+    default servers, the proof, and whatever has no certificate yet. `webroot` is where http-01 tokens lie.
     """
 
     certificates: Mapping[str, CertificateSpec]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatelodge.model import ADOPTED, FILES, SELF_SIGNED
+from gatelodge.model import ADOPTED, FILES, INTERNAL_HOST, SELF_SIGNED
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -88,18 +88,21 @@ class Held:
         return self.issuer == str(issuer) and self.profile == profile
 
 
-def shown(held: Iterable[Held]) -> tuple[Held, ...]:
+def shown(names: Iterable[str], held: Mapping[str, Held]) -> tuple[Held, ...]:
     """
-    Choose the certificates that nginx can show for one name: a real one of each kind of key, else a placeholder.
+    Choose what nginx shows of the certificates that a site or a stream has: a real one of each kind of key, else the placeholder; nothing
+    when it has none.
 
     Of two of one kind the later one would be shown alone, in place of the first.
     """
-    all_of_them = tuple(held)
+    wanted = tuple(names)
     chosen: dict[bool, Held] = {}
-    for each in all_of_them:
-        if not each.placeholder:
+    for name in wanted:
+        if (each := held.get(name)) is not None and not each.placeholder:
             chosen.setdefault(each.key.is_rsa, each)
-    return tuple(chosen.values()) or all_of_them[:1]
+    if not chosen and wanted and INTERNAL_HOST in held:
+        return (held[INTERNAL_HOST],)
+    return tuple(chosen.values())
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

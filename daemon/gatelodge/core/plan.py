@@ -96,9 +96,10 @@ class _Planner:
         self.observed = observed
         self.rendered = rendered
         self.pace = Pace(observed, now, at_latest=desired.check_every)
+        self.certificates = Certificates(desired, observed, self.pace)
 
     def actions(self) -> Iterator[Action]:
-        certificates = Certificates(self.desired, self.observed, self.pace)
+        certificates = self.certificates
         yield from certificates.superseded()
         begun = set(self.observed.jobs)
         for action in (
@@ -177,8 +178,7 @@ class _Planner:
             yield RollBack(tree=current.digest)
             return
         apply = ApplyTree(rendered=rendered, why=self._why())
-        needed = {name for name, spec in self.desired.certificates.items() if spec.beside is None}
-        ready = needed <= self.observed.held.keys() | self.observed.closed
+        ready = not self.certificates.any_soon()
         if nginx.running is None and not nginx.ours:
             # Others start it. What is asked for is tried all the same: one that listens nowhere yet does not answer either.
             if current is not None and current.digest == rendered.digest:
@@ -196,7 +196,6 @@ class _Planner:
                 yield start
             return
         served = current is not None and current.digest == rendered.digest and nginx.running == current.number
-        # A site without even a placeholder would be left out of the tree; one is made in a moment.
         if (self.observed.requests.reload or not served) and ready and not self._too_early():
             yield apply
 

@@ -166,7 +166,7 @@ async def _perform(
     for host in (WIKI, CHAT, DOWN):
         await _until(_placeholder, visitor, host, what=f"a placeholder for {host}")
     result.seconds_to_placeholder = _since(began)
-    say(f"{result.seconds_to_placeholder} s: nginx serves all three with placeholders. The CA may go on.")
+    say(f"{result.seconds_to_placeholder} s: nginx serves all three with a placeholder. The CA may go on.")
     os.kill(ca.pid, signal.SIGCONT)
 
     visitor = visitor.trusting(await _root(ca))

@@ -1,8 +1,8 @@
 """
-Placeholders: plain self-signed certificates, so that nginx starts and no site waits for issuance.
+The placeholder: a plain self-signed certificate, so that nginx starts and no site waits for issuance.
 
-They are signed by themselves, never by the local CA (whose root people import), and speak for no CA. Their dates depend on no
-clock, so a machine that woke up in 1970 can start its gate.
+It is signed by itself, never by the local CA (whose root people import), and speaks for no CA. Its dates depend on no clock, so a
+machine that woke up in 1970 can start its gate.
 """
 
 from __future__ import annotations

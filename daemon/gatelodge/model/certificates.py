@@ -66,7 +66,7 @@ class LocalIssuer:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SelfSigned:
     """
-    Nobody: a plain self-signed certificate, for placeholders and for `INTERNAL_HOST`.
+    Nobody: the placeholder, a plain self-signed certificate for `INTERNAL_HOST`.
     """
 
     def __str__(self) -> str:

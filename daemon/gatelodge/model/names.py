@@ -14,7 +14,8 @@ Name = NewType("Name", str)
 #: A JSON object, as stored or sent.
 JsonObject: TypeAlias = Mapping[str, object]
 
-#: The host under which nginx tells the daemon which generation it serves. `.invalid` never resolves (RFC 6761 §6.4).
+#: The host under which nginx tells the daemon which generation it serves, and whose certificate is the placeholder. `.invalid` never resolves
+#: (RFC 6761 §6.4).
 INTERNAL_HOST = Name("gatelodge.invalid")
 
 

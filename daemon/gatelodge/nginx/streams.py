@@ -129,7 +129,7 @@ def _asked(desired: Desired, observed: Observed, ground: Ground, capabilities: C
         snippet = Raw(desired.nginx.stream_snippet, "nginx.stream_snippet")
         yield _Part(STREAM_SNIPPET, HEADER + write([snippet]))
     for stream in desired.streams:
-        held = shown(observed.held[name] for name in stream.certificates if name in observed.held)
+        held = shown(stream.certificates, observed.held)
         text, why = write_stream(stream, paths(held), ground)
         yield _Part(stream.part, left_out(missing) if missing else text, missing or why, stream, held)
 

@@ -149,7 +149,7 @@ def _passwords(desired: Desired) -> dict[str, Secret]:
 
 
 def _place(site: Site, observed: Observed, ground: Ground, auths: Mapping[str, Auth]) -> _Placed:
-    held = shown(observed.held[name] for name in site.certificates if name in observed.held)
+    held = shown(site.certificates, observed.held)
     files = paths(held)
     named = dict.fromkeys(route.guard.auth for route in site.routes if route.guard.auth)
     text, unwritten = _serve(site, files, ground, tuple((name, auths[name]) for name in named if name in auths))
@@ -223,14 +223,17 @@ def _origin(doors: Doors) -> str:
 def _served(placed: Iterable[_Placed], ground: Ground) -> Iterator[Served]:
     """
     Yield one visit for each site, TLS listener and certificate, and one without a name for each listener that is visited by IP
-    address.
+    address. The placeholder is looked at once a listener: who is not served at all is shown it too.
     """
     nameless: set[Listener] = set()
+    stood_in: set[Listener] = set()
     for each in placed:
         named = next(iter(sorted((host for host in each.site.names if not is_ip(host)), key=is_wildcard)), None)
         names = read(each.text)
+        stands_in = any(held.placeholder for held in each.held)
         for listener in sorted(names.tls & names.asked) if each.held and each.shown else ():
-            if named:
+            if named and not (stands_in and listener in stood_in):
+                stood_in |= {listener} if stands_in else set()
                 yield from visits(each.held, listener, concrete(named), ground)
             if listener not in nameless and any(map(is_ip, each.site.hosts)):
                 nameless.add(listener)

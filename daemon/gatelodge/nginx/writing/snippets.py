@@ -29,16 +29,12 @@ CHALLENGE = "acme-challenge.conf"
 
 def snippets(desired: Desired, observed: Observed, ground: Ground) -> Mapping[str, str]:
     """
-    Write the files, by their path in the tree: `tls/NAME.conf` for each certificate that is held, with the one beside it, and
+    Write the files, by their path in the tree: `tls/NAME.conf` for each certificate, with the one beside it or with the placeholder, and
     `acme-challenge.conf`.
     """
     beside = {spec.beside: name for name, spec in desired.certificates.items() if spec.beside}
     pairs = {name: (name, beside[name]) if name in beside else (name,) for name in desired.certificates}
-    held = {
-        name: shown(observed.held[each] for each in pair if each in observed.held)
-        for name, pair in pairs.items()
-        if name in observed.held
-    }
+    shows = {name: shown(pair, observed.held) for name, pair in pairs.items()}
     return {
         CHALLENGE: HEADER + write([token_location(ground)]),
         **{
@@ -53,7 +49,7 @@ def snippets(desired: Desired, observed: Observed, ground: Ground) -> Mapping[st
                     *tls_parameters(ground.openssl),
                 ]
             )
-            for name, certificates in held.items()
-            if name != INTERNAL_HOST
+            for name, certificates in shows.items()
+            if certificates and name != INTERNAL_HOST
         },
     }

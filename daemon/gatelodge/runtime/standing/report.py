@@ -198,7 +198,7 @@ def _certificate(name: str, desired: Desired, observed: Observed, now: dt.dateti
         "ca": _ca(spec, held),
         "cas": [str(issuer) for issuer in spec.issuers] if spec else [],
         "lacking": [each for each in spec.names if each not in real.names] if spec and real else [],
-        "state": _state(held, now, used=spec is not None),
+        "state": _state(spec, observed, held, now),
         "late": late(due=due(real, observed.renewals)[0], not_after=real.not_after, now=now)
         if real and spec and not real.brought
         else 0,
@@ -258,13 +258,12 @@ def _ca(spec: CertificateSpec | None, held: Held | None) -> str | None:
     return held.issuer if held and held.issuer in map(str, spec.issuers) else str(spec.issuer)
 
 
-def _state(held: Held | None, now: dt.datetime, *, used: bool) -> str:
-    if not used:
+def _state(spec: CertificateSpec | None, observed: Observed, held: Held | None, now: dt.datetime) -> str:
+    if spec is None:
         return "unused"
-    if held is None:
-        return "missing"
-    if held.placeholder:
-        return "placeholder"
+    if held is None or held.placeholder:
+        # One that is beside another has nothing to stand in for.
+        return "placeholder" if spec.beside is None and INTERNAL_HOST in observed.held else "missing"
     return "expired" if now >= held.not_after else "valid"
 
 
