@@ -41,11 +41,11 @@ def test_steps_are_counted_and_told_with_what_follows() -> None:
     """
     Names in their own script; what is kept back comes last.
     """
-    steps = ("make a placeholder for xn--bcher-kva.example", "start nginx")
+    steps = ("renew xn--bcher-kva.example", "start nginx")
     said = plan.text(steps, ("get the certificates",), {"a.example": "no\x1b[2J"}, look_at=LATER, now=NOW)
     assert [click.unstyle(line) for line in said] == [
         "2 steps now:",
-        "- make a placeholder for bücher.example",
+        "- renew bücher.example",
         "- start nginx",
         "- then: get the certificates",
         "! a.example is kept back: no�[2J",

@@ -364,15 +364,38 @@ def test_a_damaged_certificate_that_nginx_still_serves_is_not_replaced_by_a_plac
         "versions": {INTERNAL_HOST: (1,)},
         "damaged": {"a.example": "privkey.pem is empty"},
     }
+    world.now += HOUR
     kept(world, **damaged)
 
     assert names_of(world.plan()) == ["Obtain certificate:a.example"]
 
     world.failing = frozenset({"a.example"})
     world.carry_out(world.plan().actions[0])
-    world.now += HOUR
 
     assert names_of(world.plan()) == ["ApplyTree nginx"]
+
+
+def test_a_damaged_certificate_that_nginx_does_not_hold_either_keeps_nobody_waiting() -> None:
+    """
+    Nginx was started anew with the placeholder: a change of another site is loaded while a new certificate is on its way.
+    """
+    world = served(A, B)
+    world.now += HOUR
+    damaged = {
+        "held": {name: held for name, held in world.observed.held.items() if name != "a.example"},
+        "damaged": {"a.example": "privkey.pem is empty"},
+    }
+    kept(world, **damaged)
+    world.carry_out(ApplyTree(rendered=rendered(world.desired, world.observed), why=""))
+    world.now += HOUR
+    kept(
+        world,
+        jobs={certificate_key("a.example"): Job(key=certificate_key("a.example"), digest=A.digest, since=world.now)},
+    )
+    world.carry_out(Obtain(spec=B, reason=Reason.REQUESTED))
+    world.now += GATHER
+
+    assert "ApplyTree nginx" in names_of(world.plan())
 
 
 def test_a_start_that_fails_gives_way_to_a_mended_configuration() -> None:

@@ -69,6 +69,16 @@ def test_a_newer_one_of_the_other_tool_is_taken_while_ours_does_not_come() -> No
     assert [type(each) for each in planned(held={"wiki.example": newer}).actions] == [Obtain]
 
 
+def test_it_takes_the_place_of_one_whose_files_are_damaged() -> None:
+    """
+    Where nothing else is held: it is valid, and ours is asked for all the same. Of an older version that is whole nothing more is wanted.
+    """
+    damaged = {"wiki.example": "privkey.pem is empty"}
+    assert names_of(planned(damaged=damaged)) == ["Adopt adopt:wiki.example"]
+    older = adopted(not_after=NOW + 2 * DAY, fingerprint="bb")
+    assert "Adopt adopt:wiki.example" not in names_of(planned(held={"wiki.example": older}, damaged=damaged))
+
+
 def test_what_has_expired_is_not_adopted() -> None:
     """
     The placeholder says no less.

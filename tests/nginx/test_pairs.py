@@ -129,3 +129,13 @@ def test_hand_written_blocks_get_both_by_one_include() -> None:
     assert f"{BESIDE.directory}/" in pair
     assert pair.count("ssl_protocols") == alone.count("ssl_protocols") == 1
     assert f"{EC.directory}/" not in alone
+
+
+def test_hand_written_blocks_have_the_placeholder_until_there_is_one() -> None:
+    """
+    An nginx that names a file which is not there would not start. For the second alone nothing stands in.
+    """
+    tree = rendered(reload=ByMailbox())
+    assert f"/{INTERNAL_HOST}/" in tree.snippets[f"tls/{WIKI}.conf"]
+    assert f"tls/{RSA}.conf" not in tree.snippets
+    assert f"/{INTERNAL_HOST}/" not in rendered(EC, reload=ByMailbox()).snippets[f"tls/{WIKI}.conf"]

@@ -41,7 +41,7 @@ def ages_at_renewal(world: World, name: str) -> list[dt.timedelta]:
 
 async def test_failures_of_a_site_that_is_gone_are_forgotten() -> None:
     """
-    With its placeholder, so that nothing is told of them for ever, and one that comes back later begins anew.
+    So that nothing is told of them for ever, and one that comes back later begins anew.
     """
     async with inhabited(A, B) as world:
         world.ca.refuses[B] = REFUSED
@@ -209,7 +209,7 @@ async def test_a_ca_that_stays_down_is_told_once_at_each_level() -> None:
 
 async def test_a_name_that_is_refused_for_ever() -> None:
     """
-    It is tried about once a day and answers with its placeholder; the others live as if it were not there.
+    It is tried about once a day and answers with the placeholder; the others live as if it were not there.
     """
     async with inhabited(*SITES) as world:
         world.ca.refuses[A] = REFUSED
@@ -287,7 +287,7 @@ async def test_sites_come_and_go(seed: int) -> None:
 @pytest.mark.parametrize("wrong", [-7 * 365 * DAY, 5 * 365 * DAY])
 async def test_a_clock_that_is_wrong_by_years_at_the_start(wrong: dt.timedelta) -> None:
     """
-    The gate opens with placeholders and nothing is asked of the CA; once the clock is set, everything follows within minutes.
+    The gate opens with the placeholder and nothing is asked of the CA; once the clock is set, everything follows within minutes.
     """
     async with inhabited(*SITES) as world:
         world.clock.time = START + wrong
@@ -355,7 +355,7 @@ async def test_a_disk_that_is_full_for_a_day(full: str) -> None:
 
 async def test_a_gate_that_begins_on_a_full_disk() -> None:
     """
-    Not even a placeholder can be stored; nothing runs hot, and once there is room everything follows by itself.
+    Not even the placeholder can be stored; nothing runs hot, and once there is room everything follows by itself.
     """
     async with inhabited(A, B) as world:
         world.certificates_disk.full = world.documents_disk.full = True

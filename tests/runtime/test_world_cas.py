@@ -361,8 +361,11 @@ async def test_what_cannot_be_revoked() -> None:
         world.ca.down = True
         await world.live(10 * SECOND)
         wishes = Wishes(world.reconciler, world.clock)
-        for name in ("x.example.com", A):
-            assert not (await world.grant(wishes.revoke(name, RevocationReason.SUPERSEDED))).ok
+        for name, why in (("x.example.com", "no certificate is called"), (A, "there is no certificate for")):
+            answer = await world.grant(wishes.revoke(name, RevocationReason.SUPERSEDED))
+            assert not answer.ok
+            assert why in answer.message
+            assert name in answer.message
 
 
 async def test_people_hear_ever_more_loudly_that_it_is_late() -> None:

@@ -105,3 +105,21 @@ async def test_a_daemon_killed_anywhere_copies_all_the_same() -> None:
             assert newest is not None
             assert not newest.placeholder
             assert exporter.written[PLACE] == (await world.store.read(WIKI, newest.version)).chain
+
+
+async def test_nothing_is_said_to_stand_in_for_what_no_visitor_sees() -> None:
+    """
+    Before there is a certificate: a site has the placeholder, a program has nothing, and neither has the second of two.
+    """
+    async with inhabited(WIKI) as world:
+        world.ca.down = True
+        world.gate = world.configured(
+            more=f'[sites."{WIKI}"]\nupstream = "http://127.0.0.1:1"\nkey = ["ecdsa-p256", "rsa-2048"]\n'
+            f'[certificates.mail]\nnames = ["mail.example.com"]\nexport = {{ directory = "{PLACE}" }}'
+        )
+        world.reconciler.use(world.gate)
+        await world.live(MINUTE)
+        look = world.reconciler.latest
+        assert look is not None
+        states = {each["certificate"]: each["state"] for each in report(look, world.clock.now())["certificates"]}
+        assert states == {WIKI: "placeholder", f"{WIKI}.rsa": "missing", "mail": "missing"}

@@ -213,7 +213,7 @@ def keys(world: World) -> Iterator[str]:
 def nothing_destroyed(world: World) -> Iterator[str]:
     """
     Nothing is destroyed before its replacement is stored: what is asked for and was shown with a CA's certificate by a proven tree has one on
-    the disk ever after, and nginx, while it runs, never shows a placeholder for it again.
+    the disk ever after, and nginx, while it runs, never shows the placeholder for it again.
     """
     if not world.nginx.proven:
         return
@@ -223,11 +223,8 @@ def nothing_destroyed(world: World) -> Iterator[str]:
     for name in tuple(certified):
         if name not in wanted:
             del certified[name]
-    for name, shown in sorted(world.nginx.shows.items()):
-        if name in wanted and "placeholder" not in shown.issuer:
-            certified[name] = shown
-        elif name in certified:
-            yield f"{name} fell back to a placeholder"
+    certified.update({name: shown for name, shown in world.nginx.shows.items() if name in wanted})
+    yield from (f"{name} fell back to the placeholder" for name in sorted(certified.keys() & world.nginx.stand_ins))
     for name in sorted(certified):
         if not _numbers(world.disk.state / "certificates" / name):
             yield f"the certificate of {name} is gone"

@@ -17,6 +17,7 @@ from tests.support.nginx_fake import FakeNginx, _Tree
 
 from gatelodge.core.tree import Generation
 from gatelodge.errors import HttpUnreachable, NginxRefused, NginxUnproven
+from gatelodge.model import INTERNAL_HOST
 from gatelodge.ports import HttpResponse
 
 if TYPE_CHECKING:
@@ -50,12 +51,14 @@ class Loaded:
 
 class Nginx(FakeNginx):
     """
-    Implements `ports.Nginx`. `shows` is what it holds in memory, by NAME; `wrong` what a tree named that was not there, or did not fit.
+    Implements `ports.Nginx`. `shows` is what it holds in memory, by NAME, `stand_ins` the sites that show the placeholder; `wrong` what a tree
+    named that was not there, or did not fit.
     """
 
     def __init__(self, world: World) -> None:
         super().__init__(clock=world.clock)
         self.shows: dict[str, Loaded] = {}
+        self.stand_ins: frozenset[str] = frozenset()
         self.wrong: list[str] = []
         self.loads = 0
         self._world = world
@@ -196,12 +199,15 @@ class Nginx(FakeNginx):
         super()._run(number)
         references = sorted(self._trees[number].rendered.references)
         self.shows = {name: self._read(name, version) for name, version in references}
+        sites = self._trees[number].rendered.sites.items()
+        self.stand_ins = frozenset(file for file, text in sites if f"/{INTERNAL_HOST}/" in text)
         self.loads += 1
         self._world.story.count("nginx loads")
 
     def _end(self) -> None:
         super()._end()
         self.shows = {}
+        self.stand_ins = frozenset()
 
     def _read(self, name: str, version: int) -> Loaded:
         path = self._world.disk.state / "certificates" / name / "versions" / str(version) / "fullchain.pem"

@@ -213,6 +213,18 @@ class DeletesFirst(DirectoryStore):
         return await super().put(spec, issued)
 
 
+class OverlooksOldOnes(DirectoryStore):
+    """
+    Says of certificates that are not new any more that they are not held.
+    """
+
+    async def index(self) -> Index:
+        found = await super().index()
+        young = self._clock.now() - dt.timedelta(days=1)
+        held = {name: each for name, each in found.held.items() if each.placeholder or each.stored_at > young}
+        return dataclasses.replace(found, held=held)
+
+
 class ForgetsKeys(DirectoryDocuments):
     """
     Forgets that an order was begun, and with it the order's key.
@@ -284,6 +296,7 @@ PLANTED = (
         climate={"rough weather": 40.0, "daemon killed": 0.0, "power lost": 60.0, "configuration edited": 10.0},
     ),
     Planted(parts=Parts(store=ShowsKeys), breaks="keys kept", seed=1, years=0.1, sites=1),
+    Planted(parts=Parts(store=OverlooksOldOnes), breaks="nothing destroyed", seed=1, years=0.1, sites=1),
     Planted(parts=Parts(documents=ForgetsKeys), breaks="keys kept", seed=1, years=0.1, sites=1),
     Planted(parts=Parts(documents=ForgetsAccounts), breaks="keys kept", seed=1, years=0.1, sites=1),
     Planted(

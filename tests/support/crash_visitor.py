@@ -72,26 +72,23 @@ class _Line:
             self._writer.transport.abort()
 
 
-async def visit(port: int, host: str, *, issued: bool = True) -> None:
+async def visit(port: int, host: str) -> None:
     """
     Ask a site once.
 
-    Args:
-        issued: the certificate must be the CA's; else a placeholder for this host will do.
-
     Raises:
         OSError, EOFError, TimeoutError: no answer came.
-        Wrong: it was not the right one.
+        Wrong: it was not the right one, or the certificate is not the CA's.
     """
     async with asyncio.timeout(_SECONDS):
-        line = await _open(port, host, issued=issued)
+        line = await _open(port, host)
         try:
             await line.ask()
         finally:
             line.close()
 
 
-async def _open(port: int, host: str, *, issued: bool) -> _Line:
+async def _open(port: int, host: str) -> _Line:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -99,7 +96,7 @@ async def _open(port: int, host: str, *, issued: bool) -> _Line:
     line = _Line(host, reader, writer)
     leaf = x509.load_der_x509_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
-    if host not in names or (issued and _CA not in leaf.issuer.rfc4514_string()):
+    if host not in names or _CA not in leaf.issuer.rfc4514_string():
         line.close()
         raise Wrong(f"a certificate for {', '.join(names)} by {leaf.issuer.rfc4514_string()}")
     return line
@@ -131,7 +128,7 @@ class _Visitor:
             answered = self._line.answered if self._line else 0
             try:
                 async with asyncio.timeout(_SECONDS):
-                    self._line = self._line or await _open(self._port, self._host, issued=True)
+                    self._line = self._line or await _open(self._port, self._host)
                     await self._line.ask()
                     return
             except (OSError, EOFError, TimeoutError, Wrong) as error:

@@ -103,11 +103,10 @@ class Wishes:
         """
         Have a certificate revoked by its CA, by its NAME or one of its names, and another got in its place.
         """
-        if (refusal := await self.cannot_revoke(wanted)) is not None:
-            return refusal
-        before = await self._reconciler.look()
-        name = _held_as(wanted, before) or wanted
-        held = before.observed.held[name]
+        held = _revocable(wanted, await self._reconciler.look())
+        if isinstance(held, Answer):
+            return held
+        name = held.name
         self._reconciler.ask(revoke={name: reason})
         after = await self._reconciler.passed(
             lambda look: name not in self._reconciler.requests.revoke and self._tried(name, look)
@@ -131,18 +130,8 @@ class Wishes:
         """
         Say no when nothing is called so that a CA could revoke.
         """
-        look = await self._reconciler.look()
-        name = _held_as(wanted, look)
-        if name is None and (name := find(wanted, look.gate.desired)) is None:
-            return Answer(ok=False, message=_unknown(wanted, look.observed.held.keys() - {INTERNAL_HOST}))
-        held = look.observed.held.get(name)
-        if held is None or held.issuer not in look.gate.cas:
-            whose = "of no CA" if held is None or held.placeholder else f"of {held.issuer}"
-            return Answer(
-                ok=False,
-                message=f"{name} is {whose}; only what a CA of [acme] issued, and one that is still configured, can be revoked here",
-            )
-        return None
+        found = _revocable(wanted, await self._reconciler.look())
+        return found if isinstance(found, Answer) else None
 
     async def forget(self, wanted: str) -> Answer:
         """
@@ -257,6 +246,27 @@ def cost(desired: Desired, held: Held) -> str:
     limits = limits_of(authority.directory, public=authority.production)
     spent = [limit for limit in limits if limit.counted in _OF_ORDERS and Kind.RENEWAL not in limit.exempt]
     return "; it counted as one of " + " and of ".join(map(told, spent)) if spent else ""
+
+
+def _revocable(wanted: str, look: Look) -> Held | Answer:
+    """
+    Return the certificate that is meant, or why it cannot be revoked.
+    """
+    name = _held_as(wanted, look)
+    held = look.observed.held[name] if name is not None else None
+    if held is None or held.placeholder:
+        desired = find(wanted, look.gate.desired)
+        if desired is None:
+            return Answer(ok=False, message=_unknown(wanted, look.observed.held.keys() - {INTERNAL_HOST}))
+        damage = look.observed.damaged.get(desired)
+        why = f": {damage}" if damage else ""
+        return Answer(ok=False, message=f"there is no certificate for {desired} that could be revoked{why}")
+    if held.issuer not in look.gate.cas:
+        return Answer(
+            ok=False,
+            message=f"{name} is of {held.issuer}; only what a CA of [acme] issued, and one that is still configured, can be revoked here",
+        )
+    return held
 
 
 def _unknown(wanted: str, known: Iterable[str], *, kind: str = "certificate") -> str:

@@ -46,7 +46,8 @@ def failed(attempts: Mapping[str, Attempt], certificate: str) -> tuple[Attempt, 
     Return what failed for a certificate, whoever was asked, the latest last.
     """
     key = certificate_key(certificate)
-    names = [name for name in attempts if name == key or name.startswith(f"{key}/")]
+    of_an_issuer = f"{key}/"
+    names = [name for name in attempts if name == key or name.startswith(of_an_issuer)]
     return tuple(sorted((attempts[name] for name in names), key=lambda attempt: attempt.at))
 
 

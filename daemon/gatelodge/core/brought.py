@@ -35,8 +35,10 @@ def adopt(spec: CertificateSpec, observed: Observed, now: dt.datetime) -> Adopt 
     Return how another tool's certificate is held: in place of nothing, of a placeholder, or of an older one of its.
     """
     held, offer = observed.held.get(spec.name), observed.offers.get(spec.name)
-    if offer is None or spec.adopt is None or offer.not_after <= now or spec.name in observed.damaged:
+    if offer is None or spec.adopt is None or offer.not_after <= now:
         return None
+    if held is not None and spec.name in observed.damaged:
+        return None  # ours is asked for anew
     older = held is not None and held.adopted and held.not_after < offer.not_after
     if held is None or held.placeholder or older:
         return Adopt(spec=spec, directory=spec.adopt, fingerprint=offer.fingerprint)

@@ -28,7 +28,7 @@ from gatelodge.core.actions import (
 )
 from gatelodge.core.due import due, identifier
 from gatelodge.core.renewal import AHEAD
-from gatelodge.model import AcmeIssuer, FileIssuer, SelfSigned
+from gatelodge.model import INTERNAL_HOST, AcmeIssuer, FileIssuer, SelfSigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,8 +79,7 @@ class Certificates:
         Ask the CA whose turn it is; while all are held back, for the names that were not refused, where these alone will do.
         """
         asked = spec.name in self._observed.requests.renew
-        begun = self._observed.in_flight.get(spec.name)
-        way = spec.ways[0] if asked else asking.choose(spec, self._observed.attempts, begun, waited=self._pace.is_over)
+        way = spec.ways[0] if asked else self._way(spec)
         if way is not None:
             if self._possible(way, asked=asked):
                 yield Obtain(spec=way, reason=reason)
@@ -90,6 +89,13 @@ class Certificates:
             if self._lacks(spec, part, held, reason) and not self._pace.held_back(action) and self._possible(part):
                 yield action
                 return
+
+    def _way(self, spec: CertificateSpec) -> CertificateSpec | None:
+        """
+        Return the CA whose turn it is, as what it would be asked for; None while all are held back.
+        """
+        begun = self._observed.in_flight.get(spec.name)
+        return asking.choose(spec, self._observed.attempts, begun, waited=self._pace.is_over)
 
     def _lacks(self, spec: CertificateSpec, part: CertificateSpec, held: Held | None, reason: Reason) -> bool:
         """
@@ -119,8 +125,13 @@ class Certificates:
         """
         Tell whether something is about to be there, without waiting for anybody, that a tree of now would lack or show the placeholder for.
         """
-        lacking = self._desired.certificates.keys() - self._observed.held.keys() - self._observed.closed
-        return any(self._soon(self._desired.certificates[name]) for name in lacking)
+        held = self._observed.held
+        return any(
+            self._soon(spec)
+            for name, spec in self._desired.certificates.items()
+            if (name not in held or (held[name].placeholder and name != INTERNAL_HOST))
+            and name not in self._observed.closed
+        )
 
     def _soon(self, spec: CertificateSpec) -> bool:
         if spec.beside is not None:
@@ -135,11 +146,14 @@ class Certificates:
         Tell whether only nginx's memory still holds a certificate, its files being damaged. The placeholder would take its place, so one try
         is made to get a new one first.
         """
-        if isinstance(spec.issuer, FileIssuer):
+        nginx = self._observed.nginx
+        if spec.name not in self._observed.damaged or not nginx.serving or isinstance(spec.issuer, FileIssuer):
             return False
+        if nginx.current is None or not any(name == spec.name for name, _ in nginx.current.references):
+            return False
+        way = self._way(spec)
         untried = not asking.failed(self._observed.attempts, spec.name)
-        lost = spec.name in self._observed.damaged and self._observed.nginx.serving and untried
-        return lost and self._possible(spec)
+        return untried and way is not None and self._possible(way)
 
     def _reason(self, spec: CertificateSpec, held: Held | None) -> Reason | None:
         requests = self._observed.requests

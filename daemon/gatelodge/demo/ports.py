@@ -8,15 +8,15 @@ and a process hands each out once, from a place of its own onwards, before any c
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import itertools
 import os
 import socket
 
 _PORTS = range(10_000, 32_000)
 
-#: From one process to the next: a prime, so that neighbours begin far from each other.
-_STRIDE = 7919
+#: From one process to the next: near the golden section of the range, so that neighbours begin far from each other.
+_STRIDE = 13_597
 
 _given = itertools.count(os.getpid() * _STRIDE)
 
@@ -24,15 +24,21 @@ _given = itertools.count(os.getpid() * _STRIDE)
 def free_ports(count: int) -> list[int]:
     """
     Return ports that nothing listens on, on any address, by TCP or UDP.
+
+    Raises:
+        OSError: there are not so many.
     """
-    found: list[int] = []
-    while len(found) < count:
-        port = _PORTS[next(_given) % len(_PORTS)]
-        with (
-            contextlib.suppress(OSError),
-            socket.create_server(("", port)),
-            socket.socket(type=socket.SOCK_DGRAM) as datagrams,
-        ):
-            datagrams.bind(("", port))
-            found.append(port)
+    walk = (_PORTS[next(_given) % len(_PORTS)] for _ in _PORTS)
+    found = list(itertools.islice(filter(_is_free, walk), count))
+    if len(found) < count:
+        raise OSError(errno.EADDRINUSE, f"there are not {count} free ports from {_PORTS[0]} to {_PORTS[-1]}")
     return found
+
+
+def _is_free(port: int) -> bool:
+    try:
+        with socket.create_server(("", port)), socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            datagrams.bind(("", port))
+    except OSError:
+        return False
+    return True

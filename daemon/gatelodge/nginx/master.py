@@ -45,9 +45,10 @@ _KILL_SECONDS = 0.5
 #: How long each signal has to make nginx give up its ports.
 _LEAVE_SECONDS = 5.0
 
-#: How often workers are looked at that were told to leave, 5 s or more: nginx tells them a tenth of a second after it has new ones.
-#: Looks and not seconds, so that a machine that stood still has not used them up.
-_LEAVING_LOOKS = 250
+#: How long workers that were told to leave may go on taking visitors: nginx tells them a tenth of a second after it has new ones. They
+#: are looked at so often at least, since a machine may have stood still meanwhile.
+_LEAVING_SECONDS = 5.0
+_LEAVING_LOOKS = 25
 
 
 class Master:
@@ -86,8 +87,10 @@ class Master:
         """
         Return once these workers take no more visitors, or did not come to it in time: one that hangs is no reason to go back.
         """
-        for _ in range(_LEAVING_LOOKS):
-            if not await in_thread(lambda: any(map(process.accepts, workers))):
+        deadline, looks = self._clock.monotonic() + _LEAVING_SECONDS, 0
+        while await in_thread(lambda: any(map(process.accepts, workers))):
+            looks += 1
+            if looks >= _LEAVING_LOOKS and self._clock.monotonic() >= deadline:
                 return
             await self._clock.sleep(_POLL_SECONDS)
 

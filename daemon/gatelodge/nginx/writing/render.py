@@ -59,7 +59,7 @@ def render(desired: Desired, observed: Observed) -> Rendered:
     """
     Write the tree that serves what is desired with what is held.
 
-    Sites whose certificate is not held are left out of TLS. A quarantined site is replaced while its own text is the one that
+    Sites whose certificate is not held show the placeholder; before that is held, they are left out of TLS. A quarantined site is replaced while its own text is the one that
     was refused.
     """
     capabilities = observed.nginx.capabilities
@@ -223,17 +223,14 @@ def _origin(doors: Doors) -> str:
 def _served(placed: Iterable[_Placed], ground: Ground) -> Iterator[Served]:
     """
     Yield one visit for each site, TLS listener and certificate, and one without a name for each listener that is visited by IP
-    address. The placeholder is looked at once a listener: who is not served at all is shown it too.
+    address.
     """
     nameless: set[Listener] = set()
-    stood_in: set[Listener] = set()
     for each in placed:
         named = next(iter(sorted((host for host in each.site.names if not is_ip(host)), key=is_wildcard)), None)
         names = read(each.text)
-        stands_in = any(held.placeholder for held in each.held)
         for listener in sorted(names.tls & names.asked) if each.held and each.shown else ():
-            if named and not (stands_in and listener in stood_in):
-                stood_in |= {listener} if stands_in else set()
+            if named:
                 yield from visits(each.held, listener, concrete(named), ground)
             if listener not in nameless and any(map(is_ip, each.site.hosts)):
                 nameless.add(listener)

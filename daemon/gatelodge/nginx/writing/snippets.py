@@ -34,7 +34,12 @@ def snippets(desired: Desired, observed: Observed, ground: Ground) -> Mapping[st
     """
     beside = {spec.beside: name for name, spec in desired.certificates.items() if spec.beside}
     pairs = {name: (name, beside[name]) if name in beside else (name,) for name in desired.certificates}
-    shows = {name: shown(pair, observed.held) for name, pair in pairs.items()}
+    # Nothing stands in for one that is beside another.
+    shows = {
+        name: shown(pair, observed.held)
+        for name, pair in pairs.items()
+        if desired.certificates[name].beside is None or name in observed.held
+    }
     return {
         CHALLENGE: HEADER + write([token_location(ground)]),
         **{

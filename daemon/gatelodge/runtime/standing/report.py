@@ -32,7 +32,9 @@ def report(look: Look, now: dt.datetime) -> dict[str, Any]:
     Return how things stand as a JSON object.
     """
     observed, desired = look.observed, look.gate.desired
-    names = [name for name in desired.certificates if name != INTERNAL_HOST]
+    # The placeholder is nobody's business, unless it cannot be had.
+    names = [name for name in desired.certificates if name != INTERNAL_HOST or name in observed.damaged]
+    stood_in = _stood_in(desired, observed)
     unused = [name for name in observed.held if name not in desired.certificates]
     return {
         "time": now.isoformat(),
@@ -43,7 +45,9 @@ def report(look: Look, now: dt.datetime) -> dict[str, Any]:
         "streams": [*(_stream(stream, look) for stream in desired.streams), *_stream_snippet(look)],
         "ddns": _addresses(look),
         "leftovers": {provider: list(names) for (provider, _), names in observed.leftovers.items()},
-        "certificates": [_certificate(name, desired, observed, now) for name in (*names, *unused)],
+        "certificates": [
+            _certificate(name, desired, observed, now, stood_in=name in stood_in) for name in (*names, *unused)
+        ],
         "budgets": list(look.gate.budgets()),
         "next": [describe(action) for action in look.plan.actions],
         "look_at": look.plan.look_at.isoformat(),
@@ -187,7 +191,25 @@ def url(site: Site, desired: Desired) -> str:
     return f"{scheme}://{host}{'' if public == usual else f':{public}'}/"
 
 
-def _certificate(name: str, desired: Desired, observed: Observed, now: dt.datetime) -> dict[str, Any]:
+def _stood_in(desired: Desired, observed: Observed) -> frozenset[str]:
+    """
+    Return the certificates for which visitors are shown the placeholder while there are none. Of two for one name that is the first, and
+    one of which only other programs make use has none.
+    """
+    if INTERNAL_HOST not in observed.held:
+        return frozenset()
+    of_sites = {name for site in desired.sites for name in site.certificates}
+    shown = of_sites.union(*(stream.certificates for stream in desired.streams))
+    return frozenset(
+        name
+        for name, spec in desired.certificates.items()
+        if spec.beside is None and (name in shown or desired.nginx.reload is not None)
+    )
+
+
+def _certificate(
+    name: str, desired: Desired, observed: Observed, now: dt.datetime, *, stood_in: bool
+) -> dict[str, Any]:
     spec, held = desired.certificates.get(name), observed.held.get(name)
     attempt = asking.latest(observed.attempts, name)
     job = observed.jobs.get(certificate_key(name))
@@ -198,7 +220,7 @@ def _certificate(name: str, desired: Desired, observed: Observed, now: dt.dateti
         "ca": _ca(spec, held),
         "cas": [str(issuer) for issuer in spec.issuers] if spec else [],
         "lacking": [each for each in spec.names if each not in real.names] if spec and real else [],
-        "state": _state(spec, observed, held, now),
+        "state": _state(held, now, used=spec is not None, stood_in=stood_in),
         "late": late(due=due(real, observed.renewals)[0], not_after=real.not_after, now=now)
         if real and spec and not real.brought
         else 0,
@@ -258,12 +280,11 @@ def _ca(spec: CertificateSpec | None, held: Held | None) -> str | None:
     return held.issuer if held and held.issuer in map(str, spec.issuers) else str(spec.issuer)
 
 
-def _state(spec: CertificateSpec | None, observed: Observed, held: Held | None, now: dt.datetime) -> str:
-    if spec is None:
+def _state(held: Held | None, now: dt.datetime, *, used: bool, stood_in: bool) -> str:
+    if not used:
         return "unused"
     if held is None or held.placeholder:
-        # One that is beside another has nothing to stand in for.
-        return "placeholder" if spec.beside is None and INTERNAL_HOST in observed.held else "missing"
+        return "placeholder" if stood_in else "missing"
     return "expired" if now >= held.not_after else "valid"
 
 
