@@ -349,7 +349,7 @@ def describe(action: Action) -> str:
     Tell a person what an action does and why.
     """
     match action:
-        case MakePlaceholder(spec=spec):
+        case MakePlaceholder():
             return "make the placeholder, a certificate for whatever has none yet"
         case Adopt(spec=spec, directory=directory):
             return f"adopt the certificate in {directory} for {spec.name}"

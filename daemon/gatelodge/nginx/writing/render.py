@@ -59,8 +59,8 @@ def render(desired: Desired, observed: Observed) -> Rendered:
     """
     Write the tree that serves what is desired with what is held.
 
-    Sites whose certificate is not held show the placeholder; before that is held, they are left out of TLS. A quarantined site is replaced while its own text is the one that
-    was refused.
+    Sites whose certificate is not held show the placeholder; before that is held, they are left out of TLS. A quarantined site is replaced
+    while its own text is the one that was refused.
     """
     capabilities = observed.nginx.capabilities
     if capabilities is None:
