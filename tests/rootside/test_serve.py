@@ -18,6 +18,7 @@ from tests.nginx.test_render import EXAMPLES
 from tests.nginx.trees import STATE
 from tests.support.rootside import lay, rendered, texts
 
+from gatelodge.model import INTERNAL_HOST
 from gatelodge.rootside.__main__ import main
 from gatelodge.rootside.copies import Copies
 from gatelodge.rootside.rules import Ground
@@ -131,7 +132,7 @@ def place(tmp_path: Path) -> Place:
     A state directory with the trees 7 and 8, and nginx.
     """
     made = Place(*(tmp_path / each for each in ("state", "keep", "run", "bin")))
-    for name, version in (("chat.example.com", 3), ("192.0.2.10", 1)):
+    for name, version in (("chat.example.com", 3), (INTERNAL_HOST, 1)):
         folder = made.state / "certificates" / name / "versions" / str(version)
         folder.mkdir(parents=True)
         (folder / "fullchain.pem").write_text("chain")

@@ -17,6 +17,7 @@ from tests.nginx.test_render import EXAMPLES
 from tests.nginx.trees import STATE
 from tests.support.rootside import COPY, NUMBER, lay, rendered, texts
 
+from gatelodge.model import INTERNAL_HOST
 from gatelodge.rootside import source as limits
 from gatelodge.rootside.rules import Ground
 from gatelodge.rootside.source import Source
@@ -39,7 +40,7 @@ def state(tmp_path: Path) -> Path:
     made = tmp_path / "state"
     files = texts(rendered(*EXAMPLES["1.28.0"]))
     lay(made, {file: text.replace(STATE, str(made)) for file, text in files.items()})
-    for name, version in (("chat.example.com", 3), ("192.0.2.10", 1)):
+    for name, version in (("chat.example.com", 3), (INTERNAL_HOST, 1)):
         folder = made / "certificates" / name / "versions" / str(version)
         folder.mkdir(parents=True)
         (folder / "fullchain.pem").write_text("chain")
@@ -65,10 +66,10 @@ def test_a_tree_is_read_with_what_it_shows(state: Path) -> None:
     (folder / "sites/other.conf").write_text("load_module x;")
     assert sorted(read(state)) == [
         "acme-challenge.conf",
-        "certificates/192.0.2.10/versions/1/fullchain.pem",
-        "certificates/192.0.2.10/versions/1/privkey.pem",
         "certificates/chat.example.com/versions/3/fullchain.pem",
         "certificates/chat.example.com/versions/3/privkey.pem",
+        "certificates/gatelodge.invalid/versions/1/fullchain.pem",
+        "certificates/gatelodge.invalid/versions/1/privkey.pem",
         "http.conf",
         "prelude.conf",
         "sites/192.0.2.10.conf",
